@@ -1,0 +1,14 @@
+"""Invoked at deploy time, before the other functions change."""
+
+from typing import Any
+
+from functions.db_migrator.service import migrate
+from quintet.observability import logger, quiet_context
+
+
+@quiet_context
+def handler(event: dict[str, Any], context: Any) -> dict[str, str]:
+    """Upgrade to the newest version (or to `event["revision"]`); answers the revision it is at."""
+    revision = migrate(event.get("revision", "head"))
+    logger.info("The schema is at %s.", revision)
+    return {"revision": revision}

@@ -1,0 +1,165 @@
+"""THE list: every function, what triggers it, its size, and what it needs.
+
+CDK, the local run and the tests read it; nobody repeats its content. Standard library only.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Need(StrEnum):
+    """What a function may reach. CDK turns each into grants and environment variables; no need, no access."""
+
+    DATABASE = "database"  # as the application's role, through the proxy where there is one
+    DATABASE_OWNER = "database_owner"  # as the schema's owner, directly: migrations and partitions
+    TOKEN_SECRET = "token_secret"  # read what signs tokens
+    TOKEN_SECRET_ROTATE = "token_secret_rotate"  # replace it
+    FILES_READ = "files_read"
+    FILES_WRITE = "files_write"
+    FILES_DELETE = "files_delete"
+    ARCHIVE_WRITE = "archive_write"  # put old events into the archive bucket
+    SEND_EMAIL = "send_email"  # through SES
+    API_URL = "api_url"  # the API's public address, for links in emails
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queue:
+    """How a queue feeds its function. Every queue has a dead-letter queue."""
+
+    batch_size: int = 10
+    max_concurrency: int = 10
+    max_receive_count: int = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Function:
+    """One Lambda function. Exactly one of `routes`, `queue`, `schedule` and `on_deploy` says what triggers it."""
+
+    description: str
+    routes: tuple[str, ...] = ()  # the first path segments it answers, under every prefix
+    queue: Queue | None = None  # consumes the queue of its own `consumes` name
+    consumes: str = ""
+    schedule: str = ""  # an EventBridge expression
+    on_deploy: bool = False
+    needs: frozenset[Need] = frozenset()
+    sends_to: frozenset[str] = frozenset()  # queues it may send to
+    ships: tuple[str, ...] = ()  # files beside its own folder that go into its bundle
+    memory: int = 1024  # MB
+    timeout: int = 29  # seconds; API Gateway waits no longer
+
+
+PREFIXES = ("/api/v1", "/api", "")
+"""Every route is reachable under each; the first is canonical, and comes first so that it is stripped first."""
+
+CATCH_ALL = "system"
+"""The function that answers paths nobody serves, so that a missing route is our own 404."""
+
+_API = frozenset({Need.DATABASE})
+
+FUNCTIONS: dict[str, Function] = {
+    "auth": Function(
+        description="Registration, sign-in, sessions, password reset, email verification, public keys",
+        routes=("auth", "login", "logout", "sessions", ".well-known"),
+        needs=_API | {Need.TOKEN_SECRET},
+        sends_to=frozenset({"email"}),
+        memory=1769,  # one whole vCPU: argon2 is what a sign-in costs
+    ),
+    "users": Function(
+        description="Accounts, administration of accounts, roles and divisions",
+        routes=("users", "admin", "roles", "divisions"),
+        needs=_API,
+        sends_to=frozenset({"email"}),
+        memory=1769,  # argon2 again: an administrator sets passwords
+    ),
+    "projects": Function(
+        description="Projects and their members",
+        routes=("projects",),
+        needs=_API,
+        sends_to=frozenset({"email"}),
+    ),
+    "files": Function(
+        description="Folders, uploads and downloads",
+        routes=("files", "folders"),
+        needs=_API | {Need.FILES_READ, Need.FILES_WRITE, Need.FILES_DELETE},
+        sends_to=frozenset({"email"}),
+    ),
+    "events": Function(
+        description="The audit trail and the feed",
+        routes=("events",),
+        needs=_API,
+    ),
+    "system": Function(
+        description="Health, the OpenAPI document, and paths nobody serves",
+        routes=("health", "openapi.json"),
+        needs=_API | {Need.FILES_READ},
+        sends_to=frozenset({"uploads", "email"}),
+        ships=("docs/openapi.json",),
+    ),
+    "upload_processor": Function(
+        description="Checks each uploaded object and makes its file ready or rejected",
+        consumes="uploads",
+        queue=Queue(batch_size=5, max_concurrency=20),
+        needs=frozenset({Need.DATABASE, Need.FILES_READ, Need.FILES_DELETE}),
+        sends_to=frozenset({"email"}),
+        timeout=300,
+    ),
+    "email_sender": Function(
+        description="Sends each email once",
+        consumes="email",
+        queue=Queue(),
+        needs=frozenset({Need.DATABASE, Need.SEND_EMAIL, Need.API_URL}),
+        timeout=60,
+    ),
+    "email_feedback": Function(
+        description="Marks addresses that bounce or complain",
+        consumes="email_feedback",
+        queue=Queue(),
+        needs=frozenset({Need.DATABASE}),
+        sends_to=frozenset({"email"}),
+        timeout=30,
+    ),
+    "event_dispatcher": Function(
+        description="Sends again what a crash kept from its queue",
+        schedule="rate(1 minute)",
+        needs=frozenset({Need.DATABASE, Need.FILES_READ}),
+        sends_to=frozenset({"uploads", "email"}),
+        timeout=55,
+    ),
+    "maintenance": Function(
+        description="Partitions ahead and archived, expired rows removed, signing key rotated",
+        schedule="rate(1 day)",
+        needs=frozenset(
+            {
+                Need.DATABASE_OWNER,
+                Need.TOKEN_SECRET,
+                Need.TOKEN_SECRET_ROTATE,
+                Need.ARCHIVE_WRITE,
+                Need.FILES_READ,
+                Need.FILES_DELETE,
+            }
+        ),
+        timeout=900,
+    ),
+    "db_migrator": Function(
+        description="Brings the schema to the newest version before the other functions change",
+        on_deploy=True,
+        needs=frozenset({Need.DATABASE_OWNER, Need.TOKEN_SECRET}),
+        timeout=600,
+    ),
+}
+
+QUEUES: dict[str, str] = {function.consumes: name for name, function in FUNCTIONS.items() if function.queue}
+"""Queue name -> the function that consumes it."""
+
+ROUTES: dict[str, str] = {route: name for name, function in FUNCTIONS.items() for route in function.routes}
+"""First path segment -> the function that answers it."""
+
+
+def handler_path(name: str) -> str:
+    """The dotted path Lambda is given for a function."""
+    return f"functions.{name}.handler.handler"
+
+
+def visibility_timeout(function: Function) -> int:
+    """Seconds a received message stays hidden: six times the timeout, as AWS advises for Lambda."""
+    return 6 * function.timeout

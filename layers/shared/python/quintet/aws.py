@@ -1,0 +1,52 @@
+"""AWS clients, made when first used: importing boto3 costs a cold start some 200 ms."""
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_sesv2 import SESV2Client
+    from mypy_boto3_sqs import SQSClient
+
+
+@lru_cache(maxsize=1)
+def s3() -> "S3Client":
+    """S3, with SigV4 and regional addresses, which presigned links need."""
+    import boto3
+    from botocore.config import Config
+
+    return boto3.client(
+        "s3",
+        config=Config(signature_version="s3v4", retries={"mode": "standard"}),
+    )
+
+
+@lru_cache(maxsize=1)
+def sqs() -> "SQSClient":
+    """SQS."""
+    import boto3
+
+    return boto3.client("sqs")
+
+
+@lru_cache(maxsize=1)
+def sesv2() -> "SESV2Client":
+    """SES, version 2 of its API."""
+    import boto3
+
+    return boto3.client("sesv2")
+
+
+@lru_cache(maxsize=1)
+def secrets() -> "SecretsManagerClient":
+    """Secrets Manager."""
+    import boto3
+
+    return boto3.client("secretsmanager")
+
+
+def forget_clients() -> None:
+    """Make every client anew when next used: after a fork of the environment, in tests."""
+    for client in (s3, sqs, sesv2, secrets):
+        client.cache_clear()

@@ -1,0 +1,84 @@
+"""One lazy engine per process.
+
+No pre-ping (it would cost a round trip per request: the identity statement is retried instead) and no
+server-side prepared statements (one would pin the RDS Proxy connection).
+"""
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Engine, create_engine
+
+from quintet.config import settings
+
+if TYPE_CHECKING:
+    import psycopg
+
+_CONNECT_ARGS: dict[str, Any] = {"prepare_threshold": None}
+
+
+@lru_cache(maxsize=1)
+def engine() -> Engine:
+    """The application's engine, connected as the role that may read and write rows but not change the schema."""
+    config = settings()
+    if config.database_url:
+        return _create(config.database_url, connect_args=_CONNECT_ARGS)
+    return _create_with_iam()
+
+
+@lru_cache(maxsize=1)
+def owner_engine() -> Engine:
+    """The schema owner's engine, for migrations and partitions only."""
+    config = settings()
+    url = config.database_owner_url or _url_from_secret(config.database_secret_id)
+    return _create(url, connect_args=_CONNECT_ARGS)
+
+
+def _create(url: str, **options: Any) -> Engine:
+    return create_engine(
+        url.replace("postgresql://", "postgresql+psycopg://", 1),
+        pool_size=settings().database_pool_size,
+        max_overflow=0,
+        pool_timeout=5,
+        use_native_hstore=False,  # asking the server for hstore's type costs a round trip per connection
+        **options,
+    )
+
+
+def _create_with_iam() -> Engine:
+    def connect() -> "psycopg.Connection[Any]":
+        import certifi
+        import psycopg
+
+        from quintet.db.iam import auth_token
+
+        config = settings()
+        return psycopg.connect(
+            host=config.database_host,
+            port=config.database_port,
+            dbname=config.database_name,
+            user=config.database_user,
+            password=auth_token(config.database_host, config.database_port, config.database_user),
+            sslmode="verify-full",
+            # psycopg's own OpenSSL has no CA path on Lambda.
+            sslrootcert=config.database_sslrootcert or certifi.where(),
+            **_CONNECT_ARGS,
+        )
+
+    return _create("postgresql://", creator=connect)
+
+
+def _url_from_secret(secret_id: str) -> str:
+    import json
+    from urllib.parse import quote
+
+    from quintet.aws import secrets
+
+    config = settings()
+    secret = json.loads(secrets().get_secret_value(SecretId=secret_id)["SecretString"])
+    user, password = (quote(secret[part], safe="") for part in ("username", "password"))
+    host = secret.get("host", config.database_host)
+    return (
+        f"postgresql://{user}:{password}@{host}:{config.database_port}/{config.database_name}"
+        f"?sslmode=verify-full&sslrootcert={quote(config.database_sslrootcert, safe='')}"
+    )

@@ -1,0 +1,60 @@
+"""What every table shares."""
+
+from datetime import datetime
+from typing import Annotated, Any, ClassVar
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, MetaData, Text, Uuid, func, text
+from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Base(DeclarativeBase):
+    """Declarative base. What the database fills in comes back with the statement that wrote the row."""
+
+    metadata = MetaData(naming_convention=NAMING)
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        datetime: TIMESTAMP(timezone=True),
+        UUID: Uuid(),
+        str: Text(),
+        dict[str, Any]: JSONB(none_as_null=True),
+    }
+    __mapper_args__: ClassVar[dict[str, Any]] = {"eager_defaults": True}
+
+
+Id = Annotated[UUID, mapped_column(primary_key=True, server_default=text("uuidv7()"))]
+CreatedAt = Annotated[datetime, mapped_column(server_default=func.now())]
+UpdatedAt = Annotated[datetime, mapped_column(server_default=func.now(), onupdate=func.now())]
+Version = Annotated[int, mapped_column(server_default=text("1"))]
+"""What the ETag is made of; `touch` counts it up."""
+
+
+def references(column: str, *, ondelete: str, index: bool = True, **options: Any) -> Any:
+    """A foreign key, indexed unless an index that begins with it exists already."""
+    return mapped_column(ForeignKey(column, ondelete=ondelete), index=index, **options)
+
+
+def one_of(column: str, *values: str) -> CheckConstraint:
+    """CHECK that an enumerated text column holds one of `values`."""
+    listed = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({listed})", name=column)
+
+
+class Changing:
+    """Mixin of everything that changes: when, and how often."""
+
+    created_at: Mapped[CreatedAt]
+    updated_at: Mapped[UpdatedAt]
+    version: Mapped[Version]
+
+    def touch(self) -> None:
+        """Count the version up. The row is to be locked (`with_for_update`), so none is lost."""
+        self.version += 1

@@ -1,0 +1,75 @@
+"""Stored objects and the folders they lie in."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import BigInteger, CheckConstraint, Index, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from quintet.db.models.base import Base, Changing, Id, one_of, references
+
+FILE_STATUSES = ("pending", "uploaded", "ready", "rejected")
+FILE_PURPOSES = ("asset", "attachment", "campaign_data")
+
+
+class Folder(Changing, Base):
+    """A folder of a project. Two folders side by side have different names."""
+
+    __tablename__ = "folders"
+    __table_args__ = (
+        Index(
+            "uq_folders_project_id_parent_id_name",
+            "project_id",
+            "parent_id",
+            "name",
+            unique=True,
+            postgresql_nulls_not_distinct=True,
+        ),
+    )
+
+    id: Mapped[Id]
+    project_id: Mapped[UUID] = references("projects.id", ondelete="CASCADE", index=False)
+    parent_id: Mapped[UUID | None] = references("folders.id", ondelete="CASCADE")
+    name: Mapped[str]
+
+
+class File(Changing, Base):
+    """One stored object: pending -> uploaded -> ready | rejected.
+
+    `version_id` is the object version that was checked; links give that version, later ones are ignored.
+    """
+
+    __tablename__ = "files"
+    __table_args__ = (
+        one_of("status", *FILE_STATUSES),
+        one_of("purpose", *FILE_PURPOSES),
+        CheckConstraint("size >= 0", name="size"),
+        Index("ix_files_pending", "created_at", postgresql_where=text("status = 'pending'")),
+        Index("ix_files_owner_id_id", "owner_id", "id"),
+        Index("ix_files_project_id_id", "project_id", "id"),
+    )
+
+    id: Mapped[Id]
+    owner_id: Mapped[UUID] = references("users.id", ondelete="RESTRICT", index=False)
+    project_id: Mapped[UUID | None] = references("projects.id", ondelete="RESTRICT", index=False)
+    folder_id: Mapped[UUID | None] = references("folders.id", ondelete="SET NULL")
+    file_name: Mapped[str]
+    bucket: Mapped[str]
+    key: Mapped[str] = mapped_column(unique=True)
+    content_type: Mapped[str]
+    """As declared by the uploader."""
+    detected_type: Mapped[str | None]
+    """As the object's first bytes say."""
+    size: Mapped[int] = mapped_column(BigInteger)
+    """Bytes, as declared; the object is rejected when it differs."""
+    sha256: Mapped[str | None]
+    """Of the whole object, base64; none for a multipart upload (there is no such checksum)."""
+    purpose: Mapped[str] = mapped_column(server_default=text("'asset'"))
+    status: Mapped[str] = mapped_column(server_default=text("'pending'"))
+    upload_id: Mapped[str | None]
+    """The multipart upload under way."""
+    version_id: Mapped[str | None]
+    sequencer: Mapped[str | None]
+    reason: Mapped[str | None]
+    """Why it was rejected, for the uploader to read."""
+    uploaded_at: Mapped[datetime | None]

@@ -1,0 +1,123 @@
+"""Accounts, sessions, roles and divisions."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.dialects.postgresql import ARRAY, CITEXT, INET
+from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.types import Text
+
+from quintet.db.models.base import Base, Changing, CreatedAt, Id, one_of, references
+
+USER_STATUSES = ("active", "disabled")
+TOKEN_PURPOSES = ("password_reset", "email_verification")
+
+
+class User(Changing, Base):
+    """A person's account. Without a password hash it can sign in through OAuth only."""
+
+    __tablename__ = "users"
+    __table_args__ = (one_of("status", *USER_STATUSES),)
+
+    id: Mapped[Id]
+    email: Mapped[str] = mapped_column(CITEXT, unique=True)
+    username: Mapped[str | None] = mapped_column(CITEXT, unique=True)
+    full_name: Mapped[str]
+    password_hash: Mapped[str | None]
+    status: Mapped[str] = mapped_column(server_default=text("'active'"))
+    email_verified_at: Mapped[datetime | None]
+
+
+class Role(Changing, Base):
+    """A named set of permissions. `self_assignable`: a newcomer may ask for it."""
+
+    __tablename__ = "roles"
+
+    id: Mapped[Id]
+    name: Mapped[str] = mapped_column(unique=True)
+    description: Mapped[str] = mapped_column(server_default=text("''"))
+    permissions: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{}'"))
+    self_assignable: Mapped[bool] = mapped_column(server_default=text("false"))
+
+
+class UserRole(Base):
+    """Who holds which role."""
+
+    __tablename__ = "user_roles"
+
+    user_id: Mapped[UUID] = references("users.id", ondelete="CASCADE", index=False, primary_key=True)
+    role_id: Mapped[UUID] = references("roles.id", ondelete="RESTRICT", primary_key=True)
+
+
+class UserSession(Base):
+    """One sign-in on one device. The refresh token is derived from id and counter, not stored."""
+
+    __tablename__ = "sessions"
+
+    id: Mapped[Id]
+    user_id: Mapped[UUID] = references("users.id", ondelete="CASCADE")
+    counter: Mapped[int] = mapped_column(server_default=text("0"))
+    rotated_at: Mapped[CreatedAt]
+    issued_at: Mapped[CreatedAt]
+    last_used_at: Mapped[CreatedAt]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    revoked_at: Mapped[datetime | None]
+    ip: Mapped[Any | None] = mapped_column(INET)
+    user_agent: Mapped[str | None]
+
+
+class OneTimeToken(Base):
+    """A token mailed to somebody: only its SHA-256 is kept, and it works once."""
+
+    __tablename__ = "one_time_tokens"
+    __table_args__ = (one_of("purpose", *TOKEN_PURPOSES),)
+
+    hash: Mapped[bytes] = mapped_column(primary_key=True)
+    purpose: Mapped[str]
+    user_id: Mapped[UUID] = references("users.id", ondelete="CASCADE")
+    email: Mapped[str] = mapped_column(CITEXT)
+    """The address it went to: it proves that address and no later one."""
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    used_at: Mapped[datetime | None]
+    created_at: Mapped[CreatedAt]
+
+
+class Division(Changing, Base):
+    """An organisational unit."""
+
+    __tablename__ = "divisions"
+
+    id: Mapped[Id]
+    name: Mapped[str] = mapped_column(CITEXT, unique=True)
+
+
+class UserDivision(Base):
+    """Who belongs to which division."""
+
+    __tablename__ = "user_divisions"
+
+    user_id: Mapped[UUID] = references("users.id", ondelete="CASCADE", index=False, primary_key=True)
+    division_id: Mapped[UUID] = references("divisions.id", ondelete="CASCADE", primary_key=True)
+
+
+class SigningKey(Base):
+    """The public half of a key that signs access tokens (a JWK, RFC 7517). The private half is in Secrets Manager."""
+
+    __tablename__ = "signing_keys"
+
+    kid: Mapped[str] = mapped_column(primary_key=True)
+    jwk: Mapped[dict[str, Any]]
+    created_at: Mapped[CreatedAt]
+
+
+class SuppressedAddress(Base):
+    """An address that bounced or complained: nothing more is sent there."""
+
+    __tablename__ = "suppressed_addresses"
+    __table_args__ = (one_of("reason", "bounce", "complaint"),)
+
+    email: Mapped[str] = mapped_column(CITEXT, primary_key=True)
+    reason: Mapped[str]
+    created_at: Mapped[CreatedAt]

@@ -1,0 +1,56 @@
+"""Projects and their members."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Computed, Index, text
+from sqlalchemy.dialects.postgresql import TSVECTOR
+from sqlalchemy.orm import Mapped, deferred, mapped_column
+
+from quintet.db.models.base import Base, Changing, CreatedAt, Id, one_of, references
+
+PROJECT_STATUSES = ("draft", "active", "completed", "archived")
+PRODUCT_TYPES = ("physical_product", "software", "service")
+MEMBER_ROLES = ("owner", "editor", "viewer")
+
+
+class Project(Changing, Base):
+    """A container of work. Its owner is also the member with the role `owner`."""
+
+    __tablename__ = "projects"
+    __table_args__ = (
+        one_of("status", *PROJECT_STATUSES),
+        one_of("product_type", *PRODUCT_TYPES),
+        Index("ix_projects_search", "search", postgresql_using="gin"),
+    )
+
+    id: Mapped[Id]
+    title: Mapped[str]
+    description: Mapped[str] = mapped_column(server_default=text("''"))
+    owner_id: Mapped[UUID] = references("users.id", ondelete="RESTRICT")
+    status: Mapped[str] = mapped_column(server_default=text("'draft'"))
+    product_type: Mapped[str | None]
+    settings: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    archived_at: Mapped[datetime | None]
+    search: Mapped[str] = deferred(
+        mapped_column(
+            TSVECTOR,
+            Computed(
+                "setweight(to_tsvector('simple', title), 'A') || setweight(to_tsvector('simple', description), 'B')",
+                persisted=True,
+            ),
+        )
+    )
+
+
+class ProjectMember(Base):
+    """Who may see a project, and as what."""
+
+    __tablename__ = "project_members"
+    __table_args__ = (one_of("role", *MEMBER_ROLES),)
+
+    project_id: Mapped[UUID] = references("projects.id", ondelete="CASCADE", index=False, primary_key=True)
+    user_id: Mapped[UUID] = references("users.id", ondelete="CASCADE", primary_key=True)
+    role: Mapped[str]
+    created_at: Mapped[CreatedAt]
