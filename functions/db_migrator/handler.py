@@ -3,10 +3,10 @@
 from typing import Any
 
 from functions.db_migrator.service import migrate
-from quintet.observability import logger, quiet_context
+from quintet.observability import logger, observed
 
 
-@quiet_context
+@observed
 def handler(event: dict[str, Any], context: Any) -> dict[str, str]:
     """Upgrade to the newest version (or to `event["revision"]`); answers the revision it is at."""
     revision = migrate(event.get("revision", "head"))

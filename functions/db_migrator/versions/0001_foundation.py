@@ -165,7 +165,7 @@ CREATE TABLE project_members (
     CONSTRAINT fk_project_members_project_id FOREIGN KEY(project_id) REFERENCES projects (id) ON DELETE CASCADE,
     CONSTRAINT fk_project_members_user_id FOREIGN KEY(user_id) REFERENCES users (id) ON DELETE CASCADE
 );
-CREATE INDEX ix_project_members_user_id ON project_members (user_id);
+CREATE INDEX ix_project_members_user_id_project_id ON project_members (user_id, project_id);
 
 CREATE TABLE folders (
     id UUID DEFAULT uuidv7() NOT NULL,

@@ -15,7 +15,7 @@ class FieldError:
 class Problem(Exception):  # noqa: N818  (RFC 9457 calls it a problem)
     """Base of every error the API answers on purpose.
 
-    `next` is the step that helps, as {"rel": ..., "href": ...}; `headers` go onto the response.
+    `next` is the step that helps, as {"rel": ..., "href": ...} (a path of this API, without prefix, or a whole URL); `headers` go onto the response.
     """
 
     status: int = 500
@@ -59,7 +59,7 @@ class Unauthorized(Problem):
         super().__init__(
             detail,
             headers={"WWW-Authenticate": 'Bearer realm="quintet"'},
-            next={"rel": "sign-in", "href": "/api/v1/auth/login"},
+            next={"rel": "sign-in", "href": "/auth/login"},
         )
 
 

@@ -82,3 +82,12 @@ def _url_from_secret(secret_id: str) -> str:
         f"postgresql://{user}:{password}@{host}:{config.database_port}/{config.database_name}"
         f"?sslmode=verify-full&sslrootcert={quote(config.database_sslrootcert, safe='')}"
     )
+
+
+def dispose_before_snapshot() -> None:
+    """Have SnapStart freeze no open connection: restored copies would share it."""
+    try:
+        from snapshot_restore_py import register_before_snapshot  # type: ignore[import-not-found]
+    except ImportError:  # only Lambda's runtime has it
+        return
+    register_before_snapshot(lambda: engine().dispose())

@@ -48,9 +48,13 @@ class ProjectMember(Base):
     """Who may see a project, and as what."""
 
     __tablename__ = "project_members"
-    __table_args__ = (one_of("role", *MEMBER_ROLES),)
+    __table_args__ = (
+        one_of("role", *MEMBER_ROLES),
+        # A person's projects, newest first: the keyset of the project list.
+        Index("ix_project_members_user_id_project_id", "user_id", "project_id"),
+    )
 
     project_id: Mapped[UUID] = references("projects.id", ondelete="CASCADE", index=False, primary_key=True)
-    user_id: Mapped[UUID] = references("users.id", ondelete="CASCADE", primary_key=True)
+    user_id: Mapped[UUID] = references("users.id", ondelete="CASCADE", index=False, primary_key=True)
     role: Mapped[str]
     created_at: Mapped[CreatedAt]

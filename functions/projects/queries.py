@@ -1,0 +1,63 @@
+"""The SQL of projects."""
+
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from functions.projects.schemas import MemberRead, ProjectRead
+from quintet.db.json import Versioned, columns_of, one, page
+from quintet.identity.permissions import Permission
+from quintet.identity.principal import Principal
+from quintet.pagination import PageRequest
+
+_EVERY = f"SELECT {columns_of(ProjectRead, 'p')} FROM projects p WHERE true"
+_SHARED = f"""SELECT {columns_of(ProjectRead, "p")}
+    FROM project_members m JOIN projects p ON p.id = m.project_id WHERE m.user_id = %(caller)s"""
+
+_FILTERS = """
+    AND p.id < %(before)s
+    AND (%(status)s::text IS NULL AND p.archived_at IS NULL OR p.status = %(status)s)
+    AND (%(owner)s::uuid IS NULL OR p.owner_id = %(owner)s)
+    AND (%(product_type)s::text IS NULL OR p.product_type = %(product_type)s)
+    AND (%(q)s::text IS NULL OR p.search @@ websearch_to_tsquery('simple', %(q)s))"""
+
+_MEMBERS = f"""
+    SELECT {columns_of(MemberRead, "m", id="m.user_id", full_name="u.full_name")}
+    FROM project_members m JOIN users u ON u.id = m.user_id
+    WHERE m.project_id = %(project_id)s AND m.user_id < %(before)s
+      AND (%(all)s OR EXISTS (
+          SELECT FROM project_members me WHERE me.project_id = m.project_id AND me.user_id = %(caller)s))"""
+
+
+def list_projects(
+    session: Session,
+    caller: Principal,
+    paging: PageRequest,
+    *,
+    status: str | None,
+    owner: UUID | None,
+    product_type: str | None,
+    q: str | None,
+) -> bytes:
+    """A page of the projects the caller may see; archived ones only when `status` asks for them."""
+    params = {"status": status, "owner": owner, "product_type": product_type, "q": q}
+    return page(session, _visible(caller) + _FILTERS, {**params, "caller": caller.user_id}, paging)
+
+
+def read_project(session: Session, caller: Principal, project_id: UUID) -> Versioned:
+    """One project; 404 when there is none that the caller may see."""
+    return one(session, _visible(caller) + " AND p.id = %(id)s", {"id": project_id, "caller": caller.user_id})
+
+
+def list_members(session: Session, caller: Principal, project_id: UUID, paging: PageRequest) -> bytes:
+    """A page of a project's members; 404 when there is no such project that the caller may see."""
+    params = {
+        "project_id": project_id,
+        "caller": caller.user_id,
+        "all": caller.can(Permission.PROJECTS_READ_ALL),
+    }
+    return page(session, _MEMBERS, params, paging, empty_is_missing=True)  # it has an owner at least
+
+
+def _visible(caller: Principal) -> str:
+    return _EVERY if caller.can(Permission.PROJECTS_READ_ALL) else _SHARED

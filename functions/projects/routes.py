@@ -1,0 +1,115 @@
+"""HTTP of projects."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Query, Request
+from starlette.responses import Response
+
+from functions.projects import queries, service
+from functions.projects.schemas import (
+    MemberRead,
+    MemberSet,
+    ProductType,
+    ProjectCreate,
+    ProjectRead,
+    ProjectUpdate,
+    Status,
+)
+from quintet.http.conditional import IfMatch, fresh, listed, written
+from quintet.http.dependencies import Caller, Paging, SessionDep
+from quintet.http.envelope import link
+from quintet.http.idempotency import Idempotent
+from quintet.http.problems import responses
+from quintet.http.routing import Router
+from quintet.http.schemas import Page, text
+
+router = Router(prefix="/projects", tags=["projects"])
+
+Search = Annotated[text(200, min_length=1) | None, Query(description="Words in title and description.")]
+
+
+@router.get("", response_model=Page[ProjectRead])
+async def list_projects(
+    session: SessionDep,
+    caller: Caller,
+    paging: Paging,
+    status: Annotated[Status | None, Query(description="Archived projects are listed only on request.")] = None,
+    owner: Annotated[UUID | None, Query(description="Projects of this account.")] = None,
+    product_type: ProductType | None = None,
+    q: Search = None,
+) -> Response:
+    """List the projects shared with the caller (all of them with `projects:read_all`), newest first."""
+    return listed(
+        queries.list_projects(
+            session, caller, paging, status=status, owner=owner, product_type=product_type, q=q
+        )
+    )
+
+
+@router.post(
+    "", status_code=201, response_model=ProjectRead, dependencies=[Idempotent], responses=responses(403)
+)
+async def create_project(request: Request, session: SessionDep, caller: Caller, new: ProjectCreate) -> Response:
+    """Create a project, by default as a draft."""
+    project = service.create_project(session, caller, new=new)
+    return written(
+        ProjectRead.model_validate(project),
+        project.version,
+        status=201,
+        location=link(request.scope, f"/projects/{project.id}"),
+    )
+
+
+@router.get("/{project_id}", response_model=ProjectRead)
+async def read_project(request: Request, session: SessionDep, caller: Caller, project_id: UUID) -> Response:
+    """Read one project."""
+    return fresh(request, queries.read_project(session, caller, project_id))
+
+
+@router.change("/{project_id}", response_model=ProjectRead, responses=responses(403))
+async def update_project(
+    session: SessionDep, caller: Caller, project_id: UUID, change: ProjectUpdate, if_match: IfMatch
+) -> Response:
+    """Change the fields sent; for the project's editors."""
+    project = service.update_project(
+        session, caller, project_id=project_id, change=change, if_match=if_match
+    )
+    session.flush()
+    return written(ProjectRead.model_validate(project), project.version)
+
+
+@router.delete("/{project_id}", status_code=204, responses=responses(403, 409))
+async def delete_project(
+    session: SessionDep,
+    caller: Caller,
+    project_id: UUID,
+    if_match: IfMatch,
+    purge: Annotated[bool, Query(description="Delete for good; needs `projects:purge`.")] = False,
+) -> Response:
+    """Archive a project, or delete it for good with `?purge=true`."""
+    remove = service.purge_project if purge else service.archive_project
+    remove(session, caller, project_id=project_id, if_match=if_match)
+    return Response(status_code=204)
+
+
+@router.get("/{project_id}/members", response_model=Page[MemberRead])
+async def list_members(session: SessionDep, caller: Caller, project_id: UUID, paging: Paging) -> Response:
+    """List the members of a project."""
+    return listed(queries.list_members(session, caller, project_id, paging))
+
+
+@router.change("/{project_id}/members/{user_id}", status_code=204, responses=responses(403, 409))
+async def set_member(
+    session: SessionDep, caller: Caller, project_id: UUID, user_id: UUID, member: MemberSet
+) -> Response:
+    """Add a member, or change what they may do; for the project's owners."""
+    service.set_member(session, caller, project_id=project_id, user_id=user_id, role=member.role)
+    return Response(status_code=204)
+
+
+@router.delete("/{project_id}/members/{user_id}", status_code=204, responses=responses(403, 409))
+async def remove_member(session: SessionDep, caller: Caller, project_id: UUID, user_id: UUID) -> Response:
+    """Take a member off a project; owners take anybody, everybody may leave."""
+    service.remove_member(session, caller, project_id=project_id, user_id=user_id)
+    return Response(status_code=204)

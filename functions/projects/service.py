@@ -1,0 +1,128 @@
+"""The rules of projects: who may change what. What the caller may not see does not exist."""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, exists, func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from functions.projects.schemas import ProjectCreate, ProjectUpdate
+from quintet.db.models import File, Project, ProjectMember, User
+from quintet.errors import BadRequest, Conflict, Forbidden, NotFound
+from quintet.events.record import record, scope_of
+from quintet.events.types import EventType
+from quintet.http.conditional import check_version
+from quintet.identity.permissions import Permission
+from quintet.identity.principal import Principal
+
+_RANK = {"viewer": 0, "editor": 1, "owner": 2}
+
+
+def create_project(session: Session, caller: Principal, *, new: ProjectCreate) -> Project:
+    """A project of the caller's own."""
+    caller.require(Permission.PROJECTS_CREATE)
+    project = Project(**new.model_dump(), owner_id=caller.user_id)
+    session.add(project)
+    session.flush()
+    session.add(ProjectMember(project_id=project.id, user_id=caller.user_id, role="owner"))
+    _record(session, EventType.PROJECT_CREATED, project)
+    return project
+
+
+def update_project(
+    session: Session, caller: Principal, *, project_id: UUID, change: ProjectUpdate, if_match: str | None
+) -> Project:
+    """Change the fields sent; for editors."""
+    project = _locked(session, caller, project_id, at_least="editor")
+    check_version(if_match, project.version)
+    changes = change.changes()
+    for name, value in changes.items():
+        setattr(project, name, value)
+    if "status" in changes:
+        project.archived_at = func.now() if project.status == "archived" else None
+    project.touch()
+    _record(session, EventType.PROJECT_UPDATED, project, fields=sorted(changes))
+    return project
+
+
+def archive_project(session: Session, caller: Principal, *, project_id: UUID, if_match: str | None) -> None:
+    """Archive; for owners. Repeatable."""
+    project = _locked(session, caller, project_id, at_least="owner")
+    check_version(if_match, project.version)
+    if project.archived_at is None:
+        project.status, project.archived_at = "archived", func.now()
+        project.touch()
+        _record(session, EventType.PROJECT_ARCHIVED, project)
+
+
+def purge_project(session: Session, caller: Principal, *, project_id: UUID, if_match: str | None) -> None:
+    """Delete for good; for administrators, and only without files, whose objects would be orphaned."""
+    project = _locked(session, caller, project_id, at_least="viewer")
+    caller.require(Permission.PROJECTS_PURGE)
+    check_version(if_match, project.version)
+    if session.scalar(select(exists().where(File.project_id == project_id))):
+        raise Conflict(
+            "The project still has files. Delete them first.",
+            next={"rel": "files", "href": f"/files?project_id={project_id}"},
+        )
+    session.delete(project)
+    _record(session, EventType.PROJECT_PURGED, project)
+
+
+def set_member(session: Session, caller: Principal, *, project_id: UUID, user_id: UUID, role: str) -> None:
+    """Add a member or change what they may do; for owners. Repeatable."""
+    project = _locked(session, caller, project_id, at_least="owner")
+    if user_id == project.owner_id and role != "owner":
+        raise Conflict("The project's owner stays one.")
+    if not session.scalar(select(exists().where(User.id == user_id, User.status == "active"))):
+        raise BadRequest.at("path/user_id", "There is no active account with this id.")
+    statement = insert(ProjectMember).values(project_id=project_id, user_id=user_id, role=role)
+    session.execute(
+        statement.on_conflict_do_update(
+            index_elements=["project_id", "user_id"], set_={"role": statement.excluded.role}
+        )
+    )
+    _record(session, EventType.MEMBER_SET, project, user_id=str(user_id), role=role)
+
+
+def remove_member(session: Session, caller: Principal, *, project_id: UUID, user_id: UUID) -> None:
+    """Take a member off; owners may take anybody, everybody may leave. The owner of the project stays."""
+    at_least = "viewer" if user_id == caller.user_id else "owner"
+    project = _locked(session, caller, project_id, at_least=at_least)
+    if user_id == project.owner_id:
+        raise Conflict("The project's owner cannot leave it. Archive the project instead.")
+    removed = session.execute(
+        delete(ProjectMember)
+        .where(ProjectMember.project_id == project_id, ProjectMember.user_id == user_id)
+        .returning(ProjectMember.user_id)
+    ).one_or_none()
+    if removed is None:
+        raise NotFound("This account is not a member of the project.")
+    _record(session, EventType.MEMBER_REMOVED, project, user_id=str(user_id))
+
+
+def _locked(session: Session, caller: Principal, project_id: UUID, *, at_least: str) -> Project:
+    """The project, locked, if the caller is at least that there; 404 when they may not even see it."""
+    row = session.execute(
+        select(Project, ProjectMember.role)
+        .outerjoin(
+            ProjectMember, (ProjectMember.project_id == Project.id) & (ProjectMember.user_id == caller.user_id)
+        )
+        .where(Project.id == project_id)
+        .with_for_update(of=Project)
+    ).one_or_none()
+    if row is None:
+        raise NotFound
+    project, role = row.tuple()
+    if caller.can(Permission.PROJECTS_MANAGE_ALL):
+        return project
+    if role is None and not caller.can(Permission.PROJECTS_READ_ALL):
+        raise NotFound
+    if role is None or _RANK[role] < _RANK[at_least]:
+        raise Forbidden(f"This needs the role {at_least} in the project.")
+    return project
+
+
+def _record(session: Session, type: EventType, project: Project, **data: Any) -> None:
+    record(session, type, subject=project.id, scope=scope_of("project", project.id), data=data)

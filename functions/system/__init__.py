@@ -1,0 +1,1 @@
+"""Health, the OpenAPI document, and the answer to paths nobody serves."""

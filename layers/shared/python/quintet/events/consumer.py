@@ -1,0 +1,95 @@
+"""What every queue consumer shares: partial batches, and deliveries that are done once.
+
+A delivery is claimed (a lease keeps a second consumer away), acted on with no session held, and set done. Dying
+in between means it is done again; dying after the provider accepted means twice, which is the price of never losing it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from sqlalchemy.orm import Session
+
+from quintet.db.session import writing
+from quintet.events.record import Origin, originate
+from quintet.observability import LambdaHandler, logger, observed
+
+_CLAIM = """
+    UPDATE deliveries d
+    SET attempts = d.attempts + 1, lease_until = now() + make_interval(secs => %(lease)s),
+        next_attempt_at = now() + make_interval(secs => %(lease)s)
+    FROM events e
+    WHERE d.event_id = %(event_id)s AND d.destination = %(destination)s AND e.id = d.event_id
+      AND d.done_at IS NULL AND (d.lease_until IS NULL OR d.lease_until < now())
+    RETURNING e.id, e.type, e.subject_id, e.actor_id, e.data, e.scope, d.destination"""
+
+_DONE = """
+    UPDATE deliveries SET done_at = now(), lease_until = NULL, error = %(note)s
+    WHERE event_id = %(event_id)s AND destination = %(destination)s"""
+
+_FAILED = """
+    UPDATE deliveries
+    SET lease_until = NULL, error = %(note)s,
+        next_attempt_at = now() + interval '1 minute' * least(power(2, attempts), 360)
+    WHERE event_id = %(event_id)s AND destination = %(destination)s"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """A delivery that is ours until its lease runs out."""
+
+    id: UUID
+    type: str
+    subject_id: UUID | None
+    actor_id: UUID | None
+    data: dict[str, Any]
+    scope: str
+    destination: str
+
+
+def consumer(process: Callable[[SQSRecord], None]) -> LambdaHandler:
+    """A Lambda handler that gives each SQS record to `process` and reports those that raised, and no others."""
+    processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+
+    def guarded(record: SQSRecord) -> None:
+        try:
+            process(record)
+        except Exception:
+            logger.exception("A record failed; it will come again.", message_id=record.message_id)
+            raise
+
+    @observed
+    def handler(event: dict[str, Any], context: Any) -> Any:
+        return process_partial_response(event, guarded, processor, context)
+
+    return handler
+
+
+def deliver(record: SQSRecord, effect: Callable[[Claimed], str | None], *, lease_seconds: int) -> None:
+    """Act on the delivery a queue message names, unless that is done or being done.
+
+    `effect` may return a note to keep (why nothing was sent). `lease_seconds` is more than the function's timeout.
+    """
+    message = record.json_body
+    key = {"event_id": UUID(message["event_id"]), "destination": str(message["destination"])}
+    with writing() as session:
+        row = session.connection().exec_driver_sql(_CLAIM, {**key, "lease": lease_seconds}).mappings().one_or_none()
+    if row is None:
+        return
+    try:
+        note = effect(Claimed(**row))
+    except Exception as error:
+        with writing() as session:
+            # The class alone: a message may quote an address or a token.
+            session.connection().exec_driver_sql(_FAILED, {**key, "note": type(error).__name__})
+        raise
+    with writing() as session:
+        session.connection().exec_driver_sql(_DONE, {**key, "note": note})
+
+
+def started_by(session: Session, record: SQSRecord) -> None:
+    """Put what this session records down to the queue message."""
+    originate(session, Origin(request_id=record.message_id))

@@ -1,0 +1,89 @@
+"""An API function: FastAPI inside Mangum inside Lambda."""
+
+import asyncio
+import gc
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
+from mangum import Mangum
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
+
+from quintet.config import settings
+from quintet.db.engine import dispose_before_snapshot
+from quintet.http import problems
+from quintet.http.envelope import Envelope
+from quintet.observability import LambdaHandler, observed
+
+MAX_BODY = 256 * 1024
+"""Bytes of a request body, where a route does not say otherwise."""
+
+_TEXT_TYPES = ["text/", "application/json", "+json", "application/javascript", "application/xml", "image/svg+xml"]
+_REQUEST_HEADERS = ["authorization", "content-type", "idempotency-key", "if-match", "if-none-match"]
+_RESPONSE_HEADERS = [
+    "etag",
+    "location",
+    "ratelimit",
+    "ratelimit-policy",
+    "retry-after",
+    "x-request-id",
+    "idempotency-replayed",
+]
+
+
+def create_app(*routers: APIRouter) -> FastAPI:
+    """The app of one function, with what all of them share."""
+    app = FastAPI(
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        max_body_size=MAX_BODY,
+        generate_unique_id_function=_operation_id,
+    )
+    for router in routers:
+        app.include_router(router)
+    problems.install(app)
+    return app
+
+
+def lambda_handler(app: FastAPI) -> LambdaHandler:
+    """The function's entry: API Gateway REST events in, responses out."""
+    mangum = Mangum(_around(app), lifespan="off", text_mime_types=_TEXT_TYPES)
+    dispose_before_snapshot()
+
+    @observed
+    def handler(event: dict[str, Any], context: Any) -> Any:
+        _have_event_loop()
+        return mangum(event, context)
+
+    # What is loaded by now lives as long as the process: the collector need not look at it again.
+    gc.freeze()
+    return handler
+
+
+def _around(app: ASGIApp) -> ASGIApp:
+    if origins := settings().cors_origins:
+        app = CORSMiddleware(
+            app,
+            allow_origins=origins,
+            allow_credentials=True,
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=_REQUEST_HEADERS,
+            expose_headers=_RESPONSE_HEADERS,
+            max_age=7200,
+        )
+    return Envelope(app)
+
+
+def _operation_id(route: APIRoute) -> str:
+    return f"{route.name}_{min(route.methods).lower()}"
+
+
+def _have_event_loop() -> None:
+    """Mangum runs on the thread's event loop; the local run calls from many threads."""
+    try:
+        asyncio.get_event_loop()
+    except RuntimeError:
+        asyncio.set_event_loop(asyncio.new_event_loop())

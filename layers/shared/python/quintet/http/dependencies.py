@@ -1,0 +1,69 @@
+"""What routes ask for: a session, the caller, a page."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import Depends, Query, Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from sqlalchemy.orm import Session
+
+from quintet.db.session import reading, writing
+from quintet.events.record import Origin, originate
+from quintet.http.envelope import request_id_of
+from quintet.identity.principal import Principal, authenticate
+from quintet.pagination import PageRequest
+
+_bearer = HTTPBearer(
+    scheme_name="bearer", bearerFormat="JWT", description="The access token of a sign-in.", auto_error=False
+)
+
+
+async def in_transaction(request: Request) -> None:
+    """For the `dependencies` of a GET that writes, as one product documents it."""
+    request.state.in_transaction = True
+
+
+async def get_session(request: Request) -> AsyncIterator[Session]:
+    """One session per request: autocommit for a GET, a transaction for everything else.
+
+    Committed before the answer is sent, so a commit that fails is not answered by a 201.
+    """
+    writes = request.method != "GET" or getattr(request.state, "in_transaction", False)
+    with writing() if writes else reading() as session:
+        originate(session, Origin(ip=client_ip(request), request_id=request_id_of(request.scope)))
+        request.state.session = session
+        yield session
+
+
+SessionDep = Annotated[Session, Depends(get_session, scope="function")]
+
+
+async def get_caller(
+    request: Request,
+    session: SessionDep,
+    _: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
+) -> Principal:
+    """The signed-in caller; 401 for anybody else."""
+    caller = authenticate(session, request.headers.get("authorization"))
+    originate(session, Origin(caller.user_id, client_ip(request), request_id_of(request.scope)))
+    return caller
+
+
+Caller = Annotated[Principal, Depends(get_caller, scope="function")]
+
+
+def client_ip(request: Request) -> str | None:
+    """The peer's address as API Gateway saw it, never X-Forwarded-For, which anybody can write."""
+    return request.client.host if request.client else None
+
+
+async def _page_request(
+    limit: Annotated[int, Query(ge=1, le=100, description="How many items at most.")] = 50,
+    cursor: Annotated[
+        str | None, Query(max_length=200, description="The `next_cursor` of the page before.")
+    ] = None,
+) -> PageRequest:
+    return PageRequest(limit, cursor)
+
+
+Paging = Annotated[PageRequest, Depends(_page_request)]

@@ -1,0 +1,132 @@
+"""Every error as RFC 9457 problem+json, and its place in the OpenAPI document."""
+
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from quintet.errors import BadRequest, FieldError, Problem
+from quintet.http.envelope import link, request_id_of
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class ProblemField(BaseModel):
+    """One thing wrong with the input."""
+
+    pointer: str = Field(description="Where: a JSON pointer into the body (RFC 6901), or `query/limit`.")
+    detail: str = Field(description="What is wrong, and what to do.")
+
+
+class NextStep(BaseModel):
+    """The request that helps."""
+
+    rel: str
+    href: str
+
+
+class ProblemDetails(BaseModel):
+    """An error (RFC 9457)."""
+
+    model_config = ConfigDict(title="Problem")
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str = Field(description="The request's id, as in `X-Request-Id` and in the logs.")
+    errors: list[ProblemField] | None = None
+    next: NextStep | None = None
+
+
+def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI entries of these errors, for a route's `responses`."""
+    return {
+        status: {
+            "description": HTTPStatus(status).phrase,
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+        for status in statuses
+    }
+
+
+def answer(request: Request, problem: Problem) -> Response:
+    """`problem` as a response."""
+    content: dict[str, Any] = {
+        "type": problem.type,
+        "title": problem.title,
+        "status": problem.status,
+        "detail": problem.detail,
+        "instance": request_id_of(request.scope),
+    }
+    if problem.errors:
+        content["errors"] = [{"pointer": e.pointer, "detail": e.detail} for e in problem.errors]
+    if problem.next:
+        content["next"] = {**problem.next, "href": _absolute(request, problem.next["href"])}
+    return JSONResponse(content, problem.status, problem.headers, MEDIA_TYPE)
+
+
+def install(app: FastAPI) -> None:
+    """Make `app` answer every error as a problem."""
+
+    async def on_problem(request: Request, error: Exception) -> Response:
+        assert isinstance(error, Problem)
+        return answer(request, error)
+
+    async def on_invalid(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        return answer(request, BadRequest("The input is not valid.", errors=list(_field_errors(error.errors()))))
+
+    async def on_http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return answer(request, _from_http(error))
+
+    async def on_anything(request: Request, error: Exception) -> Response:
+        return answer(request, Problem("Something went wrong on our side. Quote the instance when you report it."))
+
+    app.add_exception_handler(Problem, on_problem)
+    app.add_exception_handler(RequestValidationError, on_invalid)
+    app.add_exception_handler(HTTPException, on_http)
+    app.add_exception_handler(Exception, on_anything)
+
+
+def _field_errors(errors: Iterable[dict[str, Any]]) -> Iterable[FieldError]:
+    """Where and what, never the input itself: it may be a password."""
+    for error in errors:
+        place, *path = (str(part) for part in error["loc"])
+        if error["type"] == "json_invalid":
+            yield FieldError("", "The body is not valid JSON.")
+        elif place == "body":
+            pointer = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in path)
+            yield FieldError(pointer, _sentence(error["msg"]))
+        else:
+            yield FieldError("/".join([place, *path]), _sentence(error["msg"]))
+
+
+def _sentence(message: str) -> str:
+    message = message.removeprefix("Value error, ")
+    return message[:1].upper() + message[1:] + ("" if message.endswith((".", "!")) else ".")
+
+
+_DETAILS = {
+    400: "The body could not be read. Send it in the form that its Content-Type says.",
+    404: "There is nothing at this address. The documentation is at /openapi.json.",
+    405: "This method is not for this address; the Allow header lists those that are.",
+    413: "The body is too large for this address.",
+}
+
+
+def _from_http(error: HTTPException) -> Problem:
+    problem = Problem(_DETAILS.get(error.status_code, error.detail), headers=error.headers)
+    problem.status = error.status_code
+    problem.title = HTTPStatus(error.status_code).phrase
+    return problem
+
+
+def _absolute(request: Request, href: str) -> str:
+    return link(request.scope, href) if href.startswith("/") else href

@@ -1,0 +1,48 @@
+"""The router of every resource."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from fastapi import APIRouter, Request
+from fastapi.routing import APIRoute
+from starlette.responses import Response
+
+from quintet.http.idempotency import Replayed, store_answer
+
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+
+
+class Route(APIRoute):
+    """Keeps the answer of a request with an Idempotency-Key, before its transaction commits."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Wrap FastAPI's handler; the session it used is still open when it returns."""
+        handle = super().get_route_handler()
+
+        async def handler(request: Request) -> Response:
+            try:
+                response = await handle(request)
+            except Replayed as replayed:
+                return replayed.response
+            if hasattr(request.state, "idempotency_claim"):
+                store_answer(request, request.state.session, response)
+            return response
+
+        return handler
+
+
+class Router(APIRouter):
+    """An APIRouter whose changes answer PUT and PATCH alike."""
+
+    def __init__(self, *, tags: list[str], **options: Any) -> None:
+        super().__init__(tags=list(tags), route_class=Route, **options)
+
+    def change(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
+        """Register PUT and PATCH with one meaning: the fields sent are changed, the others stay (RFC 7396)."""
+
+        def register(endpoint: Endpoint) -> Endpoint:
+            for method in ("PUT", "PATCH"):
+                self.add_api_route(path, endpoint, methods=[method], **options)
+            return endpoint
+
+        return register

@@ -1,0 +1,145 @@
+"""What the bodies of all resources are made of."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, ClassVar, Generic, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    PlainSerializer,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+Item = TypeVar("Item")
+
+NO_NUL = r"^[^\x00]*$"
+"""PostgreSQL's text holds every character but this one."""
+
+
+def text(max_length: int, min_length: int = 0) -> Any:
+    """A string type: trimmed, bounded, storable."""
+    return Annotated[
+        str,
+        StringConstraints(
+            strip_whitespace=True, min_length=min_length, max_length=max_length, pattern=NO_NUL
+        ),
+    ]
+
+
+def _rfc3339(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+Timestamp = Annotated[
+    datetime,
+    PlainSerializer(_rfc3339, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+"""UTC with microseconds and Z, the form `quintet.db.json` writes too (RFC 3339)."""
+
+
+def _storable(value: Any, depth: int = 0) -> Any:
+    if depth > 16:
+        raise ValueError("nested too deeply; 16 levels at most")
+    match value:
+        case str() if "\x00" in value:
+            raise ValueError("a NUL character cannot be stored")
+        case float() if value != value or value in (float("inf"), float("-inf")):
+            raise ValueError("NaN and infinity are not JSON (RFC 8259)")
+        case int() if abs(value) > 2**63:
+            raise ValueError("integers beyond 64 bits are not portable; send a string")
+        case dict():
+            for key, member in value.items():
+                _storable(key, depth)
+                _storable(member, depth + 1)
+        case list():
+            for member in value:
+                _storable(member, depth + 1)
+    return value
+
+
+def _bounded(value: dict[str, Any]) -> dict[str, Any]:
+    import json
+
+    try:
+        encoded = json.dumps(_storable(value), ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise ValueError("a lone surrogate is not Unicode text") from None
+    if len(encoded) > 16_384:
+        raise ValueError("larger than 16 KB")
+    return value
+
+
+JsonObject = Annotated[dict[str, Any], AfterValidator(_bounded)]
+"""Free-form JSON that PostgreSQL can hold: 16 KB, 16 levels."""
+
+
+class Input(BaseModel):
+    """A body we are sent. Unknown fields are refused: a misspelt one must not be lost in silence.
+
+    `aliases` names other spellings the products use; two that contradict each other are refused.
+    """
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=False)
+
+    aliases: ClassVar[dict[str, tuple[str, ...]]] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _canonical_names(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or not cls.aliases:
+            return data
+        data = dict(data)
+        for name, others in cls.aliases.items():
+            given = {spelling: data.pop(spelling) for spelling in (name, *others) if spelling in data}
+            values = list(given.values())
+            if any(value != values[0] for value in values[1:]):
+                raise ValueError(f"{' and '.join(given)} are the same field; send one, or the same value")
+            if given:
+                data[name] = values[0]
+        return data
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        schema = handler.resolve_ref_schema(handler(core_schema))
+        required = schema.get("required", [])
+        for name, others in cls.aliases.items():
+            for other in others:
+                schema["properties"][other] = {
+                    **schema["properties"][name],
+                    "title": other,
+                    "description": f"Another name of `{name}`.",
+                }
+            if name in required:
+                required.remove(name)
+                choices = [{"required": [spelling]} for spelling in (name, *others)]
+                schema.setdefault("allOf", []).append({"anyOf": choices})
+        if not required:
+            schema.pop("required", None)
+        return schema
+
+    def changes(self) -> dict[str, Any]:
+        """The fields that were sent, as RFC 7396 merges them: those left out stay as they are."""
+        return self.model_dump(exclude_unset=True)
+
+
+class Output(BaseModel):
+    """A body we send."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+
+class Page(Output, Generic[Item]):
+    """A list: its items, and the cursor that asks for the next ones."""
+
+    items: list[Item]
+    next_cursor: str | None = Field(description="Send it as `?cursor=` for the next page; null at the end.")

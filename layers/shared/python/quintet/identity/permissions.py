@@ -1,0 +1,20 @@
+"""The permissions a role can hold. `*` is all of them, also those that come later."""
+
+from enum import StrEnum
+
+EVERYTHING = "*"
+
+
+class Permission(StrEnum):
+    """What an account may do besides working on its own things and those shared with it."""
+
+    USERS_READ = "users:read"
+    USERS_WRITE = "users:write"
+    ROLES_WRITE = "roles:write"
+    DIVISIONS_WRITE = "divisions:write"
+    PROJECTS_CREATE = "projects:create"
+    PROJECTS_READ_ALL = "projects:read_all"
+    PROJECTS_MANAGE_ALL = "projects:manage_all"
+    PROJECTS_PURGE = "projects:purge"
+    EVENTS_READ_ALL = "events:read_all"
+    COURSES_CREATE = "courses:create"

@@ -1,0 +1,80 @@
+"""Rate limits: fixed windows counted in PostgreSQL, committed before the attempt is judged.
+
+Volume is the firewall's business; these keep a password, an address or a mailbox from being worked on.
+Headers as in draft-ietf-httpapi-ratelimit-headers-10.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from quintet.db.session import commit
+from quintet.errors import TooManyRequests
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """At most `hits` in `seconds`, counted for each value of `by`."""
+
+    by: str
+    hits: int
+    seconds: int
+
+
+LIMITS: dict[str, tuple[Limit, ...]] = {
+    "register": (Limit("ip", 20, 3600),),
+    "sign_in": (Limit("account", 10, 900), Limit("ip", 100, 900)),
+    "refresh": (Limit("ip", 600, 900),),
+    "password_reset": (Limit("account", 5, 3600), Limit("ip", 30, 3600)),
+    "email_verification": (Limit("account", 5, 3600), Limit("ip", 30, 3600)),
+    "token_confirm": (Limit("ip", 30, 900),),
+}
+"""What is limited, and how. Every name is a policy in the `RateLimit-Policy` header."""
+
+_COUNT = """
+    INSERT INTO rate_counters AS c (key, hits, window_ends_at)
+    SELECT key, 1, now() + make_interval(secs => seconds)
+    FROM unnest(%(keys)s::text[], %(seconds)s::int[]) AS limits(key, seconds) ORDER BY key
+    ON CONFLICT (key) DO UPDATE SET
+        hits = CASE WHEN c.window_ends_at <= now() THEN 1 ELSE c.hits + 1 END,
+        window_ends_at = CASE WHEN c.window_ends_at <= now() THEN excluded.window_ends_at ELSE c.window_ends_at END
+    RETURNING key, hits, ceil(extract(epoch FROM window_ends_at - now()))::int AS resets_in"""
+
+
+def count(session: Session, name: str, **values: str) -> dict[str, str]:
+    """Count one attempt at `name` under each of its limits, and commit that.
+
+    `values` gives each `Limit.by` (an IP address, an account's address). Returns the headers to send; raises
+    429 with `Retry-After` when a limit is passed.
+    """
+    limits = {_key(name, limit.by, values[limit.by]): limit for limit in LIMITS[name]}
+    rows = (
+        session.connection()
+        .exec_driver_sql(
+            _COUNT, {"keys": list(limits), "seconds": [limit.seconds for limit in limits.values()]}
+        )
+        .all()
+    )
+    commit(session)
+    nearest = min(rows, key=lambda row: limits[row.key].hits - row.hits)
+    headers = _headers(name, limits[nearest.key], nearest.hits, nearest.resets_in)
+    if nearest.hits > limits[nearest.key].hits:
+        raise TooManyRequests(
+            f"Too many attempts. Try again in {nearest.resets_in} seconds.",
+            headers={**headers, "Retry-After": str(nearest.resets_in)},
+        )
+    return headers
+
+
+def _headers(name: str, limit: Limit, hits: int, resets_in: int) -> dict[str, str]:
+    policy = f"{name}_{limit.by}"
+    return {
+        "RateLimit-Policy": f'"{policy}";q={limit.hits};w={limit.seconds}',
+        "RateLimit": f'"{policy}";r={max(0, limit.hits - hits)};t={resets_in}',
+    }
+
+
+def _key(name: str, by: str, value: str) -> str:
+    # Hashed: the table holds no addresses, and a key has a bounded length.
+    return f"{name}:{by}:{hashlib.sha256(value.strip().lower().encode()).hexdigest()[:32]}"

@@ -1,0 +1,99 @@
+"""A client of the API without a network: API Gateway events in, answers out. And the people who use it."""
+
+import itertools
+import json
+import secrets
+from dataclasses import dataclass, field, replace
+from typing import Any
+from uuid import UUID
+
+from infra.local.events import Response, call
+
+PASSWORD = "correct horse battery staple 7"
+_hosts = itertools.count(1)
+
+
+def _address() -> str:
+    """An IP address nobody else in this run uses, so that rate limits of one test are not another's."""
+    n = next(_hosts)
+    return f"10.{secrets.randbelow(256)}.{n // 250 % 256}.{n % 250 + 1}"
+
+
+@dataclass(frozen=True)
+class Api:
+    """Calls the API as one client: an address, and a token once signed in."""
+
+    token: str = ""
+    source_ip: str = field(default_factory=_address)
+    user: dict[str, Any] = field(default_factory=dict)
+    refresh_token: str = ""
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        json_body: Any = None,
+        body: bytes = b"",
+        query: Any = None,
+        headers: dict[str, str] | None = None,
+    ) -> Response:
+        """One request; a body given as `json_body` is sent as JSON."""
+        sent = {"authorization": f"Bearer {self.token}"} if self.token else {}
+        if json_body is not None:
+            body, sent["content-type"] = json.dumps(json_body).encode(), "application/json"
+        sent.update(headers or {})
+        return call(method, path, query=query or [], headers=sent, body=body, source_ip=self.source_ip)
+
+    def get(self, path: str, **parts: Any) -> Response:
+        """GET."""
+        return self.request("GET", path, **parts)
+
+    def post(self, path: str, json_body: Any = None, **parts: Any) -> Response:
+        """POST."""
+        return self.request("POST", path, json_body=json_body, **parts)
+
+    def put(self, path: str, json_body: Any = None, **parts: Any) -> Response:
+        """PUT."""
+        return self.request("PUT", path, json_body=json_body, **parts)
+
+    def patch(self, path: str, json_body: Any = None, **parts: Any) -> Response:
+        """PATCH."""
+        return self.request("PATCH", path, json_body=json_body, **parts)
+
+    def delete(self, path: str, **parts: Any) -> Response:
+        """DELETE."""
+        return self.request("DELETE", path, **parts)
+
+    def register(self, email: str = "", **more: Any) -> "Api":
+        """A new account, signed in."""
+        email = email or f"{secrets.token_hex(8)}@example.com"
+        new = {"email": email, "password": PASSWORD, "full_name": "Test Person", **more}
+        made = self.post("/auth/register", new)
+        assert made.status == 201, made
+        return self.sign_in(email)
+
+    def sign_in(self, email: str, password: str = PASSWORD) -> "Api":
+        """The same client, signed in."""
+        answer = self.post("/auth/login", {"email": email, "password": password, "token_delivery": "body"})
+        assert answer.status == 200, answer
+        signed = answer.json()
+        client = replace(self, token=signed["access_token"], refresh_token=signed["refresh_token"])
+        return replace(client, user=client.get("/users/me").json())
+
+    def with_roles(self, *roles: str) -> "Api":
+        """Give this account exactly these roles, as its database's owner would."""
+        from quintet.db.engine import owner_engine
+
+        with owner_engine().begin() as connection:
+            connection.exec_driver_sql("DELETE FROM user_roles WHERE user_id = %(id)s", {"id": self.id})
+            connection.exec_driver_sql(
+                "INSERT INTO user_roles (user_id, role_id) SELECT %(id)s, id FROM roles WHERE name = ANY(%(roles)s)",
+                {"id": self.id, "roles": list(roles)},
+            )
+        return self
+
+    @property
+    def id(self) -> UUID:
+        """The account's id."""
+        return UUID(self.user["id"])

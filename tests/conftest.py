@@ -1,0 +1,89 @@
+"""Shared by unit and integration tests: a real PostgreSQL, AWS by moto in this process, real events into real handlers."""
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from infra.local.postgres import Postgres
+from tests.api import Api
+
+os.environ.update(
+    ENVIRONMENT="test",
+    AWS_ACCESS_KEY_ID="testing",
+    AWS_SECRET_ACCESS_KEY="testing",
+    AWS_DEFAULT_REGION="us-east-1",
+    AWS_REGION="us-east-1",
+    FILES_BUCKET="quintet-files",
+    ARCHIVE_BUCKET="quintet-archive",
+    TOKEN_SECRET_ID="quintet/tokens",
+    API_URL="http://127.0.0.1:8000/api/v1",
+    EMAIL_FROM="Quintet <no-reply@quintet.example>",
+    DATABASE_POOL_SIZE="10",
+    POWERTOOLS_METRICS_NAMESPACE="Quintet",
+    CORS_ORIGINS="https://app.example.com",
+)
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """One server for the whole run (per worker), fast and forgetful."""
+    folder = tmp_path_factory.mktemp("postgres")
+    options = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+    with Postgres(folder / "data", options=options) as server:
+        yield server
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def aws() -> Iterator[None]:
+    """S3, SQS, SES and Secrets Manager in this process, with what the manifest names."""
+    import boto3
+    from moto import mock_aws
+
+    from functions.manifest import QUEUES
+
+    with mock_aws():
+        s3, sqs = boto3.client("s3"), boto3.client("sqs")
+        for bucket in (os.environ["FILES_BUCKET"], os.environ["ARCHIVE_BUCKET"]):
+            s3.create_bucket(Bucket=bucket)
+            s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+        for queue in QUEUES:
+            os.environ[f"{queue.upper()}_QUEUE_URL"] = sqs.create_queue(QueueName=queue)["QueueUrl"]
+        boto3.client("secretsmanager").create_secret(
+            Name=os.environ["TOKEN_SECRET_ID"], SecretString=secrets.token_urlsafe(48)
+        )
+        boto3.client("sesv2").create_email_identity(EmailIdentity="quintet.example")
+        yield
+
+
+@pytest.fixture(scope="session")
+def stack(postgres: Postgres, aws: None) -> Iterator[Postgres]:
+    """Database migrated, queues and buckets there, settings read."""
+    from infra.local.events import invoke
+    from quintet.config import settings
+
+    os.environ["DATABASE_URL"] = postgres.app_url
+    os.environ["DATABASE_OWNER_URL"] = postgres.owner_url
+    settings.cache_clear()
+    invoke("db_migrator", {})
+    yield postgres
+    from quintet.db.engine import engine, owner_engine
+
+    engine().dispose()
+    owner_engine().dispose()
+
+
+@pytest.fixture
+def api(stack: Postgres) -> Api:
+    """A client of the API that nobody has signed in with; each comes from an address of its own."""
+    return Api()
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The checkout."""
+    return Path(__file__).parents[1]
