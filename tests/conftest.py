@@ -1,4 +1,4 @@
-"""Shared by unit and integration tests: a real PostgreSQL, AWS by moto in this process, real events into real handlers."""
+"""Shared by unit and integration tests: a real PostgreSQL, AWS by moto in-process, real events into real handlers."""
 
 import os
 import secrets

@@ -26,7 +26,7 @@ from quintet.http.schemas import Page, text
 
 router = Router(prefix="/projects", tags=["projects"])
 
-Search = Annotated[text(200, min_length=1) | None, Query(description="Words in title and description.")]
+Search = Annotated[str, text(200, min_length=1), Query(description="Words in title and description.")]
 
 
 @router.get("", response_model=Page[ProjectRead])
@@ -37,19 +37,15 @@ async def list_projects(
     status: Annotated[Status | None, Query(description="Archived projects are listed only on request.")] = None,
     owner: Annotated[UUID | None, Query(description="Projects of this account.")] = None,
     product_type: ProductType | None = None,
-    q: Search = None,
+    q: Search | None = None,
 ) -> Response:
     """List the projects shared with the caller (all of them with `projects:read_all`), newest first."""
     return listed(
-        queries.list_projects(
-            session, caller, paging, status=status, owner=owner, product_type=product_type, q=q
-        )
+        queries.list_projects(session, caller, paging, status=status, owner=owner, product_type=product_type, q=q)
     )
 
 
-@router.post(
-    "", status_code=201, response_model=ProjectRead, dependencies=[Idempotent], responses=responses(403)
-)
+@router.post("", status_code=201, response_model=ProjectRead, dependencies=[Idempotent], responses=responses(403))
 async def create_project(request: Request, session: SessionDep, caller: Caller, new: ProjectCreate) -> Response:
     """Create a project, by default as a draft."""
     project = service.create_project(session, caller, new=new)
@@ -72,9 +68,7 @@ async def update_project(
     session: SessionDep, caller: Caller, project_id: UUID, change: ProjectUpdate, if_match: IfMatch
 ) -> Response:
     """Change the fields sent; for the project's editors."""
-    project = service.update_project(
-        session, caller, project_id=project_id, change=change, if_match=if_match
-    )
+    project = service.update_project(session, caller, project_id=project_id, change=change, if_match=if_match)
     session.flush()
     return written(ProjectRead.model_validate(project), project.version)
 

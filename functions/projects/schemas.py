@@ -1,6 +1,6 @@
 """Bodies of projects and members."""
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 from uuid import UUID
 
 from pydantic import Field
@@ -11,8 +11,8 @@ Status = Literal["draft", "active", "completed", "archived"]
 ProductType = Literal["physical_product", "software", "service"]
 MemberRole = Literal["owner", "editor", "viewer"]
 
-Title = text(200, min_length=1)
-Description = text(20_000)
+Title = Annotated[str, text(200, min_length=1)]
+Description = Annotated[str, text(20_000)]
 
 _ALIASES = {"title": ("name", "project_name")}
 
@@ -70,4 +70,3 @@ class MemberRead(Output):
     full_name: str
     role: MemberRole
     created_at: Timestamp
-

@@ -107,7 +107,8 @@ def _locked(session: Session, caller: Principal, project_id: UUID, *, at_least: 
     row = session.execute(
         select(Project, ProjectMember.role)
         .outerjoin(
-            ProjectMember, (ProjectMember.project_id == Project.id) & (ProjectMember.user_id == caller.user_id)
+            ProjectMember,
+            (ProjectMember.project_id == Project.id) & (ProjectMember.user_id == caller.user_id),
         )
         .where(Project.id == project_id)
         .with_for_update(of=Project)

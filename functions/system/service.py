@@ -13,8 +13,7 @@ from quintet.observability import logger
 def check_dependencies() -> dict[str, str]:
     """Ask database, queue and bucket; `ok` or `unavailable` for each, the reason in the log."""
     return {
-        name: _state(name, check)
-        for name, check in {"database": _database, "queue": _queue, "bucket": _bucket}.items()
+        name: _state(name, check) for name, check in {"database": _database, "queue": _queue, "bucket": _bucket}.items()
     }
 
 

@@ -17,7 +17,7 @@ LambdaHandler = Callable[[dict[str, Any], Any], Any]
 
 
 def observed(handler: LambdaHandler) -> LambdaHandler:
-    """Decorate a Lambda handler: its logs carry function and request id, and Sentry hears of errors where configured."""
+    """Decorate a Lambda handler: its logs carry function and request id; Sentry, where configured, hears of errors."""
     _start_sentry()
 
     @functools.wraps(handler)

@@ -47,9 +47,7 @@ def one(session: Session, sql: str, params: Params) -> Versioned:
     return Versioned(row[0].encode(), row[1])
 
 
-def page(
-    session: Session, sql: str, params: Params, paging: PageRequest, *, empty_is_missing: bool = False
-) -> bytes:
+def page(session: Session, sql: str, params: Params, paging: PageRequest, *, empty_is_missing: bool = False) -> bytes:
     """One page of `sql` as the API's list object, newest first, keyset on `id` alone.
 
     `sql` selects the items, `id` among them, without ORDER BY or LIMIT, and keeps its own key column

@@ -2,11 +2,13 @@
 
 import asyncio
 import gc
+import threading
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from mangum import Mangum
+from mangum.types import ASGI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
@@ -19,7 +21,14 @@ from quintet.observability import LambdaHandler, observed
 MAX_BODY = 256 * 1024
 """Bytes of a request body, where a route does not say otherwise."""
 
-_TEXT_TYPES = ["text/", "application/json", "+json", "application/javascript", "application/xml", "image/svg+xml"]
+_TEXT_TYPES = [
+    "text/",
+    "application/json",
+    "+json",
+    "application/javascript",
+    "application/xml",
+    "image/svg+xml",
+]
 _REQUEST_HEADERS = ["authorization", "content-type", "idempotency-key", "if-match", "if-none-match"]
 _RESPONSE_HEADERS = [
     "etag",
@@ -30,6 +39,8 @@ _RESPONSE_HEADERS = [
     "x-request-id",
     "idempotency-replayed",
 ]
+
+_thread = threading.local()
 
 
 def create_app(*routers: APIRouter) -> FastAPI:
@@ -50,12 +61,13 @@ def create_app(*routers: APIRouter) -> FastAPI:
 
 def lambda_handler(app: FastAPI) -> LambdaHandler:
     """The function's entry: API Gateway REST events in, responses out."""
+    _use_own_event_loop()
     mangum = Mangum(_around(app), lifespan="off", text_mime_types=_TEXT_TYPES)
     dispose_before_snapshot()
 
     @observed
     def handler(event: dict[str, Any], context: Any) -> Any:
-        _have_event_loop()
+        _use_own_event_loop()
         return mangum(event, context)
 
     # What is loaded by now lives as long as the process: the collector need not look at it again.
@@ -63,7 +75,7 @@ def lambda_handler(app: FastAPI) -> LambdaHandler:
     return handler
 
 
-def _around(app: ASGIApp) -> ASGIApp:
+def _around(app: ASGIApp) -> ASGI:
     if origins := settings().cors_origins:
         app = CORSMiddleware(
             app,
@@ -78,12 +90,11 @@ def _around(app: ASGIApp) -> ASGIApp:
 
 
 def _operation_id(route: APIRoute) -> str:
-    return f"{route.name}_{min(route.methods).lower()}"
+    return f"{route.name}_{min(route.methods or []).lower()}"
 
 
-def _have_event_loop() -> None:
-    """Mangum runs on the thread's event loop; the local run calls from many threads."""
-    try:
-        asyncio.get_event_loop()
-    except RuntimeError:
-        asyncio.set_event_loop(asyncio.new_event_loop())
+def _use_own_event_loop() -> None:
+    """Mangum runs on the thread's current loop; the local run and the tests call from many threads."""
+    if not hasattr(_thread, "loop"):
+        _thread.loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(_thread.loop)

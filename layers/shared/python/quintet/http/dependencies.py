@@ -59,9 +59,7 @@ def client_ip(request: Request) -> str | None:
 
 async def _page_request(
     limit: Annotated[int, Query(ge=1, le=100, description="How many items at most.")] = 50,
-    cursor: Annotated[
-        str | None, Query(max_length=200, description="The `next_cursor` of the page before.")
-    ] = None,
+    cursor: Annotated[str | None, Query(max_length=200, description="The `next_cursor` of the page before.")] = None,
 ) -> PageRequest:
     return PageRequest(limit, cursor)
 

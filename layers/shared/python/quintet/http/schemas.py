@@ -1,5 +1,6 @@
 """What the bodies of all resources are made of."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
@@ -23,14 +24,9 @@ NO_NUL = r"^[^\x00]*$"
 """PostgreSQL's text holds every character but this one."""
 
 
-def text(max_length: int, min_length: int = 0) -> Any:
-    """A string type: trimmed, bounded, storable."""
-    return Annotated[
-        str,
-        StringConstraints(
-            strip_whitespace=True, min_length=min_length, max_length=max_length, pattern=NO_NUL
-        ),
-    ]
+def text(max_length: int, min_length: int = 0) -> StringConstraints:
+    """For `Annotated[str, text(...)]`: trimmed, bounded, storable."""
+    return StringConstraints(strip_whitespace=True, min_length=min_length, max_length=max_length, pattern=NO_NUL)
 
 
 def _rfc3339(at: datetime) -> str:
@@ -87,9 +83,9 @@ class Input(BaseModel):
     `aliases` names other spellings the products use; two that contradict each other are refused.
     """
 
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=False)
+    model_config = ConfigDict(extra="forbid")
 
-    aliases: ClassVar[dict[str, tuple[str, ...]]] = {}
+    aliases: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     @model_validator(mode="before")
     @classmethod
@@ -107,9 +103,7 @@ class Input(BaseModel):
         return data
 
     @classmethod
-    def __get_pydantic_json_schema__(
-        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         schema = handler.resolve_ref_schema(handler(core_schema))
         required = schema.get("required", [])
         for name, others in cls.aliases.items():

@@ -99,4 +99,3 @@ def forget_keys() -> None:
     """Read every key anew when next used."""
     global _private, _public
     _private, _public = (0.0, ()), (0.0, {})
-

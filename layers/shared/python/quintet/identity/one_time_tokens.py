@@ -59,9 +59,7 @@ def spend(session: Session, *, token: str, purpose: Purpose) -> User | None:
         return None
     spent = session.execute(
         update(OneTimeToken)
-        .where(
-            OneTimeToken.user_id == user.id, OneTimeToken.purpose == purpose, OneTimeToken.used_at.is_(None)
-        )
+        .where(OneTimeToken.user_id == user.id, OneTimeToken.purpose == purpose, OneTimeToken.used_at.is_(None))
         .values(used_at=func.now())
         .returning(OneTimeToken.hash)
     )

@@ -51,9 +51,7 @@ def count(session: Session, name: str, **values: str) -> dict[str, str]:
     limits = {_key(name, limit.by, values[limit.by]): limit for limit in LIMITS[name]}
     rows = (
         session.connection()
-        .exec_driver_sql(
-            _COUNT, {"keys": list(limits), "seconds": [limit.seconds for limit in limits.values()]}
-        )
+        .exec_driver_sql(_COUNT, {"keys": list(limits), "seconds": [limit.seconds for limit in limits.values()]})
         .all()
     )
     commit(session)

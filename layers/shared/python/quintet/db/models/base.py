@@ -27,7 +27,7 @@ class Base(DeclarativeBase):
         str: Text(),
         dict[str, Any]: JSONB(none_as_null=True),
     }
-    __mapper_args__: ClassVar[dict[str, Any]] = {"eager_defaults": True}
+    __mapper_args__ = {"eager_defaults": True}  # noqa: RUF012
 
 
 Id = Annotated[UUID, mapped_column(primary_key=True, server_default=text("uuidv7()"))]
