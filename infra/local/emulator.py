@@ -46,9 +46,7 @@ class Emulator:
         for name in ("MINISTACK_HOST", "PERSIST_STATE", "USE_SSL", "SERVICES"):
             environment.pop(name, None)
         with (self._folder / "log").open("wb") as log:
-            self._process = leash.start(
-                [sys.executable, "-m", "ministack"], output=log, environment=environment
-            )
+            self._process = leash.start([sys.executable, "-m", "ministack"], output=log, environment=environment)
 
     def wait(self) -> None:
         """Wait until it answers."""

@@ -14,9 +14,7 @@ TOKEN_SECRET = "quintet/token"
 THREADS = 40
 """API requests served at once; each may hold a connection."""
 
-_FRONT_ENDS = ",".join(
-    f"http://{host}:{port}" for host in ("localhost", "127.0.0.1") for port in (3000, 5173)
-)
+_FRONT_ENDS = ",".join(f"http://{host}:{port}" for host in ("localhost", "127.0.0.1") for port in (3000, 5173))
 
 
 def variables(*, owner_url: str, app_url: str, endpoint: str, url: str) -> dict[str, str]:

@@ -379,9 +379,7 @@ class TooLargeError(ValueError):
     """The event, or the answer, is over Lambda's 6 MB."""
 
 
-def invoke(
-    name: str, event: Mapping[str, Any], timeout: float | None = None, *, context: Context | None = None
-) -> Any:
+def invoke(name: str, event: Mapping[str, Any], timeout: float | None = None, *, context: Context | None = None) -> Any:
     """Call the function's handler as Lambda does, in this thread: the event and the answer pass through JSON.
 
     `timeout` is in seconds, by default the manifest's; it is what the context tells the handler, since a

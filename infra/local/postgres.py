@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 import psycopg
 
 from infra.local import leash
@@ -214,9 +214,7 @@ def _reachable(folder: Path, uid: int | None) -> Iterator[tuple[str, tuple[int, 
         yield str(folder), ()
         return
     if not sys.platform.startswith("linux"):
-        raise PostgresError(
-            f"PostgreSQL does not run as root, and user {uid} cannot enter {folder}: run as yourself."
-        )
+        raise PostgresError(f"PostgreSQL does not run as root, and user {uid} cannot enter {folder}: run as yourself.")
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         yield f"/proc/self/fd/{descriptor}", (descriptor,)

@@ -82,9 +82,7 @@ def _make_queue(queue: str) -> None:
 
 def _notify_of_uploads() -> None:
     wanted: dict[str, Any] = {
-        "QueueConfigurations": [
-            {"Id": "uploads", "QueueArn": queue_arn("uploads"), "Events": ["s3:ObjectCreated:*"]}
-        ]
+        "QueueConfigurations": [{"Id": "uploads", "QueueArn": queue_arn("uploads"), "Events": ["s3:ObjectCreated:*"]}]
     }
     # Setting it sends an s3:TestEvent, so once is enough.
     present = aws.s3().get_bucket_notification_configuration(Bucket=FILES_BUCKET)

@@ -1,0 +1,138 @@
+"""API Gateway on one machine: HTTP in, the real proxy event to the real handler, its answer out (ASGI)."""
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
+from typing import Any
+
+from infra.local import terminal
+from infra.local.environment import THREADS
+from infra.local.events import (
+    MalformedAnswerError,
+    Response,
+    TooLargeError,
+    function_for,
+    invoke,
+    rest_event,
+    rest_response,
+)
+from infra.local.pages import Pages
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+MAX_BODY = 10 * 1024 * 1024
+"""Bytes; API Gateway takes no larger request."""
+TIMEOUT = 29.0
+"""Seconds; API Gateway waits no longer."""
+
+_DRAIN = 64 * 1024 * 1024
+"""Bytes read and dropped of a request that is too large, so that its sender gets to read the answer."""
+
+
+class Gateway:
+    """The ASGI application: `/` and `/_local/` are the stand's own pages, everything else is the API."""
+
+    def __init__(self, pages: Pages) -> None:
+        self._pages = pages
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="invocation")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        body = await _read(scope, receive)
+        path = scope["path"]
+        if path == "/" or path.startswith("/_local"):
+            loop = asyncio.get_running_loop()
+            await _answer(send, await loop.run_in_executor(None, self._pages.serve, scope, body or b""))
+            return
+        started = time.perf_counter()
+        raw_path = scope["raw_path"].decode("latin-1")
+        name, request_id = function_for(raw_path), ""
+        if body is None:
+            response = _message(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Request Too Long")
+        else:
+            event = _event(scope, raw_path, body)
+            request_id = event["requestContext"]["requestId"]
+            response = await self._invoke(name, event)
+        await _answer(send, response)
+        terminal.emit(
+            "request",
+            method=scope["method"],
+            path=raw_path,
+            status=response.status,
+            ms=round((time.perf_counter() - started) * 1000),
+            function=name,
+            request_id=request_id,
+        )
+
+    async def _invoke(self, name: str, event: dict[str, Any]) -> Response:
+        request_id = event["requestContext"]["requestId"]
+        invocation = asyncio.get_running_loop().run_in_executor(self._threads, invoke, name, event)
+        try:
+            answer = await asyncio.wait_for(asyncio.shield(invocation), TIMEOUT)
+            return rest_response(answer, request_id=request_id)
+        except TimeoutError:
+            return _message(HTTPStatus.GATEWAY_TIMEOUT, "Endpoint request timed out", request_id)
+        except TooLargeError as error:
+            terminal.error(f"{name}: {error}")
+            return _message(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Request Too Long", request_id)
+        except MalformedAnswerError as error:
+            terminal.error(f"{name}: {error}")
+        except Exception as error:
+            terminal.error(f"{name} failed", error)
+        return _message(HTTPStatus.BAD_GATEWAY, "Internal server error", request_id)
+
+
+def _event(scope: Scope, raw_path: str, body: bytes) -> dict[str, Any]:
+    headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
+    return rest_event(
+        scope["method"],
+        raw_path,
+        query=scope["query_string"].decode("latin-1"),
+        headers=headers,
+        body=body,
+        source_ip=scope["client"][0] if scope["client"] else "127.0.0.1",
+        domain=next((value for name, value in headers if name == "host"), "localhost"),
+        scheme=scope["scheme"],
+    )
+
+
+async def _read(scope: Scope, receive: Receive) -> bytes | None:
+    """The body; None when it is larger than API Gateway takes."""
+    headers = dict(scope["headers"])
+    announced = int(headers.get(b"content-length", b"0"))
+    if announced > MAX_BODY and b"expect" in headers:
+        return None  # the sender waits for our word before it sends
+    chunks: list[bytes] = []
+    size = 0
+    while size < _DRAIN:
+        message = await receive()
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size <= MAX_BODY:
+            chunks.append(chunk)
+        else:
+            chunks.clear()
+        if not message.get("more_body", False):
+            break
+    return b"".join(chunks) if size <= MAX_BODY else None
+
+
+def _message(status: HTTPStatus, text: str, request_id: str = "") -> Response:
+    """An answer of the gateway itself."""
+    headers = [("Content-Type", "application/json"), ("x-amzn-ErrorType", f"{status.name.title()}Exception")]
+    if request_id:
+        headers.append(("x-amzn-RequestId", request_id))
+    return Response(status.value, headers, json.dumps({"message": text}).encode())
+
+
+async def _answer(send: Send, response: Response) -> None:
+    headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
+    if response.status not in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
+        headers.append((b"content-length", str(len(response.body)).encode()))
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": response.body})

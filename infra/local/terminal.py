@@ -1,0 +1,149 @@
+"""What the terminal shows. The worker writes one JSON object per line, as functions do on AWS; the supervisor
+reads them and makes them readable, or hands them on as they are when LOG_FORMAT=json."""
+
+import json
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from datetime import datetime
+from typing import IO, Any
+
+_RESET, _DIM, _BOLD = "\x1b[0m", "\x1b[2m", "\x1b[1m"
+_RED, _GREEN, _YELLOW, _CYAN = "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[36m"
+_writing = threading.Lock()
+
+
+def emit(kind: str, **fields: Any) -> None:
+    """Write one line of the local run's own: a `request`, a `batch`, a `schedule`."""
+    now = datetime.now().astimezone().isoformat(timespec="milliseconds")
+    with _writing:
+        print(json.dumps({"timestamp": now, "kind": kind, **fields}), flush=True)
+
+
+def error(message: str, exception: BaseException | None = None) -> None:
+    """Write an error, with the traceback of `exception`."""
+    text = "".join(traceback.format_exception(exception)) if exception else ""
+    emit("error", level="ERROR", message=message, exception=text)
+
+
+class Terminal:
+    """Shows a stream of such lines. Colours are used on a terminal only, and not when NO_COLOR is set."""
+
+    def __init__(self, out: IO[str] = sys.stdout, *, raw: bool | None = None) -> None:
+        self._out = out
+        self._raw = os.environ.get("LOG_FORMAT") == "json" if raw is None else raw
+        self._colour = out.isatty() and "NO_COLOR" not in os.environ
+        self._lock = threading.Lock()
+
+    def follow(self, stream: IO[bytes]) -> threading.Thread:
+        """Show every line of `stream` until it ends, in a thread."""
+
+        def pump() -> None:
+            for line in stream:
+                self.show(line.decode(errors="replace").rstrip("\n"))
+
+        thread = threading.Thread(target=pump, name="terminal", daemon=True)
+        thread.start()
+        return thread
+
+    def show(self, line: str) -> None:
+        """Show one line."""
+        text = line if self._raw else self._readable(line)
+        if text:
+            self.say(text)
+
+    def say(self, text: str) -> None:
+        """Write `text` as it is."""
+        with self._lock:
+            print(text, file=self._out, flush=True)
+
+    def paint(self, text: str, *styles: str) -> str:
+        """`text` in these styles, where there are colours."""
+        return "".join(styles) + text + _RESET if self._colour and styles else text
+
+    def bold(self, text: str) -> str:
+        """`text` in bold, where there are colours."""
+        return self.paint(text, _BOLD)
+
+    def dim(self, text: str) -> str:
+        """`text` in a weaker tone, where there are colours."""
+        return self.paint(text, _DIM)
+
+    def _readable(self, line: str) -> str:
+        try:
+            record = json.loads(line)
+        except ValueError:
+            record = None
+        if not isinstance(record, dict):
+            return line
+        if "_aws" in record:
+            return ""  # metrics in the embedded format: for CloudWatch
+        shape = _SHAPES.get(record.get("kind", ""))
+        try:
+            return shape(self, record) if shape else self._log(record)
+        except KeyError:
+            return line
+
+    def _log(self, record: dict[str, Any]) -> str:
+        level = str(record.get("level", "INFO"))
+        message = record.get("message", "")
+        if not isinstance(message, str):
+            message = json.dumps(message)
+        more = {key: value for key, value in record.items() if key not in _KNOWN and value is not None}
+        extra = " ".join(f"{key}={value}" for key, value in more.items())
+        style = {"ERROR": _RED, "CRITICAL": _RED, "WARNING": _YELLOW}.get(level, _DIM)
+        origin = record.get("function") or ""
+        head = f"{_clock(record)}  {level:<7} {origin + ': ' if origin else ''}{message}"
+        ids = record.get("request_id") or record.get("function_request_id") or ""
+        text = self.paint(head, style) + (f"  {self.dim(extra)}" if extra else "")
+        text += f"  {self.dim(ids)}" if ids else ""
+        if exception := record.get("exception") or record.get("stack_trace"):
+            text += "\n" + "\n".join(f"    {part}" for part in str(exception).rstrip().splitlines())
+        return text
+
+    def _request(self, record: dict[str, Any]) -> str:
+        status = record["status"]
+        style = _RED if status >= 500 else _YELLOW if status >= 400 else _GREEN
+        return (
+            f"{self.dim(_clock(record))}  {record['method']:<7} {record['path']:<44} "
+            f"{self.paint(str(status), style)} {record['ms']:>6} ms  {record['function']:<10} "
+            f"{self.dim(record['request_id'])}"
+        )
+
+    def _batch(self, record: dict[str, Any]) -> str:
+        failed = record["failed"]
+        outcome = self.paint(f"{failed} failed", _RED) if failed else self.paint("ok", _GREEN)
+        what = f"{record['queue']} x {record['messages']}"
+        return (
+            f"{self.dim(_clock(record))}  {self.paint('QUEUE', _CYAN)}   {what:<44} {outcome} "
+            f"{record['ms']:>6} ms  {record['function']} {self.dim(record['request_id'])}"
+        )
+
+    def _schedule(self, record: dict[str, Any]) -> str:
+        outcome = self.paint("failed", _RED) if record["failed"] else self.dim("ok")
+        return self.dim(f"{_clock(record)}  CLOCK   {record['function']:<44} ") + (
+            f"{outcome} {self.dim(str(record['ms']).rjust(6) + ' ms')}"
+        )
+
+
+_KNOWN = {
+    "level", "message", "timestamp", "location", "service", "function", "request_id", "exception",
+    "exception_name", "stack_trace", "kind", "function_request_id", "function_name",
+    "function_arn", "function_memory_size", "cold_start", "sampling_rate", "xray_trace_id",
+    "correlation_id",
+}  # fmt: skip
+_SHAPES: dict[str, Callable[[Terminal, dict[str, Any]], str]] = {
+    "request": Terminal._request,
+    "batch": Terminal._batch,
+    "schedule": Terminal._schedule,
+}
+
+
+def _clock(record: dict[str, Any]) -> str:
+    try:
+        moment = datetime.fromisoformat(str(record["timestamp"]).replace("Z", "+00:00"))
+    except (KeyError, ValueError):
+        moment = datetime.now()
+    return moment.astimezone().strftime("%H:%M:%S")
