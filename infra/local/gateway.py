@@ -37,8 +37,12 @@ _DRAIN = 64 * 1024 * 1024
 class Gateway:
     """The ASGI application: `/` and `/_local/` are the stand's own pages, everything else is the API."""
 
-    def __init__(self, pages: Pages) -> None:
+    def __init__(
+        self, pages: Pages, *, invoke: Callable[[str, dict[str, Any]], Any] = invoke, timeout: float = TIMEOUT
+    ) -> None:
         self._pages = pages
+        self._call = invoke
+        self._timeout = timeout
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="invocation")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -71,9 +75,9 @@ class Gateway:
 
     async def _invoke(self, name: str, event: dict[str, Any]) -> Response:
         request_id = event["requestContext"]["requestId"]
-        invocation = asyncio.get_running_loop().run_in_executor(self._threads, invoke, name, event)
+        invocation = asyncio.get_running_loop().run_in_executor(self._threads, self._call, name, event)
         try:
-            answer = await asyncio.wait_for(asyncio.shield(invocation), TIMEOUT)
+            answer = await asyncio.wait_for(asyncio.shield(invocation), self._timeout)
             return rest_response(answer, request_id=request_id)
         except TimeoutError:
             return _message(HTTPStatus.GATEWAY_TIMEOUT, "Endpoint request timed out", request_id)

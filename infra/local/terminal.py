@@ -1,17 +1,21 @@
 """What the terminal shows. The worker writes one JSON object per line, as functions do on AWS; the supervisor
 reads them and makes them readable, or hands them on as they are when LOG_FORMAT=json."""
 
+import importlib
 import json
 import os
 import sys
 import threading
 import traceback
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import IO, Any
 
 _RESET, _DIM, _BOLD = "\x1b[0m", "\x1b[2m", "\x1b[1m"
 _RED, _GREEN, _YELLOW, _CYAN = "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[36m"
+_PLUMBING = (Path(__file__).parent, Path(importlib.__file__).parent, Path())
+"""A traceback begins where these end: in a function."""
 _writing = threading.Lock()
 
 
@@ -24,7 +28,12 @@ def emit(kind: str, **fields: Any) -> None:
 
 def error(message: str, exception: BaseException | None = None) -> None:
     """Write an error, with the traceback of `exception`."""
-    text = "".join(traceback.format_exception(exception)) if exception else ""
+    text = ""
+    if exception is not None:
+        frames = exception.__traceback__
+        while frames and frames.tb_next and Path(frames.tb_frame.f_code.co_filename).parent in _PLUMBING:
+            frames = frames.tb_next
+        text = "".join(traceback.format_exception(type(exception), exception, frames))
     emit("error", level="ERROR", message=message, exception=text)
 
 
@@ -89,6 +98,8 @@ class Terminal:
     def _log(self, record: dict[str, Any]) -> str:
         level = str(record.get("level", "INFO"))
         message = record.get("message", "")
+        if message == "request" and level == "INFO":
+            return ""  # the function's own line about a request; the gateway shows one
         if not isinstance(message, str):
             message = json.dumps(message)
         more = {key: value for key, value in record.items() if key not in _KNOWN and value is not None}
@@ -145,5 +156,5 @@ def _clock(record: dict[str, Any]) -> str:
     try:
         moment = datetime.fromisoformat(str(record["timestamp"]).replace("Z", "+00:00"))
     except (KeyError, ValueError):
-        moment = datetime.now()
+        moment = datetime.now(UTC)
     return moment.astimezone().strftime("%H:%M:%S")
