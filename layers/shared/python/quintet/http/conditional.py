@@ -25,14 +25,17 @@ def fresh(request: Request, found: Versioned) -> Response:
     return Response(body, media_type="application/json", headers=headers)
 
 
-def written(model: BaseModel, version: int | None = None, *, status: int = 200, location: str = "") -> Response:
+def written(
+    model: BaseModel | Versioned, version: int | None = None, *, status: int = 200, location: str = ""
+) -> Response:
     """The answer to a change: the resource as it is now, its ETag, its address when it is new."""
+    body, version = model if isinstance(model, Versioned) else (model.model_dump_json(), version)
     headers = {}
     if version is not None:
         headers["etag"] = etag_of(version)
     if location:
         headers["location"] = location
-    return Response(model.model_dump_json(), status, headers, "application/json")
+    return Response(body, status, headers, "application/json")
 
 
 async def _if_match(if_match: Annotated[str | None, Header(max_length=200)] = None) -> str | None:

@@ -7,9 +7,11 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.exc import IntegrityError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
+from quintet.db.conflicts import conflict_of
 from quintet.errors import BadRequest, FieldError, Problem
 from quintet.http.envelope import link, request_id_of
 
@@ -86,12 +88,20 @@ def install(app: FastAPI) -> None:
         assert isinstance(error, HTTPException)
         return answer(request, _from_http(error))
 
+    async def on_violation(request: Request, error: Exception) -> Response:
+        assert isinstance(error, IntegrityError)
+        conflict = conflict_of(error)
+        if conflict is None:
+            raise error
+        return answer(request, conflict)
+
     async def on_anything(request: Request, error: Exception) -> Response:
         return answer(request, Problem("Something went wrong on our side. Quote the instance when you report it."))
 
     app.add_exception_handler(Problem, on_problem)
     app.add_exception_handler(RequestValidationError, on_invalid)
     app.add_exception_handler(HTTPException, on_http)
+    app.add_exception_handler(IntegrityError, on_violation)
     app.add_exception_handler(Exception, on_anything)
 
 

@@ -1,0 +1,1 @@
+"""Accounts, their administration, roles and divisions."""
