@@ -1,0 +1,103 @@
+"""The REST API as one OpenAPI body, generated from the manifest. No AWS here: a function from names to a dict."""
+
+import json
+from collections.abc import Callable, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from functions.manifest import CATCH_ALL, PREFIXES, ROUTES
+
+_HEADERS = {
+    "Content-Type": "application/problem+json",
+    "Cache-Control": "no-store",
+    "Strict-Transport-Security": "max-age=63072000; includeSubDomains",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+}
+
+_GATEWAY_RESPONSES: dict[str, tuple[HTTPStatus, str]] = {
+    "DEFAULT_4XX": (HTTPStatus.BAD_REQUEST, "The gateway could not read the request."),
+    "DEFAULT_5XX": (HTTPStatus.INTERNAL_SERVER_ERROR, "The gateway failed. Try again in a moment."),
+    "ACCESS_DENIED": (HTTPStatus.FORBIDDEN, "The gateway refused the request."),
+    "API_CONFIGURATION_ERROR": (HTTPStatus.INTERNAL_SERVER_ERROR, "The gateway failed. Try again in a moment."),
+    "EXPIRED_TOKEN": (HTTPStatus.FORBIDDEN, "The request is signed for AWS; send a Bearer token instead."),
+    "INTEGRATION_FAILURE": (HTTPStatus.BAD_GATEWAY, "The service did not answer. Try again in a moment."),
+    "INTEGRATION_TIMEOUT": (HTTPStatus.GATEWAY_TIMEOUT, "The service did not answer in time."),
+    "INVALID_SIGNATURE": (HTTPStatus.FORBIDDEN, "The request is signed for AWS; send a Bearer token instead."),
+    "MISSING_AUTHENTICATION_TOKEN": (HTTPStatus.NOT_FOUND, "There is nothing here."),
+    "QUOTA_EXCEEDED": (HTTPStatus.TOO_MANY_REQUESTS, "Too many requests. Slow down."),
+    "REQUEST_TOO_LARGE": (
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        "The request is larger than the gateway passes on. Upload large files by a presigned link.",
+    ),
+    "RESOURCE_NOT_FOUND": (HTTPStatus.NOT_FOUND, "There is nothing here."),
+    "THROTTLED": (HTTPStatus.TOO_MANY_REQUESTS, "Too many requests. Slow down."),
+    "UNSUPPORTED_MEDIA_TYPE": (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The gateway cannot read this content type."),
+    "WAF_FILTERED": (HTTPStatus.FORBIDDEN, "The firewall refused the request."),
+}
+"""What the gateway says itself, when a request never reaches us. It runs no template language there: fixed texts."""
+
+_NEXT = {"REQUEST_TOO_LARGE": {"rel": "presign", "href": "/api/v1/files/presign-upload"}}
+_RETRY = {"THROTTLED": "1", "QUOTA_EXCEEDED": "60"}
+_TITLES = {HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Content Too Large"}  # Python 3.13 renamed it
+
+
+def api_paths() -> dict[str, str]:
+    """Path template -> the function that answers it, under every prefix; what is left goes to the catch-all."""
+    paths = {"/": CATCH_ALL, "/{proxy+}": CATCH_ALL}
+    for prefix in PREFIXES:
+        for route, name in ROUTES.items():
+            paths |= {f"{prefix}/{route}": name, f"{prefix}/{route}/{{proxy+}}": name}
+    return paths
+
+
+def api_body(*, title: str, integration_uri: Callable[[str], str], cors_origins: Sequence[str]) -> dict[str, Any]:
+    """OpenAPI 3 with API Gateway's extensions. `integration_uri` says where a function is invoked."""
+    return {
+        "openapi": "3.0.1",
+        "info": {"title": title, "version": "1"},
+        "paths": {path: _any_method(path, integration_uri(name)) for path, name in api_paths().items()},
+        "x-amazon-apigateway-gateway-responses": {
+            kind: _gateway_response(kind, cors_origins) for kind in _GATEWAY_RESPONSES
+        },
+    }
+
+
+def _any_method(path: str, uri: str) -> dict[str, Any]:
+    proxy = {"name": "proxy", "in": "path", "required": True, "schema": {"type": "string"}}
+    return {
+        "x-amazon-apigateway-any-method": {
+            **({"parameters": [proxy]} if "{proxy+}" in path else {}),
+            "responses": {},
+            "x-amazon-apigateway-integration": {"type": "aws_proxy", "httpMethod": "POST", "uri": uri},
+        }
+    }
+
+
+def _gateway_response(kind: str, cors_origins: Sequence[str]) -> dict[str, Any]:
+    status, detail = _GATEWAY_RESPONSES[kind]
+    problem = {
+        "type": "about:blank",
+        "title": _TITLES.get(status, status.phrase),
+        "status": status.value,
+        "detail": detail,
+        "instance": "$context.requestId",
+        **({"next": _NEXT[kind]} if kind in _NEXT else {}),
+    }
+    headers = {**_HEADERS, **_cors(cors_origins), **({"Retry-After": _RETRY[kind]} if kind in _RETRY else {})}
+    return {
+        "statusCode": str(status.value),
+        # A fixed text is between quotes; without them it would be the name of something in the request.
+        "responseParameters": {f"gatewayresponse.header.{name}": f"'{value}'" for name, value in headers.items()},
+        "responseTemplates": {"application/json": json.dumps(problem)},
+    }
+
+
+def _cors(origins: Sequence[str]) -> dict[str, str]:
+    """Let a front end read the answer. The gateway cannot look an origin up in a list: of several, it lets any
+    read, but without credentials; the texts are the same for everybody."""
+    if len(origins) == 1:
+        return {"Access-Control-Allow-Origin": origins[0], "Access-Control-Allow-Credentials": "true"}
+    return {"Access-Control-Allow-Origin": "*"}

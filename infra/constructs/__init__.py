@@ -1,0 +1,1 @@
+"""What the two stacks are made of; each does one job and is a page long."""

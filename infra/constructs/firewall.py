@@ -1,0 +1,136 @@
+"""WAF before the API: AWS's managed rules, and a limit per address."""
+
+from typing import Any
+
+from aws_cdk import ArnFormat, Stack
+from aws_cdk import aws_apigateway as apigateway
+from aws_cdk import aws_wafv2 as waf
+from constructs import Construct
+
+from infra.config import Environment
+from infra.constructs.logging import log_group
+
+BODY_RULES = ("SizeRestrictions_BODY", "CrossSiteScripting_BODY")
+"""Rules about bodies that a file or a message may break in all innocence: they only count, and label."""
+
+FREE_BODIES = ("files", "conversations")
+"""Routes of uploads and messages, where those labels are let through."""
+
+_BODY_LABELS = tuple(
+    f"awswaf:managed:aws:core-rule-set:{rule}" for rule in ("SizeRestrictions_Body", "CrossSiteScripting_Body")
+)
+_MANAGED: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("AWSManagedRulesAmazonIpReputationList", ()),
+    ("AWSManagedRulesKnownBadInputsRuleSet", ()),
+    ("AWSManagedRulesCommonRuleSet", BODY_RULES),
+)
+"""Group -> rules of it that only count. No SQL group: statements carry parameters, and people write about SQL."""
+
+
+def free_body_pattern(stage: str) -> str:
+    """The paths under FREE_BODIES, with the stage, under every prefix."""
+    return rf"^/{stage}(/api(/v1)?)?/({'|'.join(FREE_BODIES)})(/|$)"
+
+
+class Firewall(Construct):
+    """A web ACL on the API's stage. What it blocks or counts is logged, without the caller's credentials."""
+
+    def __init__(self, scope: Construct, id: str, *, env: Environment, api: apigateway.RestApiBase) -> None:
+        super().__init__(scope, id)
+        rules = [_per_address(env), *(_managed(group, counted) for group, counted in _MANAGED), _bodies(env)]
+        self.acl = waf.CfnWebACL(
+            self,
+            "Acl",
+            name=env.prefix,
+            scope="REGIONAL",
+            default_action={"allow": {}},
+            visibility_config=_visibility(env.prefix),
+            rules=[{**rule, "priority": priority} for priority, rule in enumerate(rules)],
+        )
+        association = waf.CfnWebACLAssociation(
+            self, "Association", resource_arn=api.deployment_stage.stage_arn, web_acl_arn=self.acl.attr_arn
+        )
+        association.node.add_dependency(api.deployment_stage)
+        self._log(env)
+
+    def _log(self, env: Environment) -> None:
+        # WAF writes to groups of this prefix only.
+        group = log_group(self, "Log", name=f"aws-waf-logs-{env.prefix}", env=env)
+        arn = Stack.of(self).format_arn(
+            service="logs", resource="log-group", resource_name=f"aws-waf-logs-{env.prefix}", arn_format=ArnFormat.COLON_RESOURCE_NAME
+        )
+        logging = waf.CfnLoggingConfiguration(
+            self,
+            "Logging",
+            resource_arn=self.acl.attr_arn,
+            log_destination_configs=[arn],
+            redacted_fields=[{"singleHeader": {"Name": name}} for name in ("authorization", "cookie")],
+            logging_filter={
+                "DefaultBehavior": "DROP",
+                "Filters": [
+                    {
+                        "Behavior": "KEEP",
+                        "Requirement": "MEETS_ANY",
+                        "Conditions": [{"ActionCondition": {"Action": action}} for action in ("BLOCK", "COUNT")],
+                    }
+                ],
+            },
+        )
+        logging.node.add_dependency(group)
+
+
+def _per_address(env: Environment) -> dict[str, Any]:
+    return {
+        "name": "per-address",
+        "action": {"block": {}},
+        "statement": {
+            "rateBasedStatement": {
+                "limit": env.requests_per_ip,
+                "aggregateKeyType": "IP",
+                "evaluationWindowSec": 300,
+            }
+        },
+        "visibilityConfig": _visibility("per-address"),
+    }
+
+
+def _managed(group: str, counted: tuple[str, ...]) -> dict[str, Any]:
+    overrides = [{"name": rule, "actionToUse": {"count": {}}} for rule in counted]
+    return {
+        "name": group,
+        "overrideAction": {"none": {}},
+        "statement": {
+            "managedRuleGroupStatement": {
+                "vendorName": "AWS",
+                "name": group,
+                **({"ruleActionOverrides": overrides} if overrides else {}),
+            }
+        },
+        "visibilityConfig": _visibility(group),
+    }
+
+
+def _bodies(env: Environment) -> dict[str, Any]:
+    """Block what the counted rules labelled, but for uploads and messages."""
+    labelled = [{"labelMatchStatement": {"scope": "LABEL", "key": label}} for label in _BODY_LABELS]
+    free = {
+        "regexMatchStatement": {
+            "regexString": free_body_pattern(env.name),
+            "fieldToMatch": {"uriPath": {}},
+            "textTransformations": [{"priority": 0, "type": "NORMALIZE_PATH"}],
+        }
+    }
+    return {
+        "name": "bodies",
+        "action": {"block": {}},
+        "statement": {
+            "andStatement": {
+                "statements": [{"orStatement": {"statements": labelled}}, {"notStatement": {"statement": free}}]
+            }
+        },
+        "visibilityConfig": _visibility("bodies"),
+    }
+
+
+def _visibility(metric: str) -> dict[str, Any]:
+    return {"cloudWatchMetricsEnabled": True, "sampledRequestsEnabled": True, "metricName": metric}

@@ -1,0 +1,129 @@
+"""One Lambda function of the manifest: its code, its role, its network and its logs."""
+
+from collections.abc import Mapping
+
+from aws_cdk import Duration
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+
+from functions.manifest import FUNCTIONS, Need, handler_path
+from infra.access import Access
+from infra.bundling import function_bundle
+from infra.config import Environment
+from infra.constructs.logging import log_group
+from infra.constructs.network import FUNCTIONS as FUNCTION_SUBNETS
+from infra.constructs.network import Network
+from infra.constructs.queues import QueuePair
+from infra.nag import acknowledge
+
+ARCHITECTURE = lambda_.Architecture.ARM_64
+RUNTIME = lambda_.Runtime.PYTHON_3_13
+ALIAS = "live"
+
+_ATTACH_TO_VPC = (
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:CreateNetworkInterface",
+    "ec2:DeleteNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:UnassignPrivateIpAddresses",
+)
+
+_FINDINGS = (
+    "AwsSolutions-L1",
+    "Serverless-LambdaDLQ",
+    "Serverless-LambdaLatestVersion",
+    "Annotation::@aws-cdk/aws-lambda:snapStartRequirePublish",
+)
+
+
+class ServiceFunction(Construct):
+    """A function as the manifest describes it. Its role can do what its needs say and nothing else."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        env: Environment,
+        layers: list[lambda_.ILayerVersion],
+        network: Network,
+        access: Mapping[Need, Access],
+        queues: Mapping[str, QueuePair],
+    ) -> None:
+        super().__init__(scope, id)
+        self.name = id
+        self.manifest = FUNCTIONS[id]
+        api = bool(self.manifest.routes)
+        granted = [access[need] for need in sorted(self.manifest.needs)]
+        targets = {name: queues[name].queue for name in sorted(self.manifest.sends_to)}
+        logs = log_group(self, "Logs", name=f"/aws/lambda/{env.prefix}-{id}", env=env)
+        self.function = lambda_.Function(
+            self,
+            "Function",
+            function_name=f"{env.prefix}-{id}",
+            description=self.manifest.description,
+            runtime=RUNTIME,
+            architecture=ARCHITECTURE,
+            code=lambda_.Code.from_asset(str(function_bundle(id))),
+            handler=handler_path(id),
+            layers=layers,
+            memory_size=self.manifest.memory,
+            timeout=Duration.seconds(self.manifest.timeout),
+            environment={
+                **_common_environment(env, id),
+                **{name: value for grant in granted for name, value in grant.environment.items()},
+                **{f"{name.upper()}_QUEUE_URL": queue.queue_url for name, queue in targets.items()},
+            },
+            role=iam.Role(
+                self,
+                "Role",
+                assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
+                description=f"The {id} function of {env.prefix}",
+            ),
+            vpc=network.vpc,
+            vpc_subnets=FUNCTION_SUBNETS,
+            security_groups=[_group(network, self.manifest.needs)],
+            log_group=logs,
+            logging_format=lambda_.LoggingFormat.JSON,
+            application_log_level_v2=lambda_.ApplicationLogLevel[env.log_level],
+            tracing=lambda_.Tracing.ACTIVE,
+            snap_start=lambda_.SnapStartConf.ON_PUBLISHED_VERSIONS if api and env.snap_start else None,
+            reserved_concurrent_executions=env.api_concurrency if api else None,
+        )
+        self._grant(granted)
+        logs.grant_write(self.function)
+        for queue in targets.values():
+            queue.grant_send_messages(self.function)
+
+    def publish(self) -> lambda_.Alias:
+        """The alias the API calls: the version last published."""
+        return lambda_.Alias(self, "Live", alias_name=ALIAS, version=self.function.current_version)
+
+    def _grant(self, granted: list[Access]) -> None:
+        # These have no resource-level permissions; X-Ray's, which CDK adds, have none either.
+        self.function.add_to_role_policy(iam.PolicyStatement(actions=list(_ATTACH_TO_VPC), resources=["*"]))
+        acknowledge(self, "AwsSolutions-IAM5[Resource::*]", *_FINDINGS)
+        for grant in granted:
+            acknowledge(self, *grant.findings)
+            for statement in grant.statements:
+                self.function.add_to_role_policy(statement)
+
+
+def _group(network: Network, needs: frozenset[Need]) -> ec2.SecurityGroup:
+    return network.owner if Need.DATABASE_OWNER in needs else network.application
+
+
+def _common_environment(env: Environment, name: str) -> dict[str, str]:
+    """What every function is told, with the variables of Powertools."""
+    optional = {"SENTRY_DSN": env.sentry_dsn, "SAME_SITE_COOKIES": "true" if env.same_site_cookies else ""}
+    return {
+        "ENVIRONMENT": env.name,
+        "CORS_ORIGINS": ",".join(env.cors_origins),
+        "POWERTOOLS_SERVICE_NAME": name,
+        "POWERTOOLS_METRICS_NAMESPACE": "Quintet",
+        "POWERTOOLS_LOG_LEVEL": env.log_level,
+        **{key: value for key, value in optional.items() if value},
+    }

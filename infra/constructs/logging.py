@@ -1,0 +1,23 @@
+"""Log groups, all alike."""
+
+from aws_cdk import RemovalPolicy
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from infra.config import Environment
+
+
+def log_group(scope: Construct, id: str, *, name: str, env: Environment) -> logs.LogGroup:
+    """A log group that keeps its lines as long as the environment says."""
+    return logs.LogGroup(
+        scope,
+        id,
+        log_group_name=name,
+        retention=logs.RetentionDays[env.log_retention],
+        removal_policy=removal(env),
+    )
+
+
+def removal(env: Environment) -> RemovalPolicy:
+    """What becomes of a thing that holds data when its stack no longer has it."""
+    return RemovalPolicy.RETAIN if env.keep_data else RemovalPolicy.DESTROY

@@ -1,0 +1,212 @@
+"""The dashboard, and the alarms that wake somebody."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import cdk_monitoring_constructs as monitoring
+from aws_cdk import Duration
+from aws_cdk import aws_apigateway as apigateway
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_sqs as sqs
+from aws_cdk import aws_wafv2 as waf
+from constructs import Construct
+
+from functions.manifest import QUEUES
+from infra.config import Environment
+from infra.constructs.function import ServiceFunction
+from infra.data_stack import DataStack
+
+MAX_ERROR_RATE = 0.05
+MAX_CPU_PERCENT = 80
+MAX_API_LATENCY = Duration.seconds(3)  # p99
+MAX_TIMEOUT_PERCENT = 80  # p99 of what no client waits for
+MAX_PINNED_SESSIONS = 5
+MIN_PARTITIONS_AHEAD = 2
+_MIN_FREE_STORAGE = 0.1
+_MIN_AGE_SECONDS = 900
+_API_PERIODS = 3
+
+
+class Monitoring(Construct):
+    """Alarms go to the data stack's topic; its subscribers are an email address and a Slack channel."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        env: Environment,
+        data: DataStack,
+        functions: Sequence[ServiceFunction],
+        api: apigateway.RestApiBase,
+        acl: waf.CfnWebACL,
+        schedule_dead_letters: sqs.IQueue,
+    ) -> None:
+        super().__init__(scope, id)
+        self._facade = monitoring.MonitoringFacade(
+            self,
+            env.prefix,
+            alarm_factory_defaults=monitoring.AlarmFactoryDefaults(
+                actions_enabled=True,
+                alarm_name_prefix=env.prefix,
+                action=monitoring.SnsAlarmActionStrategy(
+                    on_alarm_topic=data.alarm_topic, on_ok_topic=data.alarm_topic
+                ),
+            ),
+            metric_factory_defaults=monitoring.MetricFactoryDefaults(),
+            dashboard_factory=monitoring.DefaultDashboardFactory(
+                self,
+                "Dashboards",
+                dashboard_name_prefix=env.prefix,
+                create_dashboard=True,
+                create_summary_dashboard=False,
+                create_alarm_dashboard=False,
+            ),
+        )
+        self._api(api, env)
+        self._database(data, env)
+        self._queues(data, functions, schedule_dead_letters)
+        self._functions(functions)
+        self._facade.monitor_web_application_firewall_acl_v2(acl=acl, region=data.region)
+
+    def release_alarms(self, function: str) -> list[cloudwatch.IAlarm]:
+        """What stops a release of this API function and takes it back."""
+        alarms = [a for tag in (_tag(function), _tag("api")) for a in self._facade.created_alarms_with_tag(tag)]
+        return [alarm.alarm for alarm in alarms]
+
+    def _api(self, api: apigateway.RestApiBase, env: Environment) -> None:
+        self._facade.add_large_header(f"{env.prefix}: API")
+        self._facade.monitor_api_gateway(
+            api=api,
+            api_stage=env.name,
+            human_readable_name="API",
+            alarm_friendly_name="api",
+            # The application answers its own failures, so that no function counts them: only the API does.
+            add5_xx_fault_rate_alarm={
+                "Errors": monitoring.ErrorRateThreshold(
+                    max_error_rate=MAX_ERROR_RATE, custom_tags=[_tag("api")], evaluation_periods=_API_PERIODS
+                )
+            },
+            add_latency_p99_alarm={"Slow": monitoring.LatencyThreshold(max_latency=MAX_API_LATENCY)},
+        )
+
+    def _database(self, data: DataStack, env: Environment) -> None:
+        self._facade.add_large_header("Database")
+        free = env.database_storage_gb * 1024**3 * _MIN_FREE_STORAGE
+        self._facade.monitor_rds_instance(
+            instance=data.database.instance,
+            alarm_friendly_name="database",
+            add_cpu_usage_alarm={"Busy": monitoring.UsageThreshold(max_usage_percent=MAX_CPU_PERCENT)},
+            add_free_storage_space_alarm={"Full": monitoring.MinUsageCountThreshold(min_count=free)},
+        )
+        if data.database.proxy:
+            self._custom(
+                "Proxy sessions pinned",
+                namespace="AWS/RDS",
+                metric="DatabaseConnectionsCurrentlySessionPinned",
+                dimensions={"ProxyName": data.database.proxy.db_proxy_name},
+                statistic=monitoring.MetricStatistic.MAX,
+                period=Duration.minutes(5),
+                alarm=monitoring.CustomThreshold(
+                    threshold=MAX_PINNED_SESSIONS,
+                    comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
+                    additional_description="Something prepares statements or sets session state.",
+                    treat_missing_data_override=cloudwatch.TreatMissingData.NOT_BREACHING,
+                ),
+            )
+        self._custom(
+            "Event partitions ahead",
+            namespace="Quintet",
+            metric="PartitionsAhead",
+            dimensions={"service": "maintenance"},
+            statistic=monitoring.MetricStatistic.MIN,
+            period=Duration.days(1),
+            alarm=monitoring.CustomThreshold(
+                threshold=MIN_PARTITIONS_AHEAD,
+                comparison_operator=cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD,
+                additional_description="Without a partition for its month no event, and so no change, can be written.",
+                evaluation_periods=2,
+                datapoints_to_alarm=2,
+                # Two days without a number: maintenance does not run.
+                treat_missing_data_override=cloudwatch.TreatMissingData.BREACHING,
+            ),
+        )
+
+    def _queues(
+        self, data: DataStack, functions: Iterable[ServiceFunction], schedule_dead_letters: sqs.IQueue
+    ) -> None:
+        self._facade.add_large_header("Queues")
+        not_empty = monitoring.MaxMessageCountThreshold(max_message_count=0)
+        consumers = {function.name: function for function in functions}
+        for name, pair in data.queues.items():
+            attempts = 2 * 6 * consumers[QUEUES[name]].manifest.timeout
+            age = monitoring.MaxMessageAgeThreshold(max_age_in_seconds=max(_MIN_AGE_SECONDS, attempts))
+            self._facade.monitor_sqs_queue_with_dlq(
+                queue=pair.queue,
+                dead_letter_queue=pair.dead_letters,
+                human_readable_name=name,
+                alarm_friendly_name=name,
+                add_queue_max_message_age_alarm={"Late": age},
+                add_dead_letter_queue_max_size_alarm={"Dead": not_empty},
+            )
+        self._facade.monitor_sqs_queue(
+            queue=schedule_dead_letters,
+            human_readable_name="Schedules that failed",
+            alarm_friendly_name="schedules",
+            add_queue_max_size_alarm={"Dead": not_empty},
+        )
+
+    def _functions(self, functions: Iterable[ServiceFunction]) -> None:
+        self._facade.add_large_header("Functions")
+        for function in functions:
+            slow = (
+                monitoring.LatencyThreshold(max_latency=MAX_API_LATENCY)
+                if function.manifest.routes
+                else monitoring.LatencyTimeoutPercentageThreshold(max_latency_percentage_of_timeout=MAX_TIMEOUT_PERCENT)
+            )
+            self._facade.monitor_lambda_function(
+                lambda_function=function.function,
+                human_readable_name=function.name,
+                alarm_friendly_name=function.name,
+                is_iterator=False,
+                add_fault_rate_alarm={
+                    "Errors": monitoring.ErrorRateThreshold(
+                        max_error_rate=MAX_ERROR_RATE, custom_tags=[_tag(function.name)]
+                    )
+                },
+                add_latency_p99_alarm={"Slow": slow},
+            )
+
+    def _custom(
+        self,
+        title: str,
+        *,
+        namespace: str,
+        metric: str,
+        dimensions: Mapping[str, str],
+        statistic: monitoring.MetricStatistic,
+        period: Duration,
+        alarm: monitoring.CustomThreshold,
+    ) -> None:
+        factory = self._facade.create_metric_factory()
+        self._facade.monitor_custom(
+            human_readable_name=title,
+            alarm_friendly_name=metric,
+            metric_groups=[
+                monitoring.CustomMetricGroup(
+                    title=title,
+                    metrics=[
+                        monitoring.CustomMetricWithAlarm(
+                            metric=factory.create_metric(
+                                metric, statistic, title, dict(dimensions), None, namespace, period
+                            ),
+                            alarm_friendly_name=metric,
+                            add_alarm={"Threshold": alarm},
+                        )
+                    ],
+                )
+            ],
+        )
+
+
+def _tag(name: str) -> str:
+    return f"release-{name}"

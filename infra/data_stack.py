@@ -1,0 +1,106 @@
+"""What holds data and outlives a release: network, database, buckets, queues, secrets and keys."""
+
+import aws_cdk as cdk
+from aws_cdk import aws_chatbot as chatbot
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_secretsmanager as secretsmanager
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sns_subscriptions as subscriptions
+from constructs import Construct
+
+from infra.config import Environment
+from infra.constructs.backups import Backups
+from infra.constructs.database import Database
+from infra.constructs.email import Email
+from infra.constructs.logging import removal
+from infra.constructs.network import Network
+from infra.constructs.queues import manifest_queues
+from infra.constructs.storage import Storage
+from infra.nag import acknowledge
+
+_PUBLISHERS = ("cloudwatch", "ses", "backup")
+"""Services that publish to our encrypted topics, and so need the key."""
+
+
+class DataStack(cdk.Stack):
+    """Everything the service stack refers to."""
+
+    def __init__(self, scope: Construct, id: str, *, env: Environment) -> None:
+        super().__init__(scope, id, env=cdk.Environment(account=env.account, region=env.region))
+        self.key = self._key(env)
+        self.alarm_topic = self._alarm_topic(env)
+        self.network = Network(self, "Network", env=env)
+        self.database = Database(self, "Database", env=env, network=self.network, key=self.key)
+        self.queues = manifest_queues(Construct(self, "Queues"), env=env)
+        self.storage = Storage(self, "Storage", env=env, key=self.key, uploads=self.queues["uploads"].queue)
+        feedback = self.queues["email_feedback"]
+        self.email = Email(
+            self, "Email", env=env, key=self.key, feedback=feedback.queue, dead_letters=feedback.dead_letters
+        )
+        self.token_secret = secretsmanager.Secret(
+            self,
+            "TokenSecret",
+            description="The secret that Quintet's signing and refresh keys are derived from",
+            encryption_key=self.key,
+            generate_secret_string=secretsmanager.SecretStringGenerator(
+                password_length=64, exclude_punctuation=True
+            ),
+            removal_policy=removal(env),
+        )
+        acknowledge(self.token_secret, "AwsSolutions-SMG4")
+        Backups(
+            self,
+            "Backups",
+            env=env,
+            key=self.key,
+            alarms=self.alarm_topic,
+            database=self.database,
+            storage=self.storage,
+        )
+
+    def _key(self, env: Environment) -> kms.Key:
+        key = kms.Key(
+            self,
+            "Key",
+            alias=f"alias/{env.prefix}",
+            description=f"The data of {env.prefix}",
+            enable_key_rotation=True,
+            removal_policy=removal(env),
+        )
+        key.add_to_resource_policy(
+            iam.PolicyStatement(
+                principals=[iam.ServicePrincipal(f"{service}.amazonaws.com") for service in _PUBLISHERS],
+                actions=["kms:Decrypt", "kms:GenerateDataKey*"],
+                resources=["*"],  # in a key's policy: this key
+                conditions={"StringEquals": {"aws:SourceAccount": self.account}},
+            )
+        )
+        return key
+
+    def _alarm_topic(self, env: Environment) -> sns.Topic:
+        topic = sns.Topic(
+            self, "Alarms", display_name=f"{env.prefix} alarms", master_key=self.key, enforce_ssl=True
+        )
+        topic.add_to_resource_policy(
+            iam.PolicyStatement(
+                principals=[iam.ServicePrincipal("cloudwatch.amazonaws.com")],
+                actions=["sns:Publish"],
+                resources=[topic.topic_arn],
+                conditions={"StringEquals": {"aws:SourceAccount": self.account}},
+            )
+        )
+        if env.alarm_email:
+            topic.add_subscription(subscriptions.EmailSubscription(env.alarm_email))
+            acknowledge(topic, "Serverless-SNSRedrivePolicy")
+        if env.slack:
+            chatbot.SlackChannelConfiguration(
+                self,
+                "Slack",
+                slack_channel_configuration_name=env.prefix,
+                slack_workspace_id=env.slack.workspace_id,
+                slack_channel_id=env.slack.channel_id,
+                notification_topics=[topic],
+                guardrail_policies=[iam.ManagedPolicy.from_aws_managed_policy_name("CloudWatchReadOnlyAccess")],
+            )
+        return topic
