@@ -32,10 +32,13 @@ def sqs() -> "SQSClient":
 
 @lru_cache(maxsize=1)
 def sesv2() -> "SESV2Client":
-    """SES, version 2 of its API."""
+    """SES, version 2 of its API. Asked once: a retry after an answer that was lost would send the email twice."""
     import boto3
+    from botocore.config import Config
 
-    return boto3.client("sesv2")
+    return boto3.client(
+        "sesv2", config=Config(connect_timeout=3, read_timeout=10, retries={"total_max_attempts": 1})
+    )
 
 
 @lru_cache(maxsize=1)

@@ -35,4 +35,9 @@ def _start_sentry() -> None:
         import sentry_sdk
         from sentry_sdk.integrations.aws_lambda import AwsLambdaIntegration
 
-        sentry_sdk.init(dsn=dsn, environment=settings().environment, integrations=[AwsLambdaIntegration()])
+        sentry_sdk.init(
+            dsn=dsn,
+            environment=settings().environment,
+            integrations=[AwsLambdaIntegration()],
+            include_local_variables=False,  # they hold passwords, tokens and emails
+        )

@@ -41,6 +41,7 @@ def _create(url: str, **options: Any) -> Engine:
         max_overflow=0,
         pool_timeout=5,
         use_native_hstore=False,  # asking the server for hstore's type costs a round trip per connection
+        hide_parameters=True,  # errors are logged, and parameters hold addresses and hashes
         **options,
     )
 

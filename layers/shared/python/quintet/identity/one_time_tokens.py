@@ -22,8 +22,10 @@ class Purpose(StrEnum):
 LIFETIMES = {Purpose.PASSWORD_RESET: timedelta(minutes=30), Purpose.EMAIL_VERIFICATION: timedelta(days=3)}
 
 
-def mint(session: Session, *, user_id: UUID, email: str, purpose: Purpose) -> str:
-    """A new token for `user_id`, to be sent to `email`."""
+def mint(
+    session: Session, *, user_id: UUID, email: str, purpose: Purpose, lifetime: timedelta | None = None
+) -> str:
+    """A new token for `user_id`, to be sent to `email`; `lifetime` replaces the purpose's own."""
     token = secrets.token_urlsafe(32)
     session.add(
         OneTimeToken(
@@ -31,7 +33,7 @@ def mint(session: Session, *, user_id: UUID, email: str, purpose: Purpose) -> st
             purpose=purpose,
             user_id=user_id,
             email=email,
-            expires_at=func.now() + LIFETIMES[purpose],
+            expires_at=func.now() + (lifetime or LIFETIMES[purpose]),
         )
     )
     session.flush()
