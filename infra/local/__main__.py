@@ -15,10 +15,10 @@ from typing import Any
 
 from watchfiles import Change, watch
 
-from infra.local import leash
 from infra.local.database import given
 from infra.local.emulator import Emulator
 from infra.local.environment import variables
+from infra.local.leash import Leashed
 from infra.local.mail import MailServer
 from infra.local.postgres import Postgres, PostgresError
 from infra.local.state import ROOT, LocalError, Running, State
@@ -38,7 +38,7 @@ class Stand:
         self._terminal = terminal
         self._socket = _listen(port, after_a_kill=state.read("stand.json") is not None)
         self._url = f"http://127.0.0.1:{port}"
-        self._worker: subprocess.Popen[bytes] | None = None
+        self._worker: Leashed | None = None
         self._stopping = threading.Event()
         self._environment: dict[str, str] = {}
         self._parts: list[tuple[str, Any]] = []
@@ -90,29 +90,21 @@ class Stand:
         self._state.say(Running(os.getpid(), self._url, self._environment))
 
     def _start_worker(self) -> None:
-        self._worker = leash.start(
+        self._worker = Leashed(
             [sys.executable, "-m", "infra.local.worker"],
             output=subprocess.PIPE,
             environment=self._environment,
             descriptors=[self._socket.fileno()],
         )
-        assert self._worker.stdout is not None
-        self._terminal.follow(self._worker.stdout)
+        self._terminal.follow(self._worker.output)
 
     def _stop_worker(self) -> None:
         worker, self._worker = self._worker, None
-        if worker is None:
-            return
-        worker.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            worker.wait(_STOP_SECONDS)
-            return
-        assert worker.stdin is not None
-        worker.stdin.close()
-        worker.wait()
+        if worker is not None:
+            worker.stop(_STOP_SECONDS)
 
     def _worker_running(self) -> bool:
-        return self._worker is not None and self._worker.poll() is None
+        return self._worker is not None and self._worker.running()
 
     def _wait_ready(self) -> bool:
         """Wait until the API answers; False when it does not, and says why."""

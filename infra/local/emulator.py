@@ -2,12 +2,11 @@
 
 import http.client
 import os
-import subprocess
 import sys
 import time
 
-from infra.local import leash
 from infra.local.events import ACCOUNT, REGION
+from infra.local.leash import Leashed
 from infra.local.state import LocalError, State, without_proxies
 
 _WAIT = 30.0  # seconds
@@ -18,7 +17,7 @@ class Emulator:
 
     def __init__(self, state: State) -> None:
         self._folder = state.path / "emulator"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Leashed | None = None
         self.port = state.port("emulator")
         self.endpoint = f"http://127.0.0.1:{self.port}"
 
@@ -46,7 +45,7 @@ class Emulator:
         for name in ("MINISTACK_HOST", "PERSIST_STATE", "USE_SSL", "SERVICES"):
             environment.pop(name, None)
         with (self._folder / "log").open("wb") as log:
-            self._process = leash.start([sys.executable, "-m", "ministack"], output=log, environment=environment)
+            self._process = Leashed([sys.executable, "-m", "ministack"], output=log, environment=environment)
 
     def wait(self) -> None:
         """Wait until it answers."""
@@ -66,11 +65,10 @@ class Emulator:
 
     def running(self) -> bool:
         """Whether its process is there."""
-        return self._process is not None and self._process.poll() is None
+        return self._process is not None and self._process.running()
 
     def stop(self) -> None:
         """Stop it."""
         if self._process is not None:
-            self._process.terminate()
-            self._process.wait()
+            self._process.stop(timeout=5)
             self._process = None

@@ -17,32 +17,53 @@ from typing import IO, Any
 _GRACE = 15.0
 
 
-def start(
-    command: Sequence[str],
-    *,
-    stop: signal.Signals = signal.SIGTERM,
-    orphaned: signal.Signals = signal.SIGKILL,
-    uid: int | None = None,
-    output: IO[bytes] | int | None = None,
-    environment: Mapping[str, str] | None = None,
-    descriptors: Sequence[int] = (),
-) -> subprocess.Popen[bytes]:
-    """Start `command` on a leash held by this process, in its own session so that Ctrl-C reaches only us.
+class Leashed:
+    """A program on a leash held by this process, in its own session so that Ctrl-C reaches only us.
 
     `stop` and `orphaned` are the signals described above, `uid` the user to become, `output` where both its
-    outputs go, `descriptors` what it inherits. `terminate()` and `wait()` on the answer stop it; closing its
-    `stdin` ends it the hard way.
+    outputs go, `descriptors` what it inherits.
     """
-    uid = -1 if uid is None else uid
-    return subprocess.Popen(
-        [sys.executable, "-I", "-S", __file__, str(int(stop)), str(int(orphaned)), str(uid), *command],
-        stdin=subprocess.PIPE,
-        stdout=output,
-        stderr=subprocess.STDOUT if output is not None else None,
-        env=environment,
-        pass_fds=descriptors,
-        start_new_session=True,
-    )
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        stop: signal.Signals = signal.SIGTERM,
+        orphaned: signal.Signals = signal.SIGKILL,
+        uid: int | None = None,
+        output: IO[bytes] | int | None = None,
+        environment: Mapping[str, str] | None = None,
+        descriptors: Sequence[int] = (),
+    ) -> None:
+        numbers = (int(stop), int(orphaned), -1 if uid is None else uid)
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", __file__, *map(str, numbers), *command],
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT if output is not None else None,
+            env=environment,
+            pass_fds=descriptors,
+            start_new_session=True,
+        )
+
+    @property
+    def output(self) -> IO[bytes]:
+        """What it writes, when `output` was a pipe."""
+        assert self._process.stdout is not None
+        return self._process.stdout
+
+    def running(self) -> bool:
+        """Whether it is there."""
+        return self._process.poll() is None
+
+    def stop(self, timeout: float) -> None:
+        """Stop it: kindly, and after `timeout` seconds as if we had died."""
+        assert self._process.stdin is not None
+        self._process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout)
+        self._process.stdin.close()
+        self._process.wait()
 
 
 def main(arguments: Sequence[str]) -> int:

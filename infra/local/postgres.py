@@ -4,6 +4,7 @@ Whoever can reach the port of this machine is trusted: it holds what a developer
 """
 
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -22,7 +23,7 @@ from typing import Self
 import psutil
 import psycopg
 
-from infra.local import leash
+from infra.local.leash import Leashed
 
 DATABASE = "quintet"
 OWNER = "postgres"
@@ -64,7 +65,7 @@ class Postgres:
         self.port = port
         self._wanted_port = port
         self._options = dict(options or {})
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Leashed | None = None
 
     @property
     def superuser_url(self) -> str:
@@ -107,13 +108,12 @@ class Postgres:
     def stop(self) -> None:
         """Fast shutdown: open transactions are rolled back, everything committed is on disk."""
         if self._process is not None:
-            self._process.terminate()
-            self._process.wait(_WAIT)
+            self._process.stop(_WAIT)
             self._process = None
 
     def running(self) -> bool:
         """Whether the server's process is there."""
-        return self._process is not None and self._process.poll() is None
+        return self._process is not None and self._process.running()
 
     def __enter__(self) -> Self:
         self.start()
@@ -154,7 +154,9 @@ class Postgres:
     def _try_start(self, programs: Path, uid: int | None, deadline: float) -> bool:
         """True once it answers; False when it is worth another try; raises when it is not."""
         self.port = self._wanted_port or free_port()
+        name = f"quintet-{secrets.token_hex(4)}"  # by which we know that it is this one that answers
         settings = {
+            "cluster_name": name,
             "listen_addresses": "127.0.0.1",
             "port": str(self.port),
             "unix_socket_directories": "",
@@ -164,7 +166,7 @@ class Postgres:
             **self._options,
         }
         with _reachable(self.data_dir, uid) as (path, descriptors), self.log.open("wb") as log:
-            process = leash.start(
+            process = Leashed(
                 [str(programs / "postgres"), "-D", path]
                 + [argument for name, value in settings.items() for argument in ("-c", f"{name}={value}")],
                 stop=signal.SIGINT,  # fast shutdown
@@ -176,9 +178,12 @@ class Postgres:
         self._process = process
         while time.monotonic() < deadline:
             with suppress(psycopg.OperationalError):
-                psycopg.connect(self.superuser_url, connect_timeout=5).close()
-                return True
-            if process.poll() is not None:
+                with psycopg.connect(self.superuser_url, connect_timeout=5) as connection:
+                    answer = connection.execute("SHOW cluster_name").fetchone()
+                if answer == (name,):
+                    return True
+            if not process.running():
+                self.stop()
                 text = self.log.read_text(errors="replace")
                 if any(reason in text for reason in _RETRY) and (not self._wanted_port or "shared" in text):
                     return False

@@ -140,7 +140,7 @@ class Terminal:
 
 
 _KNOWN = {
-    "level", "message", "timestamp", "location", "service", "function", "request_id", "exception",
+    "level", "taskName", "message", "timestamp", "location", "service", "function", "request_id", "exception",
     "exception_name", "stack_trace", "kind", "function_request_id", "function_name",
     "function_arn", "function_memory_size", "cold_start", "sampling_rate", "xray_trace_id",
     "correlation_id",
