@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from quintet.http.schemas import Input, JsonObject, Output, Timestamp, text
+from quintet.http.schemas import Input, JsonObject, Output, Timestamp, Update, text
 
 Status = Literal["draft", "active", "completed", "archived"]
 ProductType = Literal["physical_product", "software", "service"]
@@ -29,7 +29,7 @@ class ProjectCreate(Input):
     settings: JsonObject = Field(default={}, description="Free-form, 16 KB at most.")
 
 
-class ProjectUpdate(Input):
+class ProjectUpdate(Update):
     """The fields to change. A `status` other than archived brings an archived project back."""
 
     aliases: ClassVar = _ALIASES

@@ -115,7 +115,7 @@ def _locked(session: Session, caller: Principal, project_id: UUID, *, at_least: 
     ).one_or_none()
     if row is None:
         raise NotFound
-    project, role = row.tuple()
+    project, role = row
     if caller.can(Permission.PROJECTS_MANAGE_ALL):
         return project
     if role is None and not caller.can(Permission.PROJECTS_READ_ALL):

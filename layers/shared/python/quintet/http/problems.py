@@ -111,6 +111,8 @@ def _field_errors(errors: Iterable[dict[str, Any]]) -> Iterable[FieldError]:
         place, *path = (str(part) for part in error["loc"])
         if error["type"] == "json_invalid":
             yield FieldError("", "The body is not valid JSON.")
+        elif place == "body" and not path and error["type"] in ("model_attributes_type", "dict_type"):
+            yield FieldError("", "Send a JSON object, with Content-Type: application/json.")
         elif place == "body":
             pointer = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in path)
             yield FieldError(pointer, _sentence(error["msg"]))

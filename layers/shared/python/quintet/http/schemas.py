@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, ClassVar, Generic, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -144,6 +144,23 @@ class Input(BaseModel):
     def changes(self) -> dict[str, Any]:
         """The fields that were sent, as RFC 7396 merges them: those left out stay as they are."""
         return self.model_dump(exclude_unset=True)
+
+
+class Update(Input):
+    """A body that changes some fields. Its defaults only say that a field may be left out; they are never used."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        schema = super().__get_pydantic_json_schema__(core_schema, handler)
+        for member in schema["properties"].values():
+            member.pop("default", None)
+        return {**schema, "minProperties": 1}
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError("name at least one field to change")
+        return self
 
 
 class Output(BaseModel):

@@ -1,0 +1,1 @@
+"""Registration, sign-in, sessions, password reset, email verification, public keys."""

@@ -1,0 +1,86 @@
+"""The pages behind mailed links, for whoever has no front end: a confirmation, and a form for a new password."""
+
+import base64
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import Form, Query, Request
+from starlette.responses import HTMLResponse
+
+from functions.auth import service
+from quintet.errors import BadRequest
+from quintet.http.dependencies import SessionDep, client_ip
+from quintet.http.problems import responses
+from quintet.http.routing import Router
+from quintet.identity import rate_limits
+from quintet.identity.passwords import MAX_LENGTH, MIN_LENGTH
+
+router = Router(prefix="/auth", tags=["auth"])
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+TokenQuery = Annotated[str, Query(min_length=1, max_length=200, description="From the email.")]
+TokenField = Annotated[str, Form(min_length=1, max_length=200)]
+
+
+@router.get("/email-verification/page", response_class=HTMLResponse)
+async def verification_page(token: TokenQuery) -> HTMLResponse:
+    """The page a verification link opens; a mail scanner that only looks does not spend the token."""
+    return _page("verify.html", token=token)
+
+
+@router.post("/email-verification/page", response_class=HTMLResponse, responses=responses(429))
+async def verify(request: Request, session: SessionDep, token: TokenField) -> HTMLResponse:
+    """Verify the address, as the page's button does."""
+    rate_limits.count(session, "token_confirm", ip=client_ip(request) or "")
+    try:
+        service.confirm_email(session, token=token)
+    except BadRequest as problem:
+        return _page("message.html", 400, title="This did not work", text=_reason(problem))
+    return _page("message.html", title="Thank you", text="Your email address is verified.")
+
+
+@router.get("/password-reset/page", response_class=HTMLResponse)
+async def password_page(token: TokenQuery) -> HTMLResponse:
+    """The page a password link opens: a form for the new password."""
+    return _page("password.html", token=token)
+
+
+@router.post("/password-reset/page", response_class=HTMLResponse, responses=responses(429))
+async def reset_password(
+    request: Request,
+    session: SessionDep,
+    token: TokenField,
+    password: Annotated[str, Form(max_length=1024)],
+) -> HTMLResponse:
+    """Set the new password, as the page's form does."""
+    rate_limits.count(session, "token_confirm", ip=client_ip(request) or "")
+    if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
+        return _page("password.html", 400, token=token, error=f"Use {MIN_LENGTH} to {MAX_LENGTH} characters.")
+    try:
+        service.confirm_password_reset(session, token=token, password=password)
+    except BadRequest as problem:
+        session.rollback()  # the token is not spent by a password that is refused
+        return _page("password.html", 400, token=token, error=_reason(problem))
+    return _page("message.html", title="Done", text="Your password is set. Sign in with it.")
+
+
+def _reason(problem: BadRequest) -> str:
+    return problem.errors[0].detail
+
+
+def _page(template: str, status: int = 200, **values: Any) -> HTMLResponse:
+    style = (_TEMPLATES / "style.css").read_text()
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'sha256-{digest}'; form-action 'self'; frame-ancestors 'none'"
+    html = _environment().get_template(template).render(style=style, min=MIN_LENGTH, max=MAX_LENGTH, **values)
+    return HTMLResponse(html, status, {"content-security-policy": policy})
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Any:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    return Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined)

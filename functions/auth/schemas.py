@@ -1,0 +1,121 @@
+"""Bodies of accounts' own business: registering, signing in and out, proving things."""
+
+from typing import Annotated, ClassVar, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from quintet.http.schemas import Email, Input, Output, Timestamp, text
+from quintet.identity.passwords import MAX_LENGTH, MIN_LENGTH
+
+Username = Annotated[str, Field(min_length=3, max_length=50, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+NewPassword = Annotated[
+    str, Field(min_length=MIN_LENGTH, max_length=MAX_LENGTH, description="None that is easily guessed.")
+]
+Password = Annotated[str, Field(min_length=1, max_length=1024)]
+Token = Annotated[str, Field(min_length=1, max_length=200, description="From the email.")]
+SelfAssignable = Literal["user", "viewer", "student", "solo_entrepreneur", "team_collaborator"]
+Delivery = Annotated[
+    Literal["cookie", "body"],
+    Field(description="Where the refresh token goes: an HTTP-only cookie, or the answer's body."),
+]
+
+
+class AccountCreate(Input):
+    """A new account."""
+
+    aliases: ClassVar = {"full_name": ("name",)}
+
+    email: Email
+    password: NewPassword
+    full_name: Annotated[str, text(100, min_length=1)]
+    username: Username | None = None
+    role: SelfAssignable = "user"
+
+
+class AccountRead(Output):
+    """The account just made."""
+
+    id: UUID
+    email: str
+    username: str | None
+    full_name: str
+    email_verified: bool
+    role: str
+    created_at: Timestamp
+
+
+class SignIn(Input):
+    """Credentials."""
+
+    email: Annotated[str, text(254, min_length=1)]
+    password: Password
+    token_delivery: Delivery = "cookie"
+
+
+class Refresh(Input):
+    """The refresh token, unless it comes in its cookie."""
+
+    refresh_token: Annotated[str, Field(max_length=300)] | None = None
+
+
+class TokenRead(Output):
+    """Send `access_token` as `Authorization: Bearer …` (RFC 6750)."""
+
+    access_token: str
+    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105
+    expires_in: int = Field(description="Seconds.")
+    refresh_token: str | None = Field(None, description="Only with `token_delivery: body`.")
+
+
+class SignOut(Input):
+    """Which sessions end."""
+
+    scope: Literal["current", "others", "all"] = "current"
+    refresh_token: Annotated[str, Field(max_length=300)] | None = None
+
+
+class SessionRead(Output):
+    """One sign-in on one device."""
+
+    id: UUID
+    ip: str | None
+    user_agent: str | None
+    issued_at: Timestamp
+    last_used_at: Timestamp
+    expires_at: Timestamp
+    current: bool
+
+
+class PasswordChange(Input):
+    """A new password for the signed-in account."""
+
+    current_password: Password
+    new_password: NewPassword
+
+
+class PasswordResetRequest(Input):
+    """Whose password is to be reset."""
+
+    email: Annotated[str, text(254, min_length=1)]
+
+
+class PasswordResetConfirm(Input):
+    """The mailed token and the new password."""
+
+    aliases: ClassVar = {"password": ("new_password",)}
+
+    token: Token
+    password: NewPassword
+
+
+class EmailVerificationConfirm(Input):
+    """The mailed token."""
+
+    token: Token
+
+
+class KeySet(Output):
+    """A JWK set (RFC 7517)."""
+
+    keys: list[dict[str, str]]

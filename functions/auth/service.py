@@ -1,0 +1,198 @@
+"""The rules of accounts and sessions. Nothing here tells whether an address has an account, but registration."""
+
+from dataclasses import dataclass
+from typing import Literal
+from uuid import UUID
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from functions.auth.refresh import IDLE, refresh_token
+from functions.auth.schemas import AccountCreate
+from quintet.db.models import Role, User, UserRole, UserSession
+from quintet.errors import BadRequest, NotFound, Unauthorized
+from quintet.events.record import SYSTEM, record, scope_of
+from quintet.events.types import EventType
+from quintet.identity import tokens
+from quintet.identity.keys import token_keys
+from quintet.identity.one_time_tokens import Purpose, spend
+from quintet.identity.passwords import check_strength, hash_password, verify_password
+from quintet.identity.principal import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What a sign-in or a refresh gives."""
+
+    access: str
+    refresh: str
+
+
+class SignInRefused(Unauthorized):
+    """Wrong credentials; that somebody tried stays recorded."""
+
+    keeps_changes = True
+
+
+def register(session: Session, *, new: AccountCreate) -> User:
+    """A new account with one role; a verification email follows."""
+    check_strength(new.password, new.email, new.full_name, new.username or "")
+    user = User(
+        email=new.email,
+        username=new.username,
+        full_name=new.full_name,
+        password_hash=hash_password(new.password),
+    )
+    session.add(user)
+    session.flush()
+    role = session.scalars(select(Role.id).where(Role.name == new.role)).one()
+    session.add(UserRole(user_id=user.id, role_id=role))
+    record(
+        session,
+        EventType.ACCOUNT_REGISTERED,
+        subject=user.id,
+        scope=scope_of("user", user.id),
+        data={"role": new.role},
+        actor_id=user.id,
+    )
+    return user
+
+
+def sign_in(session: Session, *, email: str, password: str, ip: str | None, user_agent: str | None) -> Tokens:
+    """A new session; 401 with the same words and the same time whatever is wrong."""
+    user = session.scalar(select(User).where(User.email == email))
+    valid, stronger = verify_password(password, user.password_hash if user else None)
+    if user is None or not valid or user.status != "active":
+        record(
+            session,
+            EventType.SIGN_IN_FAILED,
+            subject=None,
+            scope=scope_of("user", user.id) if user else SYSTEM,
+            data={"user_id": str(user.id)} if user else {},
+        )
+        raise SignInRefused("Email or password is wrong.")
+    if stronger:
+        user.password_hash = stronger
+    signed_in = UserSession(
+        user_id=user.id, expires_at=func.now() + IDLE, ip=ip, user_agent=(user_agent or "")[:300] or None
+    )
+    session.add(signed_in)
+    session.flush()
+    record(
+        session,
+        EventType.SIGNED_IN,
+        subject=signed_in.id,
+        scope=scope_of("user", user.id),
+        data={"user_id": str(user.id)},
+        actor_id=user.id,
+    )
+    return tokens_of(signed_in)
+
+
+def tokens_of(signed_in: UserSession) -> Tokens:
+    """Access and refresh token of a session as it is now."""
+    return Tokens(
+        access=tokens.issue(token_keys()[0], user_id=signed_in.user_id, session_id=signed_in.id),
+        refresh=refresh_token(signed_in.id, signed_in.counter),
+    )
+
+
+def end_sessions(
+    session: Session, *, session_id: UUID, user_id: UUID, scope: Literal["current", "others", "all"]
+) -> None:
+    """End the session, all others of its account, or all. Repeatable."""
+    chosen = {
+        "current": UserSession.id == session_id,
+        "others": UserSession.id != session_id,
+        "all": UserSession.user_id == user_id,
+    }[scope]
+    ended = session.scalars(
+        update(UserSession)
+        .where(UserSession.user_id == user_id, chosen, UserSession.revoked_at.is_(None))
+        .values(revoked_at=func.now())
+        .returning(UserSession.id)
+    ).all()
+    if ended:
+        record(
+            session,
+            EventType.SESSION_ENDED,
+            subject=session_id,
+            scope=scope_of("user", user_id),
+            data={"user_id": str(user_id), "ended": scope, "count": len(ended)},
+            actor_id=user_id,
+        )
+
+
+def end_session(session: Session, caller: Principal, *, session_id: UUID) -> None:
+    """End one of the caller's sessions; 404 for anybody else's."""
+    owned = select(UserSession.id).where(
+        UserSession.id == session_id,
+        UserSession.user_id == caller.user_id,
+        UserSession.revoked_at.is_(None),
+        UserSession.expires_at > func.now(),
+    )
+    if session.scalar(owned) is None:
+        raise NotFound
+    end_sessions(session, session_id=session_id, user_id=caller.user_id, scope="current")
+
+
+def change_password(session: Session, caller: Principal, *, current: str, new: str) -> None:
+    """Set a new password; every session of the account ends."""
+    user = session.scalars(select(User).where(User.id == caller.user_id).with_for_update()).one()
+    if not verify_password(current, user.password_hash)[0]:
+        raise BadRequest.at("/current_password", "This is not the account's password.")
+    _set_password(session, user, new, pointer="/new_password")
+
+
+def request_password_reset(session: Session, *, email: str) -> None:
+    """Have a reset link mailed. The same is done for an address without an account, so that time tells nothing."""
+    user_id = session.scalar(select(User.id).where(User.email == email, User.status == "active"))
+    record(
+        session,
+        EventType.PASSWORD_RESET_REQUESTED,
+        subject=user_id,
+        scope=scope_of("user", user_id) if user_id else SYSTEM,
+    )
+
+
+def confirm_password_reset(session: Session, *, token: str, password: str) -> None:
+    """Set a new password by a mailed token; every session of the account ends, and its address is proven."""
+    user = spend(session, token=token, purpose=Purpose.PASSWORD_RESET)
+    if user is None:
+        raise BadRequest.at("/token", "This link has expired or was used before. Ask for a new one.")
+    user.email_verified_at = user.email_verified_at or func.now()
+    _set_password(session, user, password, pointer="/password")
+
+
+def request_email_verification(session: Session, caller: Principal) -> None:
+    """Have the verification link mailed (again); nothing happens when the address is verified."""
+    if not caller.email_verified:
+        record(
+            session,
+            EventType.EMAIL_VERIFICATION_REQUESTED,
+            subject=caller.user_id,
+            scope=scope_of("user", caller.user_id),
+        )
+
+
+def confirm_email(session: Session, *, token: str) -> None:
+    """Prove an address by a mailed token."""
+    user = spend(session, token=token, purpose=Purpose.EMAIL_VERIFICATION)
+    if user is None:
+        raise BadRequest.at("/token", "This link has expired or was used before. Ask for a new one.")
+    if user.email_verified_at is None:
+        user.email_verified_at = func.now()
+        user.touch()
+        record(session, EventType.EMAIL_VERIFIED, subject=user.id, scope=scope_of("user", user.id), actor_id=user.id)
+
+
+def _set_password(session: Session, user: User, password: str, *, pointer: str) -> None:
+    check_strength(password, user.email, user.full_name, user.username or "", pointer=pointer)
+    user.password_hash = hash_password(password)
+    user.touch()
+    session.execute(
+        update(UserSession)
+        .where(UserSession.user_id == user.id, UserSession.revoked_at.is_(None))
+        .values(revoked_at=func.now())
+    )
+    record(session, EventType.PASSWORD_CHANGED, subject=user.id, scope=scope_of("user", user.id), actor_id=user.id)
