@@ -3,10 +3,12 @@
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from typing import Any
+
+from starlette.types import Receive, Scope, Send
 
 from infra.local import terminal
 from infra.local.environment import THREADS
@@ -20,10 +22,6 @@ from infra.local.events import (
     rest_response,
 )
 from infra.local.pages import Pages
-
-Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 MAX_BODY = 10 * 1024 * 1024
 """Bytes; API Gateway takes no larger request."""
@@ -51,7 +49,7 @@ class Gateway:
         path = scope["path"]
         if path == "/" or path.startswith("/_local"):
             loop = asyncio.get_running_loop()
-            await _answer(send, await loop.run_in_executor(None, self._pages.serve, scope, body or b""))
+            await _answer(send, await loop.run_in_executor(None, self._pages.serve, scope))
             return
         started = time.perf_counter()
         raw_path = scope["raw_path"].decode("latin-1")

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from email.message import EmailMessage
+from email.message import EmailMessage, MIMEPart
 from pathlib import Path
 
 _MAX_BYTES = 40 * 1024 * 1024  # SES's limit
@@ -111,7 +111,12 @@ def read_mail(folder: Path, name: str) -> Mail | None:
             sender=message["From"] or "",
             to=message["To"] or "",
             subject=message["Subject"] or "",
-            text=text.get_content() if text else "",
-            html=html.get_content() if html else "",
+            text=_content(text),
+            html=_content(html),
         )
     return None
+
+
+def _content(part: MIMEPart | None) -> str:
+    # The wire ends its lines with CR LF.
+    return str(part.get_content()).replace("\r\n", "\n") if part else ""

@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
+from starlette.types import Scope
 
 from functions.manifest import QUEUES
 from infra.local.events import Response
@@ -64,7 +65,7 @@ class Pages:
             ("POST", r"/_local/queues/(\w+)/redrive", _redrive),
         ]
 
-    def serve(self, scope: dict[str, Any], _body: bytes) -> Response:
+    def serve(self, scope: Scope) -> Response:
         """Answer one request (an ASGI scope)."""
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         headers = dict(scope["headers"])

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -30,7 +30,14 @@ class Poller:
     The queue's redrive policy moves what has come back too often to the dead letters.
     """
 
-    def __init__(self, queue_urls: Mapping[str, str], *, retry_seconds: int = RETRY_SECONDS) -> None:
+    def __init__(
+        self,
+        queue_urls: Mapping[str, str],
+        *,
+        retry_seconds: int = RETRY_SECONDS,
+        invoke: Callable[..., Any] = invoke,
+    ) -> None:
+        self._invoke = invoke
         self._stopping = threading.Event()
         self._retry_seconds = retry_seconds
         self._client = _client()
@@ -78,7 +85,7 @@ class Poller:
         context = Context(name, function.memory, function.timeout)
         started = time.perf_counter()
         try:
-            answer = invoke(name, sqs_event(queue, messages), context=context)
+            answer = self._invoke(name, sqs_event(queue, messages), context=context)
             failed = failures(answer, [message["MessageId"] for message in messages])
         except Exception as error:
             terminal.error(f"{name} failed", error)
