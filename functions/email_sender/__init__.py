@@ -1,0 +1,1 @@
+"""Emails: one for each event that asks for one, through SES."""

@@ -1,0 +1,52 @@
+"""THE list of emails: which event asks for which, and the link each carries. What they say is in `templates/`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from quintet.events.types import EventType
+from quintet.identity.one_time_tokens import LIFETIMES, Purpose
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """A page of the API that spends a token; `path` follows the API's address."""
+
+    purpose: Purpose
+    path: str
+    lifetime: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Email:
+    """One kind of email."""
+
+    template: str
+    """`templates/<template>.jinja` says it."""
+    link: Link | None = None
+    named_by_us: bool = False
+    """The account's name was typed by an administrator, so it may be shown before the address is proven."""
+
+
+_VERIFY = Link(
+    purpose=Purpose.EMAIL_VERIFICATION,
+    path="/auth/email-verification/page",
+    lifetime=LIFETIMES[Purpose.EMAIL_VERIFICATION],
+)
+_RESET = Link(
+    purpose=Purpose.PASSWORD_RESET, path="/auth/password-reset/page", lifetime=LIFETIMES[Purpose.PASSWORD_RESET]
+)
+_INVITE = Link(purpose=_RESET.purpose, path=_RESET.path, lifetime=timedelta(days=3))  # nobody is waiting for it
+
+_VERIFICATION = Email(template="verification", link=_VERIFY)
+
+EMAILS: Mapping[EventType, Email] = {
+    EventType.ACCOUNT_REGISTERED: _VERIFICATION,
+    EventType.EMAIL_VERIFICATION_REQUESTED: _VERIFICATION,
+    EventType.ACCOUNT_CREATED: Email(template="invitation", link=_INVITE, named_by_us=True),
+    EventType.EMAIL_VERIFIED: Email(template="welcome"),
+    EventType.PASSWORD_RESET_REQUESTED: Email(template="password_reset", link=_RESET),
+    EventType.PASSWORD_CHANGED: Email(template="password_changed"),
+    EventType.FILE_REJECTED: Email(template="file_rejected"),
+}
+"""Event type -> the email it asks for."""

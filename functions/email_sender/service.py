@@ -1,0 +1,101 @@
+"""From an event to its email: whom it goes to, whether it may, and with which link."""
+
+from datetime import UTC, timedelta
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from sqlalchemy import exists, select
+from sqlalchemy.orm import Session
+
+from functions.email_sender.emails import EMAILS, Email, Link
+from functions.email_sender.errors import NotSent
+from functions.email_sender.mail import Message, send
+from functions.email_sender.rendering import render
+from quintet.config import settings
+from quintet.db.models import File, SuppressedAddress, User
+from quintet.db.partitions import time_of
+from quintet.db.session import writing
+from quintet.events.consumer import Claimed
+from quintet.events.types import EventType
+from quintet.identity.one_time_tokens import Purpose, mint
+from quintet.observability import logger
+
+
+def send_email(event: Claimed) -> str | None:
+    """Send the email that `event` asks for; returns why none was sent, and raises when it is to be tried again.
+
+    A token it carries is committed before: a link that arrives works.
+    """
+    email = EMAILS[EventType(event.type)]
+    try:
+        with writing() as session:
+            message = compose(session, event, email)
+        message_id = send(message)
+    except NotSent as reason:
+        logger.info("No email is sent: %s", reason, event_id=str(event.id), email=email.template)
+        return str(reason)
+    logger.info("An email is sent.", event_id=str(event.id), email=email.template, message_id=message_id)
+    return None
+
+
+def compose(session: Session, event: Claimed, email: Email) -> Message:
+    """The message, with a new token where it carries a link; raises NotSent when there is nobody to send it to."""
+    facts: dict[str, Any] = {}
+    user_id = event.subject_id
+    if event.type == EventType.FILE_REJECTED:
+        user_id, facts = _rejected_file(session, event)
+    user = _recipient(session, user_id)
+    if email.link:
+        if email.link.purpose is Purpose.EMAIL_VERIFICATION and user.email_verified_at:
+            raise NotSent("The address is verified already.")
+        facts |= _link(session, user, email.link)
+    at = time_of(event.id).astimezone(UTC)
+    content = render(
+        email.template,
+        # Before an address is proven, its name may be a stranger's message to whoever reads it.
+        name=user.full_name if user.email_verified_at or email.named_by_us else "",
+        email=user.email,
+        at=f"{at.day} {at:%B %Y at %H:%M} UTC",
+        **facts,
+    )
+    return Message(to=user.email, content=content)
+
+
+def _rejected_file(session: Session, event: Claimed) -> tuple[UUID, dict[str, Any]]:
+    row = session.execute(
+        select(File.owner_id, File.file_name, File.reason).where(File.id == event.subject_id)
+    ).one_or_none()
+    if row is None:
+        raise NotSent("The file is gone.")
+    return row.owner_id, {"file_name": row.file_name, "reason": row.reason or ""}
+
+
+def _recipient(session: Session, user_id: UUID | None) -> User:
+    """The account, if it may be written to."""
+    if user_id is None:
+        raise NotSent("Nobody has this address.")
+    row = session.execute(
+        select(User, exists().where(SuppressedAddress.email == User.email)).where(User.id == user_id)
+    ).one_or_none()
+    if row is None:
+        raise NotSent("The account is gone.")
+    user, suppressed = row.tuple()
+    if user.status != "active":
+        raise NotSent("The account is disabled.")
+    if suppressed:
+        raise NotSent("The address bounced or complained before.")
+    return user
+
+
+def _link(session: Session, user: User, link: Link) -> dict[str, str]:
+    token = mint(session, user_id=user.id, email=user.email, purpose=link.purpose, lifetime=link.lifetime)
+    return {
+        "url": f"{settings().api_url}{link.path}?{urlencode({'token': token})}",
+        "valid_for": _in_words(link.lifetime),
+    }
+
+
+def _in_words(time: timedelta) -> str:
+    """`3 days`, `30 minutes`."""
+    return f"{time.days} days" if time.days else f"{time.seconds // 60} minutes"
