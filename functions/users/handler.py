@@ -1,7 +1,9 @@
 """Lambda entry of `users`."""
 
-from functions.users.routes import router
+from functions.users.accounts import routes as accounts
+from functions.users.divisions import routes as divisions
+from functions.users.roles import routes as roles
 from quintet.http.app import create_app, lambda_handler
 
-app = create_app(router)
+app = create_app(accounts.users, accounts.admin, roles.router, divisions.router)
 handler = lambda_handler(app)

@@ -45,6 +45,8 @@ CREATE TABLE users (
     CONSTRAINT uq_users_email UNIQUE (email),
     CONSTRAINT uq_users_username UNIQUE (username)
 );
+CREATE INDEX ix_users_email_prefix ON users (lower(email::text) text_pattern_ops);
+CREATE INDEX ix_users_full_name_prefix ON users (lower(full_name) text_pattern_ops);
 
 CREATE TABLE roles (
     id UUID DEFAULT uuidv7() NOT NULL,
@@ -201,6 +203,7 @@ CREATE TABLE files (
     sequencer TEXT,
     reason TEXT,
     uploaded_at timestamptz,
+    checked_at timestamptz,
     created_at timestamptz DEFAULT now() NOT NULL,
     updated_at timestamptz DEFAULT now() NOT NULL,
     version INTEGER DEFAULT 1 NOT NULL,
@@ -232,7 +235,10 @@ CREATE TABLE events (
     request_id TEXT,
     CONSTRAINT pk_events PRIMARY KEY (id)
 ) PARTITION BY RANGE (id);
+CREATE INDEX ix_events_actor_id_id ON events (actor_id, id);
+CREATE INDEX ix_events_scope_id ON events (scope, id);
 CREATE INDEX ix_events_scope_transaction_id_id ON events (scope, transaction_id, id);
+CREATE INDEX ix_events_subject_id_id ON events (subject_id, id);
 CREATE INDEX ix_events_transaction_id_id ON events (transaction_id, id);
 
 CREATE TABLE deliveries (

@@ -9,6 +9,7 @@ class EventType(StrEnum):
     ACCOUNT_REGISTERED = "account.registered"
     ACCOUNT_CREATED = "account.created"  # by an administrator
     ACCOUNT_UPDATED = "account.updated"
+    ACCOUNT_ENABLED = "account.enabled"
     ACCOUNT_DISABLED = "account.disabled"
     ACCOUNT_REMOVED = "account.removed"
     ROLES_CHANGED = "account.roles_changed"

@@ -18,6 +18,8 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from quintet.identity.passwords import MAX_LENGTH, MIN_LENGTH
+
 Item = TypeVar("Item")
 
 NO_NUL = r"^[^\x00]*$"
@@ -47,6 +49,13 @@ Email = Annotated[
 ]
 """An address mail can be sent to (RFC 5321, without SMTPUTF8, which SES has not): an international domain becomes
 its ASCII form (RFC 5891). The library that checks it is imported when the first one is checked."""
+
+
+FullName = Annotated[str, text(100, min_length=1)]
+Username = Annotated[str, Field(min_length=3, max_length=50, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+NewPassword = Annotated[
+    str, Field(min_length=MIN_LENGTH, max_length=MAX_LENGTH, description="None that is easily guessed.")
+]
 
 
 def _rfc3339(at: datetime) -> str:

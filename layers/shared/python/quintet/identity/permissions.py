@@ -4,6 +4,12 @@ from enum import StrEnum
 
 EVERYTHING = "*"
 
+ADMIN = "admin"
+"""The role that may do everything and stays as it is; some active account always holds it."""
+
+NEWCOMER = "user"
+"""The role of an account for which nobody chose another."""
+
 
 class Permission(StrEnum):
     """What an account may do besides working on its own things and those shared with it."""

@@ -1,5 +1,6 @@
 """The caller: one statement, once per request, that also makes sign-out instant."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -36,6 +37,10 @@ class Principal:
     def can(self, permission: Permission) -> bool:
         """Whether one of the caller's roles allows it."""
         return EVERYTHING in self.permissions or permission in self.permissions
+
+    def holds(self, permissions: Iterable[str]) -> bool:
+        """Whether the caller has all of these, so that passing them on gives nobody more than they have."""
+        return EVERYTHING in self.permissions or self.permissions.issuperset(permissions)
 
     def require(self, permission: Permission) -> None:
         """403 unless `can(permission)`."""

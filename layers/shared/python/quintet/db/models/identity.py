@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import Index, text
 from sqlalchemy.dialects.postgresql import ARRAY, CITEXT, INET
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import Text
@@ -19,7 +19,12 @@ class User(Changing, Base):
     """A person's account. Without a password hash it can sign in through OAuth only."""
 
     __tablename__ = "users"
-    __table_args__ = (one_of("status", *USER_STATUSES),)
+    __table_args__ = (
+        one_of("status", *USER_STATUSES),
+        # How a name or an address begins, which is what accounts are looked for by.
+        Index("ix_users_email_prefix", text("lower(email::text) text_pattern_ops")),
+        Index("ix_users_full_name_prefix", text("lower(full_name) text_pattern_ops")),
+    )
 
     id: Mapped[Id]
     email: Mapped[str] = mapped_column(CITEXT, unique=True)

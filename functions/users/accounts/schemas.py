@@ -1,0 +1,81 @@
+"""Bodies of accounts."""
+
+from typing import Annotated, Any, ClassVar, Literal
+from uuid import UUID
+
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+from quintet.http.schemas import NO_NUL, Email, FullName, Input, NewPassword, Output, Timestamp, Username, text
+from quintet.identity.permissions import NEWCOMER
+
+Status = Literal["active", "disabled"]
+
+RoleName = Annotated[str, text(50, min_length=1)]
+
+_NAME_SCHEMA = {"type": "string", "minLength": 1, "maxLength": 50, "pattern": NO_NUL}
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+RoleNames = Annotated[
+    list[RoleName],
+    Field(max_length=50),
+    BeforeValidator(_as_list),
+    WithJsonSchema(
+        {
+            "description": "All the roles the account is to hold, by name; a single one may be sent bare.",
+            "anyOf": [{"type": "array", "items": _NAME_SCHEMA, "maxItems": 50}, _NAME_SCHEMA],
+        }
+    ),
+]
+
+_ALIASES = {"full_name": ("name",), "roles": ("role",)}
+
+
+class UserCreate(Input):
+    """A new account. Without a password its owner is invited by email to set one."""
+
+    aliases: ClassVar = _ALIASES
+
+    email: Email
+    full_name: FullName
+    username: Username | None = None
+    password: NewPassword | None = None
+    roles: RoleNames = Field(default=[NEWCOMER])
+
+
+class UserUpdate(Input):
+    """The fields to change. `roles` and `status` need `users:write`; a new address has to be verified anew."""
+
+    aliases: ClassVar = _ALIASES
+
+    email: Email = ""
+    full_name: FullName = ""
+    username: Username | None = None
+    roles: RoleNames = Field(default=[])
+    status: Status = "active"
+
+
+class DivisionName(Output):
+    """A division the account belongs to."""
+
+    id: UUID
+    name: str
+
+
+class UserRead(Output):
+    """An account; `roles` are the names of those it holds."""
+
+    id: UUID
+    email: str
+    username: str | None
+    full_name: str
+    status: Status
+    email_verified: bool
+    roles: list[str]
+    divisions: list[DivisionName]
+    created_at: Timestamp
+    updated_at: Timestamp
+    version: int

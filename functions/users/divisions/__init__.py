@@ -1,0 +1,1 @@
+"""Divisions and who belongs to them."""

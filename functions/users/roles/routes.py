@@ -1,0 +1,54 @@
+"""HTTP of roles."""
+
+from uuid import UUID
+
+from fastapi import Request
+from starlette.responses import Response
+
+from functions.users.roles import queries, service
+from functions.users.roles.schemas import RoleCreate, RoleRead, RoleUpdate
+from quintet.http.conditional import IfMatch, fresh, listed, written
+from quintet.http.dependencies import Caller, Paging, SessionDep
+from quintet.http.envelope import link
+from quintet.http.idempotency import Idempotent
+from quintet.http.problems import responses
+from quintet.http.routing import Router
+from quintet.http.schemas import Page
+
+router = Router(prefix="/roles", tags=["roles"])
+
+
+@router.get("", response_model=Page[RoleRead])
+async def list_roles(session: SessionDep, caller: Caller, paging: Paging) -> Response:
+    """List all roles and what they permit."""
+    return listed(queries.list_roles(session, paging))
+
+
+@router.post("", status_code=201, response_model=RoleRead, dependencies=[Idempotent], responses=responses(403, 409))
+async def create_role(request: Request, session: SessionDep, caller: Caller, new: RoleCreate) -> Response:
+    """Create a role; needs `roles:write`, and each permission that the role is to have."""
+    role = service.create_role(session, caller, new=new)
+    location = link(request.scope, f"/roles/{role.id}")
+    return written(RoleRead.model_validate(role), role.version, status=201, location=location)
+
+
+@router.get("/{role_id}", response_model=RoleRead)
+async def read_role(request: Request, session: SessionDep, caller: Caller, role_id: UUID) -> Response:
+    """Read one role."""
+    return fresh(request, queries.read_role(session, role_id))
+
+
+@router.change("/{role_id}", response_model=RoleRead, responses=responses(403, 409))
+async def update_role(
+    session: SessionDep, caller: Caller, role_id: UUID, change: RoleUpdate, if_match: IfMatch
+) -> Response:
+    """Change a role, at once for everybody who holds it; needs `roles:write`, and each permission of the role."""
+    role = service.update_role(session, caller, role_id=role_id, change=change, if_match=if_match)
+    return written(RoleRead.model_validate(role), role.version)
+
+
+@router.delete("/{role_id}", status_code=204, responses=responses(403, 409))
+async def delete_role(session: SessionDep, caller: Caller, role_id: UUID, if_match: IfMatch) -> Response:
+    """Remove a role that nobody holds; needs `roles:write`."""
+    service.remove_role(session, caller, role_id=role_id, if_match=if_match)
+    return Response(status_code=204)
