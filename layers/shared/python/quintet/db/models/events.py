@@ -29,6 +29,10 @@ class Event(Base):
     __table_args__ = (
         Index("ix_events_scope_transaction_id_id", "scope", "transaction_id", "id"),
         Index("ix_events_transaction_id_id", "transaction_id", "id"),
+        # The audit trail is read newest first: of a scope, of what somebody did, of what was done to something.
+        Index("ix_events_scope_id", "scope", "id"),
+        Index("ix_events_actor_id_id", "actor_id", "id"),
+        Index("ix_events_subject_id_id", "subject_id", "id"),
         {"postgresql_partition_by": "RANGE (id)"},
     )
 

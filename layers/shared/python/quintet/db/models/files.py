@@ -73,3 +73,5 @@ class File(Changing, Base):
     reason: Mapped[str | None]
     """Why it was rejected, for the uploader to read."""
     uploaded_at: Mapped[datetime | None]
+    checked_at: Mapped[datetime | None]
+    """When `event_dispatcher` last looked whether the object of a pending file has arrived."""
