@@ -199,19 +199,23 @@ def _listen(port: int, *, after_a_kill: bool) -> socket.socket:
     return listening
 
 
+def _port() -> int:
+    text = os.environ.get("PORT") or "8000"
+    if text.isascii() and text.isdecimal() and 0 < int(text) < 2**16:
+        return int(text)
+    raise LocalError(f"PORT must be a number between 1 and 65535, not {text!r}.")
+
+
 def main() -> int:
     """Run a stand; answers the exit code."""
     terminal = Terminal()
     state = State()
     try:
-        port = int(os.environ.get("PORT") or 8000)
+        port = _port()
         state.lock()
         Stand(state, port, terminal).run()
     except (LocalError, PostgresError) as error:
         print(f"{error}", file=sys.stderr)
-        return 1
-    except ValueError:
-        print(f"PORT must be a number, not {os.environ.get('PORT')!r}.", file=sys.stderr)
         return 1
     return 0
 

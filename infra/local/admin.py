@@ -1,0 +1,94 @@
+"""`python -m infra.local.admin EMAIL` (`make admin EMAIL=...`): makes somebody an administrator of the stand that runs.
+
+Whoever has no account yet gets one, and a link to set its password. On AWS the first administrator is made by
+the same rows, by somebody who may write to the database.
+"""
+
+import os
+import sys
+from urllib.parse import urlencode
+
+from pydantic import TypeAdapter, ValidationError
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from functions.email_sender.emails import EMAILS
+from infra.local.state import LocalError, State
+from quintet.config import settings
+from quintet.db.models import Role, User, UserRole
+from quintet.db.session import writing
+from quintet.events.record import record, scope_of
+from quintet.events.types import EventType
+from quintet.http.schemas import Email
+from quintet.identity.one_time_tokens import mint
+
+_ROLES = {"existing": ("admin",), "new": ("admin", "user")}
+
+
+def make_admin(session: Session, email: str) -> str:
+    """Give `email` the role `admin`; answers what was done, for the person at the terminal."""
+    user = session.scalar(select(User).where(User.email == email).with_for_update())
+    if user is not None and user.status != "active":
+        raise LocalError(f"The account of {user.email} is disabled.")
+    new = user is None
+    if user is None:
+        user = User(email=email, full_name=email.partition("@")[0])
+        session.add(user)
+        session.flush()
+        record(session, EventType.ACCOUNT_CREATED, subject=user.id, scope=scope_of("user", user.id))
+    roles = session.scalars(select(Role.id).where(Role.name.in_(_ROLES["new" if new else "existing"]))).all()
+    given = session.scalars(
+        insert(UserRole)
+        .values([{"user_id": user.id, "role_id": role} for role in roles])
+        .on_conflict_do_nothing()
+        .returning(UserRole.role_id)
+    ).all()
+    if not given:
+        return f"{user.email} is an administrator already."
+    record(
+        session,
+        EventType.ROLES_CHANGED,
+        subject=user.id,
+        scope=scope_of("user", user.id),
+        data={"added": ["admin"], "by": "make admin"},
+    )
+    if not new:
+        return f"{user.email} is an administrator now."
+    link = EMAILS[EventType.ACCOUNT_CREATED].link
+    assert link is not None
+    token = mint(session, user_id=user.id, email=user.email, purpose=link.purpose, lifetime=link.lifetime)
+    url = f"{settings().api_url}{link.path}?{urlencode({'token': token})}"
+    return f"{user.email} has an account now, as an administrator. Set its password here, once:\n\n  {url}\n"
+
+
+def main(arguments: list[str]) -> int:
+    """Do it on the stand that runs; answers the exit code."""
+    try:
+        if len(arguments) != 1:
+            raise LocalError("Whom? make admin EMAIL=you@example.com")
+        email: str = TypeAdapter(Email).validate_python(arguments[0])
+        running = State().running()
+        if running is None:
+            raise LocalError("No stand runs here. Start it with: make run")
+        os.environ.update(running.environment)
+        settings.cache_clear()
+        with writing() as session:
+            said = make_admin(session, email)
+    except ValidationError:
+        print(f"{arguments[0]!r} is not an email address.", file=sys.stderr)
+    except LocalError as error:
+        print(error, file=sys.stderr)
+    except SQLAlchemyError as error:
+        print(
+            f"The stand's database does not take it: {error.__class__.__name__}. Is it still starting?", file=sys.stderr
+        )
+    else:
+        print(said)
+        return 0
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,44 @@
+"""A whole stand, as `make run` starts it; or, with BASE_URL set, whatever is deployed there."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.e2e.stand import Stand
+
+
+@pytest.fixture(scope="session")
+def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
+    """The stand that tests share. One that kills it starts it again, or takes `new_stand`."""
+    stand = Stand(tmp_path_factory.mktemp("stand"), url=os.environ.get("BASE_URL", "").rstrip("/"))
+    try:
+        stand.start()
+        yield stand
+    finally:
+        stand.close()
+
+
+@pytest.fixture
+def client(stand: Stand) -> Iterator[httpx2.Client]:
+    """An HTTP client of the shared stand."""
+    with stand.client() as client:
+        yield client
+
+
+@pytest.fixture
+def new_stand(tmp_path: Path) -> Iterator[Callable[..., Stand]]:
+    """Makes stands of a test's own, not started yet; they are stopped at its end."""
+    if os.environ.get("BASE_URL"):
+        pytest.skip("needs a stand of its own, and BASE_URL names one")
+    made: list[Stand] = []
+
+    def make(**options: object) -> Stand:
+        made.append(Stand(tmp_path / f"stand-{len(made)}", **options))  # type: ignore[arg-type]
+        return made[-1]
+
+    yield make
+    for stand in made:
+        stand.close()

@@ -1,0 +1,194 @@
+"""A whole stand as a process of its own, to be used, killed and started again."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx2
+import psutil
+import pytest
+
+from infra.local.postgres import free_port
+from infra.local.state import ROOT, Running, State
+
+READY_SECONDS = 60
+_T = TypeVar("_T")
+_CONTRACT = re.compile(
+    r"AWS_|DATABASE_|FILES_|ARCHIVE_|TOKEN_|EMAIL_|API_URL$|CORS_|ENVIRONMENT$|QUINTET_|LOG_FORMAT$|.*_QUEUE_URL$"
+)
+
+
+@dataclass(frozen=True)
+class Mail:
+    """An email the API sent."""
+
+    id: str
+    at: float
+    sender: str
+    to: str
+    subject: str
+    text: str
+    html: str
+
+    def link(self, containing: str = "") -> str:
+        """The first link in its text (that has `containing` in it)."""
+        return next(str(link) for link in re.findall(r"https?://[^\s<>\"]+", self.text) if containing in link)
+
+
+class Stand:
+    """`python -m infra.local` on a state folder and a port of its own.
+
+    With an address given, it is whatever runs there: what would stop or look into it skips the test.
+    """
+
+    def __init__(self, folder: Path, *, url: str = "", environment: Mapping[str, str] | None = None) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.url = url or f"http://127.0.0.1:{self.port}"
+        self._given = bool(url)
+        self._environment = dict(environment or {})
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> float:
+        """Start it and wait until it is ready; answers after how many seconds it was."""
+        if self._given:
+            self.wait_ready()
+            return 0.0
+        began = time.monotonic()
+        self.launch()
+        self.wait_ready()
+        return time.monotonic() - began
+
+    def launch(self) -> subprocess.Popen[bytes]:
+        """Start it and do not wait. What it writes is appended to `log`."""
+        self.own()
+        kept = {name: value for name, value in os.environ.items() if not _CONTRACT.match(name)}
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "infra.local"],
+                cwd=ROOT,
+                env=kept
+                | {"PORT": str(self.port), "QUINTET_STATE": str(self.state), "QUINTET_RETRY_SECONDS": "1"}
+                | self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        return self._process
+
+    def wait_ready(self, seconds: float = READY_SECONDS) -> None:
+        """Wait until GET /health/ready answers 200."""
+        deadline = time.monotonic() + seconds
+        answer = "no answer"
+        while time.monotonic() < deadline:
+            if self._process is not None and self._process.poll() is not None:
+                raise AssertionError(f"the stand ended with {self._process.returncode}:\n{self.output()}")
+            with suppress(httpx2.TransportError):
+                got = httpx2.get(f"{self.url}/health/ready", timeout=30)
+                if got.status_code == httpx2.codes.OK:
+                    return
+                answer = got.text
+            time.sleep(0.05)
+        raise AssertionError(f"the stand is not ready after {seconds} s ({answer}):\n{self.output()}")
+
+    def stop(self) -> int:
+        """Stop it as Ctrl-C does; answers its exit code."""
+        self.own()
+        assert self._process is not None
+        self._process.send_signal(signal.SIGINT)
+        code = self._process.wait(30)
+        self._process = None
+        return code
+
+    def kill(self, *, everything: bool = True) -> None:
+        """`kill -9`: of the stand and every process it started, or of the stand alone. Nothing is left after."""
+        self.own()
+        assert self._process is not None
+        family = self.family()
+        for member in family if everything else family[:1]:
+            with suppress(psutil.NoSuchProcess):
+                member.kill()
+        self._process.wait()
+        self._process = None
+        _, alive = psutil.wait_procs(family, timeout=20)
+        assert not alive, f"left running: {alive}"
+
+    def restart(self) -> float:
+        """Start it again after `kill` or `stop`; answers after how many seconds it was ready."""
+        return self.start()
+
+    def close(self) -> None:
+        """End it, however it is."""
+        if self._process is not None and self._process.poll() is None:
+            self.stop()
+
+    def family(self) -> list[psutil.Process]:
+        """Its process, and all that it started."""
+        assert self._process is not None
+        supervisor = psutil.Process(self._process.pid)
+        return [supervisor, *supervisor.children(recursive=True)]
+
+    def own(self) -> None:
+        """Skip the test when the stand is somebody else's."""
+        if self._given:
+            pytest.skip("needs a stand of its own, and BASE_URL names one")
+
+    @property
+    def state(self) -> Path:
+        """Its state folder."""
+        return self.folder / "state"
+
+    @property
+    def log(self) -> Path:
+        """What it has written to its terminal."""
+        return self.folder / "log"
+
+    def output(self) -> str:
+        """What it has written to its terminal, as text."""
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    def running(self) -> Running:
+        """What the stand says of itself: database and AWS addresses are in its `environment`."""
+        self.own()
+        running = State(self.state).running()
+        assert running is not None, "no stand runs"
+        return running
+
+    def client(self, **options: Any) -> httpx2.Client:
+        """An HTTP client of it."""
+        return httpx2.Client(base_url=self.url, timeout=60, **options)
+
+    def mails(self, to: str = "") -> list[Mail]:
+        """What it sent (to that address), the oldest first."""
+        answer = httpx2.get(f"{self.url}/_local/mails", timeout=30)
+        if answer.status_code == httpx2.codes.NOT_FOUND:
+            pytest.skip("reads the mailbox, which only a local stand has")
+        found = [Mail(**mail) for mail in answer.json()["items"]]
+        return [mail for mail in reversed(found) if to in mail.to]
+
+    def wait_for_mail(self, to: str, *, subject: str = "", count: int = 1, seconds: float = 30) -> Mail:
+        """The `count`th mail to that address with `subject` in its subject, once it is there."""
+        deadline = time.monotonic() + seconds
+        while len(found := [mail for mail in self.mails(to) if subject in mail.subject]) < count:
+            assert time.monotonic() < deadline, f"no mail {count} to {to} about {subject!r}:\n{self.output()[-4000:]}"
+            time.sleep(0.1)
+        return found[count - 1]
+
+
+def eventually(ask: Callable[[], _T], accept: Callable[[_T], bool] = bool, seconds: float = 30) -> _T:
+    """What `ask` answers, once `accept` takes it."""
+    deadline = time.monotonic() + seconds
+    while not accept(answer := ask()):
+        assert time.monotonic() < deadline, f"still {answer!r} after {seconds} s"
+        time.sleep(0.1)
+    return answer
