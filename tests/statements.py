@@ -1,0 +1,39 @@
+"""What really goes to the database: read from libpq's own trace, so BEGIN, COMMIT and a stray ROLLBACK count too."""
+
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from psycopg import pq
+from sqlalchemy import event
+
+from quintet.db.engine import engine
+
+_SENT = re.compile(r'^F\t\d+\t(?:Query\t |Parse\t "" )"(.*?)"(?: \d+)*$(?=\n[FB]\t|\Z)', re.MULTILINE | re.DOTALL)
+"""A simple query, or the first message of an extended one: each is one round trip."""
+
+
+@contextmanager
+def counted() -> Iterator[list[str]]:
+    """The statements sent while inside, filled in at the end: one each is one round trip to the database."""
+    statements: list[str] = []
+    with tempfile.TemporaryFile("w+") as log:
+
+        def start(dbapi_connection: object, *_: object) -> None:
+            connection: pq.abc.PGconn = dbapi_connection.pgconn  # type: ignore[attr-defined]
+            connection.trace(log.fileno())
+            connection.set_trace_flags(pq.Trace.SUPPRESS_TIMESTAMPS)
+
+        def stop(dbapi_connection: object, *_: object) -> None:
+            dbapi_connection.pgconn.untrace()  # type: ignore[attr-defined]
+
+        event.listen(engine(), "checkout", start)
+        event.listen(engine(), "checkin", stop)
+        try:
+            yield statements
+        finally:
+            event.remove(engine(), "checkout", start)
+            event.remove(engine(), "checkin", stop)
+        log.seek(0)
+        statements += _SENT.findall(log.read().strip())
