@@ -80,8 +80,8 @@ FUNCTIONS: dict[str, Function] = {
     "files": Function(
         description="Folders, uploads and downloads",
         routes=("files", "folders"),
-        needs=_API | {Need.FILES_READ, Need.FILES_WRITE, Need.FILES_DELETE},
-        sends_to=frozenset({"email"}),
+        needs=_API | {Need.FILES_READ, Need.FILES_WRITE},
+        sends_to=frozenset({"uploads"}),
     ),
     "events": Function(
         description="The audit trail and the feed",
@@ -96,7 +96,7 @@ FUNCTIONS: dict[str, Function] = {
         ships=("docs/openapi.json",),
     ),
     "upload_processor": Function(
-        description="Checks each uploaded object and makes its file ready or rejected",
+        description="Checks each uploaded object and makes its file ready or rejected; removes those of deleted files",
         consumes="uploads",
         queue=Queue(batch_size=5, max_concurrency=20),
         needs=frozenset({Need.DATABASE, Need.FILES_READ, Need.FILES_DELETE}),

@@ -196,6 +196,7 @@ CREATE TABLE files (
     detected_type TEXT,
     size BIGINT NOT NULL,
     sha256 TEXT,
+    crc64nvme TEXT,
     purpose TEXT DEFAULT 'asset' NOT NULL,
     status TEXT DEFAULT 'pending' NOT NULL,
     upload_id TEXT,
@@ -218,7 +219,8 @@ CREATE TABLE files (
 );
 CREATE INDEX ix_files_folder_id ON files (folder_id);
 CREATE INDEX ix_files_owner_id_id ON files (owner_id, id);
-CREATE INDEX ix_files_pending ON files (created_at) WHERE status = 'pending';
+CREATE INDEX ix_files_pending ON files (created_at) WHERE status IN ('pending', 'uploaded');
+CREATE INDEX ix_files_personal ON files (owner_id, id) WHERE project_id IS NULL;
 CREATE INDEX ix_files_project_id_id ON files (project_id, id);
 
 CREATE TABLE events (

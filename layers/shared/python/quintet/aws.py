@@ -12,13 +12,24 @@ if TYPE_CHECKING:
 
 @lru_cache(maxsize=1)
 def s3() -> "S3Client":
-    """S3, with SigV4 and regional addresses, which presigned links need."""
+    """S3, with SigV4 and regional addresses, which presigned links need.
+
+    Checksums are ours to choose: by default botocore would make every multipart upload one of CRC32 parts, each of
+    which the uploader had to send. The timeouts keep a stalled call from holding a transaction.
+    """
     import boto3
     from botocore.config import Config
 
     return boto3.client(
         "s3",
-        config=Config(signature_version="s3v4", retries={"mode": "standard"}),
+        config=Config(
+            signature_version="s3v4",
+            retries={"mode": "standard"},
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+            connect_timeout=3,
+            read_timeout=10,
+        ),
     )
 
 

@@ -60,5 +60,6 @@ DELIVERED_TO: dict[EventType, tuple[str, ...]] = {
     EventType.PASSWORD_RESET_REQUESTED: ("email",),
     EventType.PASSWORD_CHANGED: ("email",),
     EventType.FILE_REJECTED: ("email",),
+    EventType.FILE_REMOVED: ("uploads",),
 }
 """Event type -> the queues it goes to. An event that is not here is only recorded."""

@@ -1,5 +1,6 @@
 """ETag, 304 and 412 (RFC 9110, sections 8.8 and 13), from a row's `version`."""
 
+import re
 from typing import Annotated
 
 from fastapi import Depends, Header, Request
@@ -10,17 +11,21 @@ from quintet.db.json import Versioned
 from quintet.errors import BadRequest, PreconditionFailed
 
 
-def etag_of(version: int) -> str:
-    """The strong validator of this version."""
-    return f'"{version}"'
+def etag_of(version: int, variant: str = "") -> str:
+    """The strong validator of this version, and of what its representation says besides."""
+    return f'"{version}-{variant}"' if variant else f'"{version}"'
 
 
-def fresh(request: Request, found: Versioned) -> Response:
-    """A single resource as JSON; 304 when the caller has this version."""
+def fresh(request: Request, found: Versioned, variant: str = "") -> Response:
+    """A single resource as JSON; 304 when the caller has this version.
+
+    `variant` changes when the representation does though the row does not, as with a link that runs out.
+    """
     body, version = found
-    headers = {"etag": etag_of(version), "cache-control": "private, no-cache"}
+    etag = etag_of(version, variant)
+    headers = {"etag": etag, "cache-control": "private, no-cache"}
     known = request.headers.get("if-none-match")
-    if known and _matches(known, version):
+    if known and not {"*", etag}.isdisjoint(_tags(known, weak=True)):
         return Response(status_code=304, headers=headers)
     return Response(body, media_type="application/json", headers=headers)
 
@@ -50,15 +55,19 @@ IfMatch = Annotated[str | None, Depends(_if_match)]
 
 def check_version(if_match: str | None, version: int) -> None:
     """412 when the caller's `If-Match` is not about this version. Without the header anything goes."""
-    if if_match is not None and not _matches(if_match, version, weak=False):
+    if if_match is not None and {"*", etag_of(version)}.isdisjoint(_versions(if_match)):
         raise PreconditionFailed("Somebody changed it in between. Read it again and repeat your change.")
 
 
-def _matches(header: str, version: int, *, weak: bool = True) -> bool:
-    tags = {tag.strip() for tag in header.split(",")}
-    if weak:
-        tags = {tag.removeprefix("W/") for tag in tags}
-    return "*" in tags or etag_of(version) in tags
+def _tags(header: str, *, weak: bool) -> set[str]:
+    """The entity tags of a header; weak ones count as strong where the comparison is weak."""
+    tags = (tag.strip() for tag in header.split(","))
+    return {tag.removeprefix("W/") if weak else tag for tag in tags}
+
+
+def _versions(header: str) -> set[str]:
+    """The tags of a header without their variants: a change depends on the row alone."""
+    return {re.sub(r'-[^"]*"$', '"', tag) for tag in _tags(header, weak=False)}
 
 
 def _well_formed(tag: str) -> bool:

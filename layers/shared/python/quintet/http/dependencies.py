@@ -23,12 +23,17 @@ async def in_transaction(request: Request) -> None:
     request.state.in_transaction = True
 
 
+async def outside_transaction(request: Request) -> None:
+    """For the `dependencies` of a POST whose work another service does: every statement stands alone."""
+    request.state.in_transaction = False
+
+
 async def get_session(request: Request) -> AsyncIterator[Session]:
-    """One session per request: autocommit for a GET, a transaction for everything else.
+    """One session per request: autocommit for a GET, a transaction for everything else; a route may say otherwise.
 
     Committed before the answer is sent, so a commit that fails is not answered by a 201.
     """
-    writes = request.method != "GET" or getattr(request.state, "in_transaction", False)
+    writes = getattr(request.state, "in_transaction", request.method != "GET")
     with writing() if writes else reading() as session:
         originate(session, Origin(ip=client_ip(request), request_id=request_id_of(request.scope)))
         request.state.session = session

@@ -44,8 +44,10 @@ class File(Changing, Base):
         one_of("status", *FILE_STATUSES),
         one_of("purpose", *FILE_PURPOSES),
         CheckConstraint("size >= 0", name="size"),
-        Index("ix_files_pending", "created_at", postgresql_where=text("status = 'pending'")),
+        Index("ix_files_pending", "created_at", postgresql_where=text("status IN ('pending', 'uploaded')")),
         Index("ix_files_owner_id_id", "owner_id", "id"),
+        # A person's own files, newest first, past however many they have in projects.
+        Index("ix_files_personal", "owner_id", "id", postgresql_where=text("project_id IS NULL")),
         Index("ix_files_project_id_id", "project_id", "id"),
     )
 
@@ -64,6 +66,8 @@ class File(Changing, Base):
     """Bytes, as declared; the object is rejected when it differs."""
     sha256: Mapped[str | None]
     """Of the whole object, base64; none for a multipart upload (there is no such checksum)."""
+    crc64nvme: Mapped[str | None]
+    """Of the whole object of a multipart upload, base64, as its uploader says."""
     purpose: Mapped[str] = mapped_column(server_default=text("'asset'"))
     status: Mapped[str] = mapped_column(server_default=text("'pending'"))
     upload_id: Mapped[str | None]
