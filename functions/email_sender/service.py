@@ -41,6 +41,8 @@ def send_email(event: Claimed) -> str | None:
 
 def compose(session: Session, event: Claimed, email: Email) -> Message:
     """The message, with a new token where it carries a link; raises NotSent when there is nobody to send it to."""
+    if event.data.get("invited") is False:
+        raise NotSent("An administrator has set the password.")
     facts: dict[str, Any] = {}
     user_id = event.subject_id
     if event.type == EventType.FILE_REJECTED:
@@ -80,7 +82,7 @@ def _recipient(session: Session, user_id: UUID | None) -> User:
     ).one_or_none()
     if row is None:
         raise NotSent("The account is gone.")
-    user, suppressed = row.tuple()
+    user, suppressed = row
     if user.status != "active":
         raise NotSent("The account is disabled.")
     if suppressed:

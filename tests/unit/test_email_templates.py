@@ -1,0 +1,134 @@
+"""Every email with values as bad as people can type them."""
+
+import re
+import unicodedata
+from xml.etree import ElementTree
+
+import pytest
+
+from functions.email_sender.emails import EMAILS
+from functions.email_sender.handler import LEASE_SECONDS
+from functions.email_sender.rendering import Content, render, shortened
+from functions.manifest import FUNCTIONS, visibility_timeout
+from quintet.events.types import DELIVERED_TO
+
+TEMPLATES = sorted({email.template for email in EMAILS.values()})
+URL = "https://api.example.com/prod/auth/password-reset/page?token=abc-_123&x='%22"
+TAME = {
+    "name": "Ada Lovelace",
+    "email": "ada@example.com",
+    "at": "20 November 2026 at 14:03 UTC",
+    "url": URL,
+    "valid_for": "30 minutes",
+    "file_name": "plan.pdf",
+    "reason": "Its content is image/png.",
+}
+HOSTILE = {
+    "html": "</p><script>alert('1')</script><img src=x onerror=alert(1)>\"'",
+    "entities": "&lt;b&gt; &amp; &#x3c; ]]> <!-- --> <![CDATA[",
+    "template": "{{ 7 * 7 }} {% include 'layout.html' %} %s %(x)s {0}",
+    "header": "Eve\r\nBcc: everybody@example.com\r\n\r\nBuy this",
+    "lines": "one\ntwo\x0bthree\x0cfour\x85five\u2028six\u2029seven\x00eight\x1b[31mnine",
+    "direction": "photo\u202egpj.exe \u2066a\u2069 \u200f\u061c",
+    "right to left": "أحمد בן داود.pdf",
+    "long": "W" * 200,
+    "wide": "見積書😀👩‍👩‍👧" * 40,
+    "surrogate": "half \ud83d of one",
+    "empty": "",
+}
+
+
+def rendered(template: str, **values: str) -> Content:
+    return render(template, **(TAME | values))
+
+
+def structure(content: Content) -> list[tuple[str, list[str]]]:
+    """Every element with its attributes' names; raises when the HTML is not well-formed."""
+    return [(element.tag, sorted(element.attrib)) for element in ElementTree.fromstring(content.html).iter()]
+
+
+def said(content: Content) -> str:
+    """The text of the HTML's body."""
+    body = ElementTree.fromstring(content.html).find("{http://www.w3.org/1999/xhtml}body")
+    assert body is not None
+    return "".join(body.itertext())
+
+
+def harmless(value: str) -> str:
+    """What is to be read of a value: its words on one line, without controls."""
+    return " ".join(
+        "".join(
+            " " if unicodedata.category(c) in {"Cc", "Zl", "Zp", "Cs"} else c
+            for c in value
+            if unicodedata.bidirectional(c) not in {"RLO", "LRO", "RLE", "LRE", "PDF", "RLI", "LRI", "FSI", "PDI"}
+            and c not in "\u200e\u200f\u061c"
+        ).split()
+    )
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+@pytest.mark.parametrize("value", HOSTILE.values(), ids=HOSTILE.keys())
+def test_given_hostile_values_then_they_are_words_and_nothing_else(template: str, value: str) -> None:
+    tame = rendered(template)
+
+    # WHEN a person, a file and a reason are called that
+    hostile = rendered(template, name=value or "x", file_name=value, reason=value or "x")
+
+    # THEN they change neither the HTML's elements nor the text's lines
+    assert structure(hostile) == structure(tame)
+    assert len(hostile.text.splitlines()) == len(tame.text.splitlines())
+    # AND are read as they were typed, in both forms
+    assert shortened(harmless(value), 60) in hostile.text
+    assert shortened(harmless(value), 60) in said(hostile)
+    if template == "file_rejected":
+        assert f"File: {harmless(value)}".rstrip() in hostile.text
+        assert harmless(value) in said(hostile)
+    # AND the subject is one short line
+    assert 0 < len(hostile.subject) <= 120
+    assert not any(unicodedata.category(c) in {"Cc", "Zl", "Zp"} for c in hostile.subject)
+    for part in (hostile.subject, hostile.text, hostile.html):
+        assert not re.search("[\u202a-\u202e\u2066-\u2069]", part)
+        part.encode()  # what SES is sent
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_given_any_email_then_both_forms_hold_the_same_link_and_nothing_is_fetched(template: str) -> None:
+    content = rendered(template)
+    elements = list(ElementTree.fromstring(content.html).iter())
+
+    has_link = any(email.link for email in EMAILS.values() if email.template == template)
+    links = {element.attrib["href"] for element in elements if "href" in element.attrib}
+    assert links == ({URL} if has_link else set())
+    assert content.text.splitlines().count(URL) == has_link
+    # nothing loads from elsewhere, which would tell when it was read
+    assert not {"src", "srcset", "background"} & {name for element in elements for name in element.attrib}
+    assert "url(" not in content.html
+    assert "@import" not in content.html
+    assert not {"script", "link", "img", "iframe"} & {element.tag.rpartition("}")[2] for element in elements}
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_given_any_email_then_text_and_html_say_the_same(template: str) -> None:
+    content = rendered(template)
+    words = set(re.findall(r"[\w.]+", said(content)))
+    assert words - set(re.findall(r"[\w.]+", content.text)) <= set(["Or", "copy", "this", "address", "into", "your", "browser"])
+    assert content.text.startswith(re.search(r"<h1[^>]*>(.*?)</h1>", content.html)[1])  # type: ignore[index]
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_given_plain_text_then_lines_fit_a_narrow_window_but_for_the_link(template: str) -> None:
+    body = rendered(template).text.partition("\n-- \n")[0]
+    assert [line for line in body.splitlines() if len(line) > 72 and line != URL] == []
+
+
+def test_given_a_secret_in_an_email_then_its_repr_does_not_show_it() -> None:
+    assert "abc-_123" not in repr(rendered("password_reset"))
+
+
+def test_given_the_events_that_are_mailed_then_each_has_its_email() -> None:
+    assert set(EMAILS) == {type for type, destinations in DELIVERED_TO.items() if "email" in destinations}
+
+
+def test_given_the_lease_then_it_outlives_the_function_and_ends_before_the_message_returns() -> None:
+    sender = FUNCTIONS["email_sender"]
+    assert sender.timeout < LEASE_SECONDS < visibility_timeout(sender)
