@@ -19,6 +19,17 @@ def _address() -> str:
     return f"10.{secrets.randbelow(256)}.{n // 250 % 256}.{n % 250 + 1}"
 
 
+def events_about(subject_id: UUID | str) -> list[tuple[str, dict[str, Any]]]:
+    """What has been recorded about something, oldest first: type and data."""
+    from quintet.db.engine import owner_engine
+
+    with owner_engine().connect() as connection:
+        rows = connection.exec_driver_sql(
+            "SELECT type, data FROM events WHERE subject_id = %(id)s ORDER BY id", {"id": str(subject_id)}
+        )
+        return [(row.type, row.data) for row in rows]
+
+
 @dataclass(frozen=True)
 class Api:
     """Calls the API as one client: an address, and a token once signed in."""
@@ -92,6 +103,18 @@ class Api:
                 {"id": self.id, "roles": list(roles)},
             )
         return self
+
+    def with_permissions(self, *permissions: str) -> "Api":
+        """Give this account exactly these permissions, by a role of its own."""
+        from quintet.db.engine import owner_engine
+
+        name = f"r{secrets.token_hex(8)}"
+        with owner_engine().begin() as connection:
+            connection.exec_driver_sql(
+                "INSERT INTO roles (name, permissions) VALUES (%(name)s, %(permissions)s)",
+                {"name": name, "permissions": list(permissions)},
+            )
+        return self.with_roles(name)
 
     @property
     def id(self) -> UUID:

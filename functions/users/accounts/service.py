@@ -44,6 +44,8 @@ def create_account(session: Session, caller: Principal, *, new: UserCreate) -> U
         roles=[role.name for role in roles],
         invited=new.password is None,
     )
+    if new.password is not None:  # an invitation would have proven the address
+        _record(session, EventType.EMAIL_VERIFICATION_REQUESTED, user.id)
     return user.id
 
 
