@@ -117,7 +117,9 @@ def delivery(event_id: UUID) -> dict[str, Any]:
 
 def let_lease_run_out(event_id: UUID) -> None:
     """As if whoever holds the delivery had died a while ago."""
-    _owner("UPDATE deliveries SET lease_until = now() - interval '1 s' WHERE event_id = %(id)s RETURNING 1", id=event_id)
+    _owner(
+        "UPDATE deliveries SET lease_until = now() - interval '1 s' WHERE event_id = %(id)s RETURNING 1", id=event_id
+    )
 
 
 def _owner(sql: str, **params: Any) -> list[dict[str, Any]]:
@@ -360,7 +362,8 @@ def test_given_an_email_that_ses_refuses_for_good_then_it_is_done_with_a_note(
 
 
 @pytest.mark.parametrize(
-    ("status", "code"), [(429, "TooManyRequestsException"), (400, "SendingPausedException"), (503, "ServiceUnavailable")]
+    ("status", "code"),
+    [(429, "TooManyRequestsException"), (400, "SendingPausedException"), (503, "ServiceUnavailable")],
 )
 def test_given_ses_has_no_time_then_only_that_message_comes_again_and_is_sent_then(
     api: Api, refusing: list[tuple[int, str]], ses: Ses, status: int, code: str
