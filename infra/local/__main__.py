@@ -9,12 +9,14 @@ import sys
 import threading
 import time
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from watchfiles import Change, watch
 
+from infra.local import feedback
 from infra.local.database import given
 from infra.local.emulator import Emulator
 from infra.local.environment import variables
@@ -64,10 +66,10 @@ class Stand:
 
     def _start_services(self, stack: ExitStack) -> None:
         path = self._state.path
-        mail = MailServer(path / "mail", self._state.port("mail"))
+        emulator = Emulator(self._state)
+        mail = MailServer(path / "mail", self._state.port("mail"), arrived=partial(feedback.send, emulator.port))
         mail.start()
         stack.callback(mail.stop)
-        emulator = Emulator(self._state)
         emulator.start(smtp_port=mail.port)  # comes up while PostgreSQL does
         stack.callback(emulator.stop)
         self._parts.append(("the AWS emulator", emulator))

@@ -2,11 +2,12 @@
 
 import email
 import email.policy
+import re
 import socketserver
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from email.message import EmailMessage, MIMEPart
@@ -16,14 +17,17 @@ _MAX_BYTES = 40 * 1024 * 1024  # SES's limit
 
 
 class MailServer:
-    """A small SMTP server (RFC 5321) on 127.0.0.1 that keeps each message in `folder` and sends none on."""
+    """A small SMTP server (RFC 5321) on 127.0.0.1 that keeps each message in `folder` and sends none on.
 
-    def __init__(self, folder: Path, port: int) -> None:
+    `arrived` is told the recipients of each.
+    """
+
+    def __init__(self, folder: Path, port: int, *, arrived: Callable[[list[str]], None] | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
 
         class Session(socketserver.StreamRequestHandler):
             def handle(self) -> None:
-                _converse(self, folder)
+                _converse(self, folder, arrived)
 
         class Server(socketserver.ThreadingTCPServer):
             allow_reuse_address = True
@@ -42,19 +46,28 @@ class MailServer:
         self._server.server_close()
 
 
-def _converse(session: socketserver.StreamRequestHandler, folder: Path) -> None:
+def _converse(
+    session: socketserver.StreamRequestHandler, folder: Path, arrived: Callable[[list[str]], None] | None
+) -> None:
+    recipients: list[str] = []
+
     def say(line: str) -> None:
         session.wfile.write(line.encode() + b"\r\n")
 
     say("220 quintet")
     while line := session.rfile.readline(2048):
         verb = line[:4].upper().decode("latin-1")
+        if verb == "RCPT" and (match := re.search(rb"<([^>]*)>", line)):
+            recipients.append(match[1].decode("utf-8", errors="replace"))
         if verb in ("EHLO", "HELO"):
             say("250 SMTPUTF8" if verb == "EHLO" else "250 quintet")
         elif verb == "DATA":
             say("354 go on")
             _store(folder, b"".join(_lines(session)))
             say("250 kept")
+            if arrived is not None:
+                arrived(recipients)
+            recipients.clear()
         elif verb == "QUIT":
             say("221 bye")
             return

@@ -85,15 +85,23 @@ async function refresh() {
 }
 
 function snippets() {
-  const url = location.origin;
-  find("sign-in").textContent = `curl ${url}/api/v1/auth/register -H 'Content-Type: application/json' \\
-  -d '{"email": "you@example.com", "password": "correct horse battery", "full_name": "You"}'
+  find("sign-in").textContent = `URL=${location.origin}/api/v1
 
-TOKEN=$(curl -s ${url}/api/v1/auth/login -H 'Content-Type: application/json' \\
-  -d '{"email": "you@example.com", "password": "correct horse battery"}' \\
-  | python3 -c 'import json, sys; print(json.load(sys.stdin)["access_token"])')
+curl $URL/auth/register \\
+  -H 'Content-Type: application/json' \\
+  -d '{"full_name": "You",
+       "email": "you@example.com",
+       "password": "correct horse battery"}'
 
-curl ${url}/api/v1/users/me -H "Authorization: Bearer $TOKEN"`;
+TOKEN=$(curl -s $URL/auth/login \\
+  -H 'Content-Type: application/json' \\
+  -d '{"email": "you@example.com",
+       "password": "correct horse battery"}' |
+  grep -o '"access_token":"[^"]*' |
+  cut -d'"' -f4)
+
+curl $URL/users/me \\
+  -H "Authorization: Bearer $TOKEN"`;
   for (const snippet of document.querySelectorAll(".snippet")) {
     const button = document.createElement("button");
     button.textContent = "Copy";

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from functions.email_feedback.service import read_feedback
+from infra.local import feedback
+from infra.local.emulator import Emulator
 from infra.local.mail import MailServer, mails, read_mail
 from infra.local.state import State
 from quintet import aws
@@ -52,3 +55,20 @@ def test_given_ses_when_it_sends_then_the_mailbox_has_it(state: State) -> None:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     assert found[0].sender == settings().email_from
+
+
+@pytest.mark.usefixtures("resources")
+def test_given_the_simulators_addresses_when_mailed_then_ses_reports_what_became_of_it(emulator: Emulator) -> None:
+    feedback.send(emulator.port, ["somebody@example.com", "Bounce+1@simulator.amazonses.com"])
+    feedback.send(emulator.port, ["complaint@simulator.amazonses.com", "success@simulator.amazonses.com"])
+    url = settings().queue_urls[feedback.QUEUE]
+    received = [
+        message
+        for _ in range(2)
+        for message in aws.sqs().receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
+    ]
+    read = [read_feedback(message["Body"]) for message in received]
+    assert {(found.reason, found.addresses) for found in read if found} == {
+        ("bounce", ("bounce+1@simulator.amazonses.com",)),
+        ("complaint", ("complaint@simulator.amazonses.com",)),
+    }
