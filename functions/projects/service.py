@@ -33,14 +33,17 @@ def create_project(session: Session, caller: Principal, *, new: ProjectCreate) -
 def update_project(
     session: Session, caller: Principal, *, project_id: UUID, change: ProjectUpdate, if_match: str | None
 ) -> Project:
-    """Change the fields sent; for editors."""
-    project = _locked(session, caller, project_id, at_least="editor")
-    check_version(if_match, project.version)
+    """Change the fields sent; for editors, but archiving is for owners however it is asked for."""
     changes = change.changes()
+    archives = changes.get("status") == "archived"
+    project = _locked(session, caller, project_id, at_least="owner" if archives else "editor")
+    check_version(if_match, project.version)
     for name, value in changes.items():
         setattr(project, name, value)
-    if "status" in changes:
-        project.archived_at = func.now() if project.status == "archived" else None
+    if archives:
+        project.archived_at = project.archived_at or func.now()
+    elif "status" in changes:
+        project.archived_at = None
     project.touch()
     _record(session, EventType.PROJECT_UPDATED, project, fields=sorted(changes))
     return project

@@ -126,7 +126,7 @@ class Input(BaseModel):
             given = {spelling: data.pop(spelling) for spelling in (name, *others) if spelling in data}
             values = list(given.values())
             if any(value != values[0] for value in values[1:]):
-                raise ValueError(f"{' and '.join(given)} are the same field; send one, or the same value")
+                raise ValueError(f"the same field is sent as {' and '.join(given)}; send one, or the same value")
             if given:
                 data[name] = values[0]
         return data
