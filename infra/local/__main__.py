@@ -41,6 +41,7 @@ class Stand:
         self._socket = _listen(port, after_a_kill=state.read("stand.json") is not None)
         self._url = f"http://127.0.0.1:{port}"
         self._worker: Leashed | None = None
+        self._ready = False  # whether the present worker has served: one that never did waits for a change
         self._stopping = threading.Event()
         self._environment: dict[str, str] = {}
         self._parts: list[tuple[str, Any]] = []
@@ -55,7 +56,8 @@ class Stand:
             self._start_services(stack)
             stack.callback(self._stop_worker)
             self._start_worker()
-            if self._wait_ready():
+            self._ready = self._wait_ready()
+            if self._ready:
                 self._greet(time.monotonic() - began)
             self._look_after()
             self._terminal.say(self._terminal.dim("Stopping ..."))
@@ -149,7 +151,6 @@ class Stand:
             stop_event=self._stopping,
             raise_interrupt=False,
         )
-        complained = not self._worker_running()
         for changed in changes:
             for name, part in self._parts:
                 if not part.running():
@@ -158,20 +159,19 @@ class Stand:
                     )
                     return
             if changed:
-                complained = False
-                self._restart(changed)
-            elif not self._worker_running() and not complained:
-                complained = True
-                self._terminal.say("The worker has ended. Save a file to start it again.")
+                names = sorted({str(Path(path).relative_to(ROOT)) for _, path in changed})
+                more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+                self._restart(f"{names[0]}{more} changed: restarting")
+            elif self._ready and not self._worker_running():
+                self._restart("The worker has ended by itself: restarting")
 
-    def _restart(self, changed: set[tuple[Change, str]]) -> None:
-        names = sorted({str(Path(path).relative_to(ROOT)) for _, path in changed})
-        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        self._terminal.say(self._terminal.dim(f"{names[0]}{more} changed: restarting"))
+    def _restart(self, why: str) -> None:
+        self._terminal.say(self._terminal.dim(why))
         began = time.monotonic()
         self._stop_worker()
         self._start_worker()
-        if self._wait_ready():
+        self._ready = self._wait_ready()
+        if self._ready:
             self._terminal.say(self._terminal.dim(f"Ready again after {time.monotonic() - began:.1f} s"))
 
 

@@ -115,6 +115,17 @@ def worker_of(stand: Stand) -> int:
     return 0
 
 
+def test_given_a_worker_that_dies_when_nobody_looks_then_another_takes_its_place(
+    new_stand: Callable[..., Stand],
+) -> None:
+    stand = new_stand()
+    stand.start()
+    worker = worker_of(stand)
+    psutil.Process(worker).kill()
+    assert httpx2.get(f"{stand.url}/health", timeout=30).status_code == 200
+    assert worker_of(stand) not in (0, worker)
+
+
 def test_given_a_database_of_the_callers_when_started_then_it_is_used(
     new_stand: Callable[..., Stand], stand: Stand
 ) -> None:
