@@ -30,6 +30,15 @@ def observed(handler: LambdaHandler) -> LambdaHandler:
     return wrapped
 
 
+def count_metric(name: str, value: float, *, function: str) -> None:
+    """Put a number of `function` into CloudWatch, through the log (embedded metric format)."""
+    from aws_lambda_powertools.metrics import MetricUnit, single_metric
+
+    dimensions = {"service": function}
+    with single_metric(name, MetricUnit.Count, value, namespace="Quintet", default_dimensions=dimensions):
+        pass
+
+
 def _start_sentry() -> None:
     if dsn := settings().sentry_dsn:
         import sentry_sdk

@@ -47,22 +47,30 @@ def one(session: Session, sql: str, params: Params) -> Versioned:
     return Versioned(row[0].encode(), row[1])
 
 
-def page(session: Session, sql: str, params: Params, paging: PageRequest, *, empty_is_missing: bool = False) -> bytes:
+def page(
+    session: Session,
+    sql: str,
+    params: Params,
+    paging: PageRequest,
+    *,
+    empty_is_missing: bool = False,
+    visible: str = "true",
+) -> bytes:
     """One page of `sql` as the API's list object, newest first, keyset on `id` alone.
 
     `sql` selects the items, `id` among them, without ORDER BY or LIMIT, and keeps its own key column
     `< %(before)s`, where the planner can use an index for it. `empty_is_missing`: a first page without items
-    means that the list itself is not there for the caller (404).
+    means that the list itself is not there for the caller (404); so does `visible`, an SQL condition, when false.
     """
     statement = f"""
         WITH page AS (SELECT row_to_json(r)::text AS item, r.id FROM ({sql}) r ORDER BY r.id DESC LIMIT %(limit)s + 1),
         numbered AS (SELECT item, id, row_number() OVER (ORDER BY id DESC) AS n FROM page)
         SELECT string_agg(item, ',' ORDER BY n) FILTER (WHERE n <= %(limit)s),
-               (array_agg(id) FILTER (WHERE n = %(limit)s))[1], count(*) > %(limit)s
+               (array_agg(id) FILTER (WHERE n = %(limit)s))[1], count(*) > %(limit)s, {visible}
         FROM numbered"""
     params = {**params, "before": paging.before, "limit": paging.limit}
-    items, last, more = session.connection().exec_driver_sql(statement, params).one()
-    if empty_is_missing and items is None and paging.cursor is None:
+    items, last, more, is_visible = session.connection().exec_driver_sql(statement, params).one()
+    if not is_visible or (empty_is_missing and items is None and paging.cursor is None):
         raise NotFound
     return page_bytes(items, encode_cursor(last) if more else None)
 

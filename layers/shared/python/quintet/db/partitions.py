@@ -18,7 +18,7 @@ def month_start(at: datetime, months: int = 0) -> datetime:
 
 def uuid_at(at: datetime) -> UUID:
     """The smallest UUID of that millisecond: every UUIDv7 made then or later is greater (RFC 9562)."""
-    return UUID(int=int(at.timestamp() * 1000) << 80)
+    return UUID(int=max(0, int(at.timestamp() * 1000)) << 80)
 
 
 def time_of(id: UUID) -> datetime:
@@ -34,18 +34,30 @@ def partition_name(month: datetime) -> str:
 def ensure_partitions(connection: Connection, now: datetime | None = None) -> None:
     """Make the partitions of this month and the next `MONTHS_AHEAD` that are not there yet.
 
-    `connection` is the owner's.
+    `connection` is the owner's. Each is made beside the table and then attached, since making it in place would
+    lock out every reader and writer. Nobody is granted anything on it: what a role may do to `events` it may do
+    through `events` alone.
     """
     now = now or datetime.now(UTC)
+    present = set(existing_partitions(connection))
     for ahead in range(MONTHS_AHEAD + 1):
         start, end = month_start(now, ahead), month_start(now, ahead + 1)
+        if start in present:
+            continue
         name = partition_name(start)
-        connection.execute(
-            text(
-                f"CREATE TABLE IF NOT EXISTS {name} PARTITION OF events "
-                f"FOR VALUES FROM ('{uuid_at(start)}') TO ('{uuid_at(end)}')"
-            )
-        )
+        for statement in (
+            f"CREATE TABLE {name} (LIKE events INCLUDING ALL)",
+            f"REVOKE ALL ON {name} FROM quintet_app",
+            f"ALTER TABLE events ATTACH PARTITION {name} FOR VALUES FROM ('{uuid_at(start)}') TO ('{uuid_at(end)}')",
+        ):
+            connection.exec_driver_sql(statement)
+
+
+def months_ahead(connection: Connection, now: datetime | None = None) -> int:
+    """How many months after this one have a partition, without a gap; -1 when this one has none."""
+    now = now or datetime.now(UTC)
+    present = set(existing_partitions(connection))
+    return next(ahead for ahead in range(len(present) + 1) if month_start(now, ahead) not in present) - 1
 
 
 def existing_partitions(connection: Connection) -> list[datetime]:
@@ -53,4 +65,14 @@ def existing_partitions(connection: Connection) -> list[datetime]:
     names = connection.execute(
         text("SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'events'::regclass ORDER BY 1")
     ).scalars()
-    return [datetime.strptime(name, "events_%Y_%m").replace(tzinfo=UTC) for name in names]
+    return [month_of(name) for name in names]
+
+
+def month_of(name: str) -> datetime:
+    """The month of the partition with this name."""
+    return datetime.strptime(name, "events_%Y_%m").replace(tzinfo=UTC)
+
+
+def oldest_kept(now: datetime | None = None) -> datetime:
+    """The month whose events are the oldest to be read; what is older is archived, or about to be."""
+    return month_start(now or datetime.now(UTC), -MONTHS_KEPT)

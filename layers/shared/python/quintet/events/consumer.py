@@ -33,7 +33,8 @@ _DONE = """
 _FAILED = """
     UPDATE deliveries
     SET lease_until = NULL, error = %(note)s,
-        next_attempt_at = now() + interval '1 minute' * least(power(2, attempts), 360)
+        -- The queue itself delivers a failed message again within ten minutes; the dispatcher takes over after that.
+        next_attempt_at = now() + interval '1 minute' * greatest(10, least(power(2, attempts), 360))
     WHERE event_id = %(event_id)s AND destination = %(destination)s"""
 
 
@@ -52,7 +53,6 @@ class Claimed:
 
 def consumer(process: Callable[[SQSRecord], None]) -> LambdaHandler:
     """A Lambda handler that gives each SQS record to `process` and reports those that raised, and no others."""
-    processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
 
     def guarded(record: SQSRecord) -> None:
         try:
@@ -63,6 +63,8 @@ def consumer(process: Callable[[SQSRecord], None]) -> LambdaHandler:
 
     @observed
     def handler(event: dict[str, Any], context: Any) -> Any:
+        # It keeps the batch it works on, and the local run serves several at once.
+        processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
         return process_partial_response(event, guarded, processor, context)
 
     return handler

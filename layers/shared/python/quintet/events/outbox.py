@@ -32,8 +32,12 @@ def send_after_commit(session: Session, event_id: UUID, destination: str) -> Non
     outbox.append((event_id, destination))
 
 
-def send(outgoing: Iterable[Outgoing]) -> None:
-    """Send deliveries to their queues. Never raises: the rows are committed, and the dispatcher tries again."""
+def send(outgoing: Iterable[Outgoing]) -> set[str]:
+    """Send deliveries to their queues; returns the queues that failed.
+
+    Never raises: the rows are committed, and the dispatcher tries again.
+    """
+    failed = set()
     by_queue: dict[str, list[dict[str, str]]] = {}
     for event_id, destination in outgoing:
         message = {"event_id": str(event_id), "destination": destination}
@@ -43,6 +47,8 @@ def send(outgoing: Iterable[Outgoing]) -> None:
             send_messages(queue, messages)
         except Exception:
             logger.warning("Could not send to the queue %s; the dispatcher will.", queue, exc_info=True)
+            failed.add(queue)
+    return failed
 
 
 def send_messages(queue: str, messages: Sequence[Any]) -> None:

@@ -2,12 +2,15 @@
 
 `auth` alone reads the secret. The public halves are rows of `signing_keys`, which only the schema's owner may
 write, so every function can verify a token and none but `auth` can make one. On rotation the version before
-stays valid (Secrets Manager keeps it as AWSPREVIOUS).
+stays valid (Secrets Manager keeps it as AWSPREVIOUS): a warm `auth` signs with it until its cache is old. A new key's
+public half is registered before anything signs with it.
 """
 
 import hmac
+import math
 import time
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from joserfc.jwk import OKPKey
@@ -37,22 +40,36 @@ class TokenKeys:
         return cls(OKPKey.derive_key(secret), hmac.digest(secret.encode(), b"refresh token", "sha256"))
 
 
-_private: tuple[float, tuple[TokenKeys, ...]] = (0.0, ())
-_public: tuple[float, dict[str, OKPKey]] = (0.0, {})
+@dataclass(frozen=True, slots=True)
+class SecretVersion:
+    """One version of the random secret, and when it was made."""
+
+    id: str
+    secret: str
+    created_at: datetime
 
 
-def token_keys() -> tuple[TokenKeys, ...]:
-    """The present keys, then those before the last rotation if there was one. Cached for five minutes."""
+_NEVER = -math.inf
+_private: tuple[float, tuple[TokenKeys, ...]] = (_NEVER, ())
+_public: tuple[float, dict[str, OKPKey]] = (_NEVER, {})
+
+
+def token_keys(*, max_age: float = CACHE_SECONDS) -> tuple[TokenKeys, ...]:
+    """The present keys, then those before the last rotation if there was one.
+
+    What is cached is at most `max_age` seconds old: ask for less when none of them fits, since another instance may
+    have read newer ones.
+    """
     global _private
     loaded_at, keys = _private
-    if not keys or time.monotonic() - loaded_at > CACHE_SECONDS:
-        keys = tuple(TokenKeys.derive(secret) for secret in read_secrets())
+    if time.monotonic() - loaded_at > max_age:
+        keys = tuple(TokenKeys.derive(version.secret) for version in secret_versions())
         _private = (time.monotonic(), keys)
     return keys
 
 
-def read_secrets() -> list[str]:
-    """The present secret, then the one before it if there is one."""
+def secret_versions() -> list[SecretVersion]:
+    """The present version of the secret, then the one before it if there is one."""
     from quintet.aws import secrets
 
     client, found = secrets(), []
@@ -63,7 +80,7 @@ def read_secrets() -> list[str]:
             if stage == "AWSCURRENT":
                 raise
         else:
-            found.append(answer["SecretString"])
+            found.append(SecretVersion(answer["VersionId"], answer["SecretString"], answer["CreatedDate"]))
     return found
 
 
@@ -85,7 +102,7 @@ def register_public_keys(connection: Connection, *more: TokenKeys) -> None:
 
     from quintet.db.models import SigningKey
 
-    for keys in (*(TokenKeys.derive(secret) for secret in read_secrets()), *more):
+    for keys in (*(TokenKeys.derive(version.secret) for version in secret_versions()), *more):
         statement = insert(SigningKey).values(kid=keys.kid, jwk=public_jwk(keys))
         connection.execute(statement.on_conflict_do_nothing())
 
@@ -98,4 +115,4 @@ def public_jwk(keys: TokenKeys) -> dict[str, Any]:
 def forget_keys() -> None:
     """Read every key anew when next used."""
     global _private, _public
-    _private, _public = (0.0, ()), (0.0, {})
+    _private, _public = (_NEVER, ()), (_NEVER, {})

@@ -1,0 +1,146 @@
+"""Deliveries nobody has done, and uploads nobody was told of, go to their queues again.
+
+Rows are claimed before anything is sent, by moving on when they are looked at next: two dispatchers never have the
+same one, and the longer something waits, the less often it is sent again, so that a backlog is not multiplied.
+"""
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote_plus
+
+from botocore.exceptions import ClientError
+from sqlalchemy import Row
+
+from quintet.aws import s3
+from quintet.db.session import writing
+from quintet.events.outbox import send, send_messages
+from quintet.observability import count_metric, logger
+
+MAX_ATTEMPTS = 20
+"""Failed attempts, over a day or so, after which a delivery is left to the operator."""
+
+DELIVERIES, FILES = 500, 100
+"""How many are claimed at once."""
+
+_CLAIM_DELIVERIES = """
+    WITH due AS (
+        SELECT event_id, destination FROM deliveries
+        WHERE done_at IS NULL AND next_attempt_at <= now() AND attempts < %(max_attempts)s
+        ORDER BY next_attempt_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+    UPDATE deliveries d
+    SET next_attempt_at = now() + greatest(
+        interval '1 minute', least(now() - uuid_extract_timestamp(d.event_id), interval '6 hours'))
+    FROM due WHERE d.event_id = due.event_id AND d.destination = due.destination
+    RETURNING d.event_id, d.destination"""
+
+# The row stays as it is; a hundred years on, nobody looks at it again.
+_GIVE_UP = """
+    UPDATE deliveries SET next_attempt_at = now() + interval '100 years'
+    WHERE done_at IS NULL AND next_attempt_at <= now() AND attempts >= %(max_attempts)s
+    RETURNING event_id, destination, attempts, error"""
+
+_COUNT_STUCK = """
+    SELECT count(*) AS stuck FROM deliveries
+    WHERE done_at IS NULL
+      AND (attempts >= %(max_attempts)s OR uuid_extract_timestamp(event_id) < now() - interval '1 day')"""
+
+# First those never looked at, then those looked at longest ago: one that never arrives keeps nobody waiting.
+_CLAIM_FILES = """
+    WITH due AS (
+        SELECT id FROM files
+        WHERE status = 'pending' AND created_at < now() - interval '1 minute'
+          AND (checked_at IS NULL
+               OR checked_at < now() - greatest(interval '1 minute', (checked_at - created_at) / 4))
+        ORDER BY checked_at NULLS FIRST, created_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+    UPDATE files f SET checked_at = now() FROM due WHERE f.id = due.id
+    RETURNING f.bucket, f.key"""
+
+
+def dispatch(time_left: Callable[[], bool]) -> dict[str, int]:
+    """Send everything that is due, batch by batch while there is time; returns how much was sent.
+
+    Raises at the end when a queue or the bucket did not answer, so that the alarm hears of it.
+    """
+    failed: set[str] = set()
+    sent = {
+        "deliveries": _each_batch(
+            _CLAIM_DELIVERIES, DELIVERIES, time_left, lambda rows: _send_deliveries(rows, failed)
+        ),
+        "files": _each_batch(_CLAIM_FILES, FILES, time_left, lambda rows: _send_files(rows, failed)),
+    }
+    _report_stuck()
+    if any(sent.values()):
+        logger.info("Sent again: %(deliveries)s deliveries, %(files)s files.", sent)
+    if failed:
+        raise RuntimeError(f"These did not answer: {', '.join(sorted(failed))}. What waits for them is tried again.")
+    return sent
+
+
+def _each_batch(claim: str, limit: int, time_left: Callable[[], bool], work: Callable[[list[Row[Any]]], int]) -> int:
+    done = 0
+    while time_left():
+        rows = _rows(claim, limit=limit)
+        done += work(rows)
+        if len(rows) < limit:
+            break
+    return done
+
+
+def _send_deliveries(rows: list[Row[Any]], failed: set[str]) -> int:
+    failed |= send((row.event_id, row.destination) for row in rows)
+    return len(rows)
+
+
+def _send_files(rows: list[Row[Any]], failed: set[str]) -> int:
+    messages = []
+    for row in rows:
+        try:
+            if message := _arrived(row.bucket, row.key):
+                messages.append(message)
+        except Exception:
+            logger.exception("Could not look for an object.", bucket=row.bucket, key=row.key)
+            failed.add(row.bucket)
+    try:
+        send_messages("uploads", messages)
+    except Exception:
+        logger.exception("Could not send to the queue uploads.")
+        failed.add("uploads")
+    return len(messages)
+
+
+def _arrived(bucket: str, key: str) -> dict[str, Any] | None:
+    """What S3 should have told the queue about this object; None when it is not there."""
+    try:
+        head = s3().head_object(Bucket=bucket, Key=key)
+    except ClientError as error:
+        if error.response["Error"]["Code"] in ("404", "NoSuchKey", "NotFound"):
+            return None
+        raise
+    found = {"key": quote_plus(key, safe="/"), "size": head["ContentLength"], "versionId": head.get("VersionId")}
+    return {
+        "Records": [
+            {
+                "eventSource": "aws:s3",
+                "eventName": "ObjectCreated:Put",
+                "s3": {"bucket": {"name": bucket}, "object": found},
+            }
+        ]
+    }
+
+
+def _report_stuck() -> None:
+    for row in _rows(_GIVE_UP):
+        logger.error(
+            "A delivery failed too often and is given up. Set its attempts to 0 and next_attempt_at to now() to retry.",
+            event_id=str(row.event_id),
+            destination=row.destination,
+            attempts=row.attempts,
+            error=row.error,
+        )
+    count_metric("DeliveriesStuck", _rows(_COUNT_STUCK)[0].stuck, function="event_dispatcher")
+
+
+def _rows(statement: str, **params: Any) -> list[Row[Any]]:
+    """All rows of one statement in a transaction of its own."""
+    with writing() as session:
+        return list(session.connection().exec_driver_sql(statement, {**params, "max_attempts": MAX_ATTEMPTS}).all())

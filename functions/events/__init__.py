@@ -1,0 +1,1 @@
+"""The audit trail and the feed: two ways to read one log."""

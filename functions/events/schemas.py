@@ -1,0 +1,46 @@
+"""Bodies and filters of events."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic import Field
+
+from quintet.events.types import EventType
+from quintet.http.schemas import Output, Timestamp
+
+
+class EventRead(Output):
+    """Something that happened."""
+
+    id: UUID
+    at: Timestamp
+    type: str = Field(description="`<subject>.<what happened>`")
+    actor_id: UUID | None = Field(description="Who did it; null when nobody was signed in.")
+    subject_type: str
+    subject_id: UUID | None
+    data: dict[str, Any] = Field(description="Facts, by type.")
+    scope: str = Field(description="Who may read it: those who may read this.")
+    ip: str | None = Field(description="Of the caller; shown to who did it and to `events:read_all`.")
+    request_id: str | None
+
+
+class Feed(Output):
+    """Events in order, and the cursor to go on from; there always is one, since the feed never ends."""
+
+    items: list[EventRead]
+    next_cursor: str = Field(description="Send it as `?after=`; when nothing is new, later.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filters:
+    """Which events are asked for; None is any."""
+
+    type: EventType | None = None
+    subject_type: str | None = None
+    subject_id: UUID | None = None
+    actor_id: UUID | None = None
+    scope: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None

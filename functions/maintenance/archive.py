@@ -1,0 +1,125 @@
+"""Months of events past retention go to S3 as JSON lines, and are dropped once they are seen to be all there.
+
+Broken off anywhere, the next run begins with the same month again: the table is there until the archive is whole.
+"""
+
+import gzip
+import io
+import json
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import IO, Any, cast
+
+from sqlalchemy import Connection
+
+from quintet.aws import s3
+from quintet.config import settings
+from quintet.db.engine import owner_engine
+from quintet.db.json import timestamp
+from quintet.db.partitions import month_of, oldest_kept, partition_name
+from quintet.observability import logger
+
+_FETCHED = 2_000  # rows held at once
+
+_ROWS = f"""
+    SELECT row_to_json(r)::text FROM (
+        SELECT id, transaction_id, {timestamp("at")} AS at, actor_id, type, subject_type, subject_id, data, scope,
+               host(ip) AS ip, request_id
+        FROM {{table}} ORDER BY id) r"""
+
+# By name rather than as children of `events`: one that was detached before a crash is still to be dropped.
+_TABLES = r"""
+    SELECT c.relname AS name, i.inhparent IS NOT NULL AS attached, coalesce(i.inhdetachpending, false) AS detaching
+    FROM pg_class c LEFT JOIN pg_inherits i ON i.inhrelid = c.oid
+    WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' AND c.relname ~ '^events_\d{4}_\d\d$'
+    ORDER BY c.relname"""
+
+
+def key_of(month: datetime) -> str:
+    """Where a month's events are in the archive bucket."""
+    return f"events/{month:%Y}/{partition_name(month)}.jsonl.gz"
+
+
+def archive_old_partitions(time_left: Callable[[], bool]) -> dict[str, int]:
+    """Archive and drop the months before those that are kept; returns how many events each had."""
+    archived = {}
+    with owner_engine().connect() as connection:
+        tables = connection.exec_driver_sql(_TABLES).all()
+    for table in tables:
+        if month_of(table.name) < oldest_kept() and time_left():
+            archived[table.name] = _archive(table.name, attached=table.attached, detaching=table.detaching)
+    return archived
+
+
+def _archive(table: str, *, attached: bool, detaching: bool) -> int:
+    key = key_of(month_of(table))
+    _upload(table, key)
+    stored = _count_stored(key)
+    with owner_engine().connect() as connection:
+        autocommit = connection.execution_options(isolation_level="AUTOCOMMIT")
+        if attached:
+            # Locks nobody out, and waits for those who still read it.
+            how = "FINALIZE" if detaching else "CONCURRENTLY"
+            autocommit.exec_driver_sql(f"ALTER TABLE events DETACH PARTITION {table} {how}")
+        rows = _count(autocommit, table)
+        if stored != rows:
+            raise RuntimeError(f"{table} has {rows} events, its archive {stored}; it stays")
+        autocommit.exec_driver_sql(f"DROP TABLE {table}")
+    logger.info("Archived %s events of %s.", rows, table, key=key)
+    return rows
+
+
+def _upload(table: str, key: str) -> None:
+    """Stream the table into the object, some megabytes at a time."""
+    from boto3.s3.transfer import TransferConfig
+
+    with owner_engine().connect() as connection:
+        rows = connection.execution_options(yield_per=_FETCHED).exec_driver_sql(_ROWS.format(table=table)).scalars()
+        s3().upload_fileobj(
+            cast("IO[bytes]", _Compressed(rows)),
+            settings().archive_bucket,
+            key,
+            ExtraArgs={"ContentType": "application/gzip"},
+            Config=TransferConfig(max_concurrency=2),
+        )
+
+
+class _Compressed(io.RawIOBase):
+    """A file to read that holds `lines`, compressed as they are asked for."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._lines = iter(lines)
+        self._held = io.BytesIO()
+        self._gzip = gzip.GzipFile(fileobj=self._held, mode="wb", mtime=0)
+
+    def readable(self) -> bool:
+        """It is for reading."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """The next bytes, as many as fit."""
+        while self._held.tell() < len(buffer) and not self._gzip.closed:
+            line = next(self._lines, None)
+            if line is None:
+                self._gzip.close()
+            else:
+                self._gzip.write(line.encode() + b"\n")
+        held = self._held.getvalue()
+        taken = held[: len(buffer)]
+        self._held.seek(0)
+        self._held.truncate()
+        self._held.write(held[len(taken) :])
+        buffer[: len(taken)] = taken
+        return len(taken)
+
+
+def _count_stored(key: str) -> int:
+    """How many whole events the object holds, read back."""
+    body = s3().get_object(Bucket=settings().archive_bucket, Key=key)["Body"]
+    with gzip.open(body) as lines:
+        return sum(1 for line in lines if json.loads(line)["id"])
+
+
+def _count(connection: Connection, table: str) -> int:
+    count: int = connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one()
+    return count

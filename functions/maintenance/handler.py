@@ -1,0 +1,18 @@
+"""Lambda entry of `maintenance`: each day, and `{"rotate": true}` when a signing key must be replaced now."""
+
+from typing import Any
+
+from functions.maintenance.service import maintain
+from quintet.observability import observed
+
+_RESERVED_MS = 60_000
+"""A batch that is begun with so much time left ends in time."""
+
+
+@observed
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Do every step; answers what each did. Fails at the end when one failed, so that the alarm hears of it."""
+    return maintain(
+        rotate_now=event.get("rotate") is True,
+        time_left=lambda: context.get_remaining_time_in_millis() > _RESERVED_MS,
+    )

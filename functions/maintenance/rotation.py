@@ -1,0 +1,59 @@
+"""A new secret every 90 days, so a new signing key, without anybody being signed out.
+
+The public half is known before anything signs with the key; the key before it stays, since `auth` may have it cached
+and tokens signed with it live on; the one before that goes when nobody can hold a token of it any more.
+"""
+
+import secrets as random
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy.orm import Session
+
+from quintet.aws import secrets
+from quintet.config import settings
+from quintet.db.engine import owner_engine
+from quintet.events.record import SYSTEM, record
+from quintet.events.types import EventType
+from quintet.identity.keys import TokenKeys, register_public_keys, secret_versions
+from quintet.observability import logger
+
+ROTATE_AFTER = timedelta(days=90)
+KEEP_RETIRED = timedelta(days=1)
+"""How long a public key stays after the last token was signed with it: far longer than a token lives."""
+
+_TAKE_TURNS = "SELECT pg_advisory_xact_lock(hashtext('signing_key.rotated'))"
+
+
+def rotate_if_due(*, rotate_now: bool = False) -> bool:
+    """Replace the secret when it is 90 days old, or at once; returns whether it was replaced."""
+    seen = secret_versions()[0]
+    if not rotate_now and datetime.now(UTC) - seen.created_at < ROTATE_AFTER:
+        return False
+    secret = random.token_urlsafe(48)
+    keys = TokenKeys.derive(secret)
+    with owner_engine().begin() as connection:
+        register_public_keys(connection, keys)
+    with Session(owner_engine()) as session, session.begin():
+        session.connection().exec_driver_sql(_TAKE_TURNS)
+        if secret_versions()[0].id != seen.id:
+            return False  # another run was quicker; twice at once would sign everybody out
+        # Before the secret, so that what fails here leaves it as it was.
+        record(session, EventType.SIGNING_KEY_ROTATED, subject=None, scope=SYSTEM, data={"kid": keys.kid})
+        secrets().put_secret_value(SecretId=settings().token_secret_id, SecretString=secret)
+    logger.info("The signing key is rotated.", kid=keys.kid)
+    return True
+
+
+def settle_public_keys() -> int:
+    """Register the present keys should one be missing (the database may have been restored from a backup), and remove
+    those whose last tokens have long expired, or that nothing ever signed with; returns how many were removed."""
+    versions = secret_versions()
+    long_ago = datetime.now(UTC) - KEEP_RETIRED
+    with owner_engine().begin() as connection:
+        register_public_keys(connection)
+        if versions[0].created_at > long_ago:
+            return 0  # just rotated: what was retired with that may still be in use
+        return connection.exec_driver_sql(
+            "DELETE FROM signing_keys WHERE kid <> ALL(%(kids)s) AND created_at < %(long_ago)s",
+            {"kids": [TokenKeys.derive(version.secret).kid for version in versions], "long_ago": long_ago},
+        ).rowcount

@@ -1,0 +1,49 @@
+"""The steps, in order. None waits for another's success."""
+
+from collections.abc import Callable
+from typing import Any
+
+from functions.maintenance.archive import archive_old_partitions
+from functions.maintenance.expiry import remove_abandoned_uploads, remove_expired_rows
+from functions.maintenance.rotation import rotate_if_due, settle_public_keys
+from quintet.db.engine import owner_engine
+from quintet.db.partitions import ensure_partitions, months_ahead
+from quintet.observability import count_metric, logger
+
+TimeLeft = Callable[[], bool]
+
+
+def maintain(*, rotate_now: bool, time_left: TimeLeft) -> dict[str, Any]:
+    """Do every step; returns what each did. Raises at the end when one failed."""
+    steps: dict[str, Callable[[], Any]] = {
+        "partitions_ahead": _partitions_ahead,
+        "keys_rotated": lambda: rotate_if_due(rotate_now=rotate_now),
+        "keys_removed": settle_public_keys,
+        "expired": lambda: remove_expired_rows(time_left),
+        "abandoned_uploads": lambda: remove_abandoned_uploads(time_left),
+        "archived": lambda: archive_old_partitions(time_left),
+    }
+    done, failed = {}, []
+    for name, step in steps.items():
+        try:
+            done[name] = step()
+        except Exception:
+            logger.exception("The step %s failed; the others go on.", name)
+            failed.append(name)
+    logger.info("Maintained.", done=done)
+    if failed:
+        raise RuntimeError(f"These steps failed: {', '.join(failed)}")
+    return done
+
+
+def _partitions_ahead() -> int:
+    try:
+        with owner_engine().begin() as connection:
+            # Whoever holds the table for so long must not have everybody queue up behind us; tomorrow is soon enough.
+            connection.exec_driver_sql("SET LOCAL lock_timeout = '5s'")
+            ensure_partitions(connection)
+    finally:
+        with owner_engine().connect() as connection:
+            ahead = months_ahead(connection)
+        count_metric("PartitionsAhead", ahead, function="maintenance")
+    return ahead
