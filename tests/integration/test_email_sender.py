@@ -64,7 +64,9 @@ def ses(stack: Postgres) -> Iterator[Ses]:
 @pytest.fixture
 def refusing(ses: Ses) -> Iterator[list[tuple[int, str]]]:
     """Answers SES gives before its own: (status, error code), the first to the next request."""
-    from moto.core.botocore_stubber import AWSResponse, MockRawResponse
+    from botocore.awsrequest import AWSResponse
+    from botocore.compat import HTTPHeaders
+    from moto.core.botocore_stubber import MockRawResponse
 
     answers: list[tuple[int, str]] = []
 
@@ -73,7 +75,8 @@ def refusing(ses: Ses) -> Iterator[list[tuple[int, str]]]:
             return None
         status, code = answers.pop(0)
         body = json.dumps({"message": "somebody@example.com is refused"}).encode()
-        return AWSResponse(request.url, status, {"x-amzn-ErrorType": code}, MockRawResponse(body))
+        headers = HTTPHeaders.from_dict({"x-amzn-ErrorType": code})
+        return AWSResponse(request.url, status, headers, MockRawResponse(body))
 
     sesv2().meta.events.register_first("before-send.sesv2.SendEmail", answer)
     yield answers
@@ -145,7 +148,7 @@ def opened(link: str) -> tuple[str, str]:
     parts = urlsplit(link)
     page = Api().get(parts.path, query=parse_qsl(parts.query))
     assert page.status == 200, page
-    assert page.header("content-type").startswith("text/html")
+    assert (page.header("content-type") or "").startswith("text/html")
     return parts.path, dict(parse_qsl(parts.query))["token"]
 
 
@@ -216,7 +219,7 @@ def test_given_a_commit_when_its_message_comes_through_the_queue_then_the_email_
 
     # WHEN whatever is in the queue is handed to the function
     while messages := sqs().receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages"):
-        assert invoke("email_sender", sqs_event("email", messages)) == {"batchItemFailures": []}  # type: ignore[arg-type]
+        assert invoke("email_sender", sqs_event("email", messages)) == {"batchItemFailures": []}
         for message in messages:
             sqs().delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
 
