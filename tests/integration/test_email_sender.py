@@ -1,16 +1,8 @@
-"""Emails: what is sent, what is not, and how often. SES is moto's, or a server that dies at the worst moment."""
+"""Emails: what is sent, and what is not. SES is moto's."""
 
 import json
-import os
 import re
-import subprocess
-import sys
-import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 from uuid import UUID, uuid4
@@ -21,44 +13,30 @@ from infra.local.events import invoke, sqs_event
 from infra.local.postgres import Postgres
 from quintet.aws import sesv2, sqs
 from quintet.config import settings
-from quintet.db.engine import owner_engine
 from quintet.db.models import File
 from quintet.db.session import writing
-from quintet.events.record import SYSTEM, record
 from quintet.events.types import EventType
-from tests.api import PASSWORD, Api
+from tests.api import Api
+from tests.mailroom import (
+    Ses,
+    address_of,
+    as_owner,
+    deliver,
+    delivery,
+    happened,
+    happened_already,
+    link_in,
+    listening,
+)
 
 NEW_PASSWORD = "another good phrase 42 indeed"
 
 
-@dataclass
-class Ses:
-    """What SES was asked to send and took, in order."""
-
-    requests: list[dict[str, Any]] = field(default_factory=list)
-
-    def to(self, address: str) -> list[dict[str, Any]]:
-        """The requests for one recipient."""
-        return [request for request in self.requests if request["Destination"]["ToAddresses"] == [address]]
-
-    def only(self, address: str) -> dict[str, Any]:
-        """The one email to a recipient: its `Simple` content."""
-        (request,) = self.to(address)
-        content: dict[str, Any] = request["Content"]["Simple"]
-        return content
-
-
 @pytest.fixture
 def ses(stack: Postgres) -> Iterator[Ses]:
-    """Listens at the door of moto's SES, which keeps only half of an email."""
-    seen = Ses()
-
-    def listen(params: dict[str, Any], **_: Any) -> None:
-        seen.requests.append(params)
-
-    sesv2().meta.events.register("provide-client-params.sesv2.SendEmail", listen)
-    yield seen
-    sesv2().meta.events.unregister("provide-client-params.sesv2.SendEmail", listen)
+    """What moto's SES hears."""
+    with listening() as seen:
+        yield seen
 
 
 @pytest.fixture
@@ -83,64 +61,9 @@ def refusing(ses: Ses) -> Iterator[list[tuple[int, str]]]:
     sesv2().meta.events.unregister("before-send.sesv2.SendEmail", answer)
 
 
-def happened(type: EventType, subject: UUID | None) -> UUID:
-    """Record an event as some function would; its id."""
-    with writing() as session:
-        return record(session, type, subject=subject, scope=SYSTEM)
-
-
-def happened_already(type: EventType, subject: UUID) -> UUID:
-    """The id of the last event of that type about `subject`."""
-    return UUID(
-        str(
-            _owner(
-                "SELECT id FROM events WHERE type = %(type)s AND subject_id = %(subject)s ORDER BY id DESC LIMIT 1",
-                type=type.value,
-                subject=subject,
-            )[0]["id"]
-        )
-    )
-
-
-def deliver(*event_ids: UUID) -> list[str]:
-    """One batch of queue messages to the real handler; the messages that are to come again."""
-    messages = [{"event_id": str(event_id), "destination": "email"} for event_id in event_ids]
-    answer = invoke("email_sender", sqs_event("email", messages))
-    return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
-
-
-def delivery(event_id: UUID) -> dict[str, Any]:
-    """The delivery's row."""
-    (row,) = _owner(
-        "SELECT done_at, attempts, error, lease_until > now() AS leased FROM deliveries WHERE event_id = %(id)s",
-        id=event_id,
-    )
-    return row
-
-
-def let_lease_run_out(event_id: UUID) -> None:
-    """As if whoever holds the delivery had died a while ago."""
-    _owner(
-        "UPDATE deliveries SET lease_until = now() - interval '1 s' WHERE event_id = %(id)s RETURNING 1", id=event_id
-    )
-
-
-def _owner(sql: str, **params: Any) -> list[dict[str, Any]]:
-    with owner_engine().begin() as connection:
-        return [dict(row) for row in connection.exec_driver_sql(sql, params).mappings()]
-
-
 def set_user(user: Api, assignment: str) -> None:
     """Change an account behind the API's back."""
-    _owner(f"UPDATE users SET {assignment} WHERE id = %(id)s RETURNING 1", id=user.id)
-
-
-def link_in(content: dict[str, Any]) -> str:
-    """The link of an email, which both parts hold."""
-    text, html = content["Body"]["Text"]["Data"], content["Body"]["Html"]["Data"]
-    (link,) = re.findall(r"^http\S+$", text, re.MULTILINE)
-    assert f'href="{link}"' in html
-    return str(link)
+    as_owner(f"UPDATE users SET {assignment} WHERE id = %(id)s RETURNING 1", id=user.id)
 
 
 def opened(link: str) -> tuple[str, str]:
@@ -156,10 +79,6 @@ def submit(path: str, **form: str) -> int:
     """Press the page's button; the answer's status."""
     headers = {"content-type": "application/x-www-form-urlencoded"}
     return Api().post(path, body=urlencode(form).encode(), headers=headers).status
-
-
-def address_of(user: Api) -> str:
-    return str(user.user["email"])
 
 
 def rejected_file(owner: Api, file_name: str, reason: str) -> UUID:
@@ -237,7 +156,7 @@ def test_given_a_reset_request_then_the_link_sets_a_password_for_half_an_hour_an
     content = ses.only(address_of(user))
     assert content["Subject"]["Data"] == "Reset your password"
     assert "for 30 minutes" in content["Body"]["Text"]["Data"]
-    (row,) = _owner(
+    (row,) = as_owner(
         "SELECT expires_at - created_at = interval '30 minutes' AS half_an_hour FROM one_time_tokens"
         " WHERE user_id = %(id)s AND purpose = 'password_reset'",
         id=user.id,
@@ -318,12 +237,12 @@ def test_given_an_account_that_is_not_to_be_written_to_then_nothing_is_sent_and_
     assert ses.requests == []
     assert delivery(event_id)["done_at"]
     assert delivery(event_id)["error"] == note
-    assert _owner("SELECT 1 FROM one_time_tokens WHERE user_id = %(id)s", id=user.id) == []
+    assert as_owner("SELECT 1 FROM one_time_tokens WHERE user_id = %(id)s", id=user.id) == []
 
 
 def test_given_a_suppressed_address_then_nothing_is_sent_whatever_its_case(api: Api, ses: Ses) -> None:
     user = api.register()
-    _owner(
+    as_owner(
         "INSERT INTO suppressed_addresses (email, reason) VALUES (%(email)s, 'bounce') RETURNING 1",
         email=address_of(user).upper(),
     )
@@ -403,151 +322,3 @@ def test_given_a_sender_that_is_not_verified_then_no_email_is_lost(
     assert delivery(event_id)["done_at"] is None
     assert deliver(event_id) == []
     assert delivery(event_id)["done_at"]
-
-
-def test_given_many_deliveries_at_once_then_ses_is_asked_once(api: Api, ses: Ses) -> None:
-    users = [api.register() for _ in range(3)]
-    events = [happened(EventType.PASSWORD_CHANGED, user.id) for user in users]
-    threads = 8
-    together = threading.Barrier(threads)
-
-    def all_of_them(number: int) -> list[str]:
-        together.wait()
-        return deliver(*(events if number % 2 else reversed(events)))
-
-    # WHEN eight consumers get the same three messages at the same time, and once more afterwards
-    with ThreadPoolExecutor(threads) as pool:
-        assert list(pool.map(all_of_them, range(threads))) == [[]] * threads
-    assert deliver(*events, *events) == []
-
-    # THEN each email was sent once
-    assert [len(ses.to(address_of(user))) for user in users] == [1, 1, 1]
-    assert all(delivery(event_id)["attempts"] == 1 for event_id in events)
-
-
-class DeadlySes:
-    """SES over HTTP: it counts what it accepts, and ends its client before or after that, or refuses."""
-
-    def __init__(self, behaviour: str) -> None:
-        self.accepted: list[dict[str, Any]] = []
-        self.asked: list[dict[str, Any]] = []
-        self.client: subprocess.Popen[str] | None = None
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                request = json.loads(self.rfile.read(int(self.headers["content-length"])))
-                outer.asked.append(request)
-                if behaviour == "dies before":
-                    outer.kill()
-                    return
-                if behaviour == "dies after":
-                    outer.accepted.append(request)
-                    outer.kill()
-                    return
-                address = request["Destination"]["ToAddresses"][0]
-                body = json.dumps({"message": f"{address}: no"}).encode()
-                self.send_response(int(behaviour))
-                self.send_header("x-amzn-ErrorType", "MessageRejected" if behaviour == "400" else "Throttled")
-                self.send_header("content-length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, format: str, *args: Any) -> None:
-                """Nothing: the test's own output is read."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def kill(self) -> None:
-        assert self.client is not None
-        self.client.kill()
-        self.client.wait(10)
-
-    def deliver_in_a_process_of_its_own(self, event_id: UUID, repository: Path) -> tuple[int, str]:
-        """Run the real handler on one message; its exit code (-9: killed) and all it printed."""
-        code = (
-            "import sys; from infra.local.events import invoke, sqs_event;"
-            "print(invoke('email_sender', sqs_event('email', [{'event_id': sys.argv[1], 'destination': 'email'}])))"
-        )
-        environment = os.environ | {
-            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.server.server_port}",
-            "PYTHONPATH": f"{repository}:{repository / 'layers' / 'shared' / 'python'}",
-            "POWERTOOLS_LOG_LEVEL": "DEBUG",
-            "NO_PROXY": "127.0.0.1",
-        }
-        self.client = subprocess.Popen(
-            [sys.executable, "-c", code, str(event_id)],
-            cwd=repository,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        output, _ = self.client.communicate(timeout=60)
-        return self.client.returncode, output
-
-
-@pytest.fixture
-def deadly() -> Iterator[type[DeadlySes]]:
-    """Makes servers, and stops them."""
-    made: list[DeadlySes] = []
-
-    class Kept(DeadlySes):
-        def __init__(self, behaviour: str) -> None:
-            super().__init__(behaviour)
-            made.append(self)
-
-    yield Kept
-    for server in made:
-        server.server.shutdown()
-        server.server.server_close()
-
-
-@pytest.mark.parametrize(("behaviour", "times"), [("dies before", 1), ("dies after", 2)])
-def test_given_a_process_killed_at_ses_then_the_email_is_not_lost_and_twice_only_if_it_was_accepted(
-    api: Api, ses: Ses, deadly: type[DeadlySes], repository: Path, behaviour: str, times: int
-) -> None:
-    user = api.register()
-    event_id = happened(EventType.PASSWORD_CHANGED, user.id)
-    server = deadly(behaviour)
-
-    # GIVEN the process that sends it is killed (-9) around SES's acceptance
-    exit_code, _ = server.deliver_in_a_process_of_its_own(event_id, repository)
-    assert exit_code == -9
-    assert len(server.asked) == 1
-    assert delivery(event_id) == {"done_at": None, "attempts": 1, "error": None, "leased": True}
-
-    # WHEN the message comes again while the dead process's lease lasts, THEN nobody sends
-    assert deliver(event_id) == []
-    assert ses.requests == []
-
-    # AND once it has run out, it is sent and done, and never again
-    let_lease_run_out(event_id)
-    assert deliver(event_id) == []
-    assert deliver(event_id) == []
-    assert len(server.accepted) + len(ses.to(address_of(user))) == times
-    assert delivery(event_id)["done_at"]
-    assert delivery(event_id)["attempts"] == 2
-
-
-@pytest.mark.parametrize("behaviour", ["400", "429"])
-def test_given_an_error_that_quotes_the_email_then_no_log_does(
-    api: Api, deadly: type[DeadlySes], repository: Path, behaviour: str
-) -> None:
-    user = api.register(full_name="Marguerite Unmistakable")
-    event_id = happened(EventType.PASSWORD_RESET_REQUESTED, user.id)
-    server = deadly(behaviour)
-
-    exit_code, output = server.deliver_in_a_process_of_its_own(event_id, repository)
-
-    assert exit_code == 0
-    assert ("MessageRejected" if behaviour == "400" else "Throttled") in output
-    (request,) = server.asked  # once: a retry might send twice
-    token = link_in(request["Content"]["Simple"]).partition("token=")[2]
-    assert len(token) == 43
-    for secret in (token, address_of(user), "Unmistakable", PASSWORD):
-        assert secret not in output
-        assert secret not in json.dumps(_owner("SELECT error FROM deliveries WHERE event_id = %(id)s", id=event_id))
-    # nor does the event log
-    assert _owner("SELECT 1 FROM events WHERE data::text LIKE %(token)s", token=f"%{token}%") == []
