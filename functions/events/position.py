@@ -37,7 +37,7 @@ class Position:
             raw = base64.b64decode(after, altchars=b"-_", validate=True)
             position = cls(int.from_bytes(raw[:8]), UUID(bytes=raw[8:]))
             written = position.at
-        except (ValueError, OverflowError, OSError, binascii.Error):
+        except (ValueError, OverflowError, binascii.Error):
             raise BadRequest.at(
                 "query/after", f"Send `{START}`, `{LATEST}`, or the next_cursor of an earlier answer, as it was."
             ) from None

@@ -1,6 +1,6 @@
 """Monthly partitions of `events`, by range on the UUIDv7 id: its first 48 bits are the time in milliseconds."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import Connection, text
@@ -8,6 +8,8 @@ from sqlalchemy import Connection, text
 MONTHS_AHEAD = 6
 MONTHS_KEPT = 13
 """Whole months besides the present one; older partitions are archived and dropped by `maintenance`."""
+
+_EPOCH, _MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
 
 
 def month_start(at: datetime, months: int = 0) -> datetime:
@@ -18,12 +20,12 @@ def month_start(at: datetime, months: int = 0) -> datetime:
 
 def uuid_at(at: datetime) -> UUID:
     """The smallest UUID of that millisecond: every UUIDv7 made then or later is greater (RFC 9562)."""
-    return UUID(int=max(0, int(at.timestamp() * 1000)) << 80)
+    return UUID(int=max(0, (at - _EPOCH) // _MILLISECOND) << 80)
 
 
 def time_of(id: UUID) -> datetime:
     """When a UUIDv7 was made, to the millisecond."""
-    return datetime.fromtimestamp((id.int >> 80) / 1000, tz=UTC)
+    return _EPOCH + (id.int >> 80) * _MILLISECOND
 
 
 def partition_name(month: datetime) -> str:
