@@ -76,7 +76,7 @@ def _complete(method: str, operation: dict[str, Any], schemas: dict[str, Any]) -
         del answers["422"]
     parameters = operation.setdefault("parameters", [])
     headers = {parameter["name"].lower() for parameter in parameters if parameter["in"] == "header"}
-    errors = [500]
+    errors = [500, 503]
     if parameters or "requestBody" in operation:
         errors.append(400)
     if "security" in operation:

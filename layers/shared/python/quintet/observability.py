@@ -24,7 +24,8 @@ def observed(handler: LambdaHandler) -> LambdaHandler:
     def wrapped(event: dict[str, Any], context: Any) -> Any:
         # Kept per thread of execution: the local run serves several invocations in one process.
         logger.thread_safe_clear_keys()
-        logger.thread_safe_append_keys(function=context.function_name, request_id=context.aws_request_id)
+        id = context.aws_request_id
+        logger.thread_safe_append_keys(function=context.function_name, function_request_id=id, request_id=id)
         return handler(event, context)
 
     return wrapped

@@ -1,13 +1,16 @@
 """One lazy engine per process.
 
-No pre-ping (it would cost a round trip per request: the identity statement is retried instead) and no
-server-side prepared statements (one would pin the RDS Proxy connection).
+No pre-ping, which would cost a round trip per request: the socket itself tells of most connections that died, and
+the identity statement is retried for the others. No server-side prepared statements, one of which would pin the
+RDS Proxy connection.
 """
 
+import select
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.exc import DisconnectionError
 
 from quintet.config import settings
 
@@ -35,7 +38,7 @@ def owner_engine() -> Engine:
 
 
 def _create(url: str, **options: Any) -> Engine:
-    return create_engine(
+    engine = create_engine(
         url.replace("postgresql://", "postgresql+psycopg://", 1),
         pool_size=settings().database_pool_size,
         max_overflow=0,
@@ -44,6 +47,16 @@ def _create(url: str, **options: Any) -> Engine:
         hide_parameters=True,  # errors are logged, and parameters hold addresses and hashes
         **options,
     )
+    event.listen(engine, "checkout", _refuse_dead)
+    return engine
+
+
+def _refuse_dead(connection: "psycopg.Connection[Any]", *_: object) -> None:
+    """Have the pool replace a connection the server has closed: nothing but that makes an idle one readable."""
+    socket = select.poll()
+    socket.register(connection.fileno(), select.POLLIN)
+    if socket.poll(0):
+        raise DisconnectionError("The server closed this connection while it was idle.")
 
 
 def _create_with_iam() -> Engine:

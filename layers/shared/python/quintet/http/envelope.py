@@ -42,6 +42,7 @@ class Envelope:
         if method == "HEAD":
             scope["method"] = "GET"
         request_id = request_id_of(scope)
+        logger.thread_safe_append_keys(request_id=request_id)  # the one the client can quote
         status = 500
 
         async def complete(message: Message) -> None:

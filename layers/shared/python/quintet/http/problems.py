@@ -6,14 +6,17 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolExhausted
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from quintet.db.conflicts import conflict_of
-from quintet.errors import BadRequest, FieldError, Problem
+from quintet.errors import BadRequest, FieldError, Problem, ServiceUnavailable
 from quintet.http.envelope import link, request_id_of
+from quintet.observability import logger
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -86,7 +89,10 @@ def install(app: FastAPI) -> None:
 
     async def on_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        return answer(request, _from_http(error))
+        problem = _from_http(error)
+        if problem.status == 405:
+            problem.headers["Allow"] = ", ".join(_methods_at(request))
+        return answer(request, problem)
 
     async def on_violation(request: Request, error: Exception) -> Response:
         assert isinstance(error, IntegrityError)
@@ -95,6 +101,13 @@ def install(app: FastAPI) -> None:
             raise error
         return answer(request, conflict)
 
+    async def on_unavailable(request: Request, error: Exception) -> Response:
+        # A connection that broke, a lock or statement that took too long, a deadlock: all may work the next time.
+        logger.exception("The database did not do it", exc_info=error)
+        return answer(
+            request, ServiceUnavailable("The database is busy. Try again soon.", headers={"Retry-After": "1"})
+        )
+
     async def on_anything(request: Request, error: Exception) -> Response:
         return answer(request, Problem("Something went wrong on our side. Quote the instance when you report it."))
 
@@ -102,6 +115,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, on_invalid)
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(IntegrityError, on_violation)
+    app.add_exception_handler(OperationalError, on_unavailable)
+    app.add_exception_handler(PoolExhausted, on_unavailable)
     app.add_exception_handler(Exception, on_anything)
 
 
@@ -138,6 +153,14 @@ def _from_http(error: HTTPException) -> Problem:
     problem.status = error.status_code
     problem.title = HTTPStatus(error.status_code).phrase
     return problem
+
+
+def _methods_at(request: Request) -> list[str]:
+    """Every method of the address (RFC 9110, 15.5.6); the framework names those of its first route alone."""
+    path = request.scope["path"]
+    here = [route for route in iter_route_contexts(request.app.routes) if route.path_regex.match(path)]
+    methods = {method for route in here for method in route.methods or ()}
+    return sorted(methods | {"HEAD"} if "GET" in methods else methods)
 
 
 def _absolute(request: Request, href: str) -> str:
