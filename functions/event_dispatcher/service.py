@@ -48,7 +48,7 @@ _COUNT_STUCK = """
 _CLAIM_FILES = """
     WITH due AS (
         SELECT id FROM files
-        WHERE status = 'pending' AND created_at < now() - interval '1 minute'
+        WHERE status IN ('pending', 'uploaded') AND created_at < now() - interval '1 minute'
           AND (checked_at IS NULL
                OR checked_at < now() - greatest(interval '1 minute', (checked_at - created_at) / 4))
         ORDER BY checked_at NULLS FIRST, created_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)

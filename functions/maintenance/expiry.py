@@ -85,7 +85,9 @@ def _abandon(file: Row[Any]) -> int:
         if gone is None:
             return 0
         scope = scope_of("project", gone.project_id) if gone.project_id else scope_of("user", gone.owner_id)
-        record(session, EventType.FILE_REMOVED, subject=file.id, scope=scope, data={"reason": "never arrived"})
+        # Whoever consumes it deletes what may have arrived in this moment.
+        data = {"bucket": file.bucket, "key": file.key, "upload_id": file.upload_id}
+        record(session, EventType.FILE_REMOVED, subject=file.id, scope=scope, data=data)
     return 1
 
 

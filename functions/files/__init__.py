@@ -1,0 +1,1 @@
+"""Folders, uploads and downloads."""

@@ -1,0 +1,1 @@
+"""Checks each uploaded object and makes its file ready or rejected; removes those of deleted files."""

@@ -1,0 +1,152 @@
+"""A file's real type, from its first bytes (and a ZIP archive's last)."""
+
+import json
+import re
+from collections.abc import Callable
+from itertools import chain
+
+from functions.upload_processor.media_types import NAMES, TEXT, UNKNOWN, ZIP, canonical
+from quintet.purposes import DOCX, PPTX, XLSX
+
+FIRST = 64 * 1024
+"""Bytes that are looked at, at the beginning and, of an archive, at the end."""
+
+_SIGNATURES: tuple[tuple[bytes, str], ...] = (
+    (b"%PDF-", "application/pdf"),
+    (b"{\\rtf", "application/rtf"),
+    (b"%!PS", "application/postscript"),
+    (b"#!", "application/x-sh"),
+    (b"MZ", "application/vnd.microsoft.portable-executable"),
+    (b"\x7fELF", "application/x-executable"),
+    (b"\xfe\xed\xfa\xce", "application/x-mach-binary"),
+    (b"\xfe\xed\xfa\xcf", "application/x-mach-binary"),
+    (b"\xce\xfa\xed\xfe", "application/x-mach-binary"),
+    (b"\xcf\xfa\xed\xfe", "application/x-mach-binary"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "application/x-ole-storage"),
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"\x1f\x8b\x08", "application/gzip"),
+    (b"BZh", "application/x-bzip2"),
+    (b"\xfd7zXZ\0", "application/x-xz"),
+    (b"Rar!\x1a\x07", "application/vnd.rar"),
+    (b"ID3", "audio/mpeg"),
+    (b"\xff\xfb", "audio/mpeg"),
+    (b"\xff\xf3", "audio/mpeg"),
+)
+"""What puremagic is vague about. Of text only the first four count: a table may begin with `MZ,`."""
+_ALSO_TEXT = _SIGNATURES[:4]
+
+_ARCHIVES = {
+    "word/document.xml": DOCX,
+    "xl/workbook.xml": XLSX,
+    "xl/workbook.bin": "application/vnd.ms-excel.sheet.binary.macroenabled.12",
+    "ppt/presentation.xml": PPTX,
+    "AndroidManifest.xml": "application/vnd.android.package-archive",
+    "META-INF/MANIFEST.MF": "application/java-archive",
+}
+"""The entry that tells what an archive is."""
+
+_STATED = re.compile(rb"mimetype(application/(?:vnd\.oasis\.opendocument\.[a-z-]+|epub\+zip))")
+"""OpenDocument and EPUB begin with an entry that says it (OpenDocument 1.3, part 2, section 3.3)."""
+
+_ENTRY = re.compile(rb"PK\x01\x02.{24}(?P<length>..).{16}", re.DOTALL)
+_LOCAL_ENTRY = re.compile(rb"PK\x03\x04.{22}(?P<length>..)..", re.DOTALL)
+"""An entry of the central directory, and one before its content; the name follows (PKWARE APPNOTE 4.3)."""
+
+_BINARY = re.compile(rb"[\x00-\x08\x0e-\x19\x1c-\x1f\x7f]")
+"""Control characters that no text has, in any 8-bit or multi-byte encoding in use."""
+_BOMS = (
+    (b"\xef\xbb\xbf", "utf-8-sig"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+)
+_ELEMENT = re.compile(r"<(?:\w+:)?(\w+)")
+_HTML = frozenset({"html", "head", "title", "meta", "body", "script", "style", "iframe", "img", "form", "table"})
+_SKIPPED = (("<!--", "-->"), ("<?", "?>"), ("<!", ">"))
+"""What may stand before the first element."""
+
+
+def detect(first: bytes, last: Callable[[], bytes], *, whole: bool) -> str:
+    """The media type that the content shows; `application/octet-stream` when it shows none.
+
+    `first` is the beginning (at most `FIRST` bytes), `whole` whether that is all; `last` gives the end on demand.
+    """
+    text = _as_text(first)
+    if text is not None:
+        return _signature(first, _ALSO_TEXT) or _detect_text(text, whole=whole)
+    if first.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return _detect_archive(first, first if whole else last())
+    return _signature(first, _SIGNATURES) or _detect_binary(first)
+
+
+def _signature(first: bytes, signatures: tuple[tuple[bytes, str], ...]) -> str | None:
+    return next((media_type for beginning, media_type in signatures if first.startswith(beginning)), None)
+
+
+def _as_text(first: bytes) -> str | None:
+    """The bytes as text, or None. What is no UTF is read as cp1252: any 8-bit encoding shows the same markup."""
+    for bom, encoding in _BOMS:
+        if first.startswith(bom):
+            try:
+                text = first[: len(first) // 2 * 2 if encoding == "utf-16" else None].decode(encoding, "strict")
+            except UnicodeDecodeError as error:
+                if error.start < len(first) - 4:  # not a character cut in two at the end
+                    return None
+                text = first[: error.start].decode(encoding)
+            return None if "\0" in text else text
+    if _BINARY.search(first):
+        return None
+    return first.decode("utf-8", "replace")
+
+
+def _detect_text(text: str, *, whole: bool) -> str:
+    text = text.lstrip()
+    if text.startswith("<"):
+        return _detect_markup(text)
+    if text.startswith(("{", "[")):
+        try:
+            json.loads(text)
+        except (ValueError, RecursionError):
+            return TEXT if whole else "application/json"
+        return "application/json"
+    return TEXT
+
+
+def _detect_markup(text: str) -> str:
+    otherwise = "application/xml" if text.startswith("<?xml") else TEXT
+    while skipped := next((pair for pair in _SKIPPED if text.startswith(pair[0])), None):
+        if text[:14].lower() == "<!doctype html":
+            return "text/html"
+        _, end, rest = text.partition(skipped[1])
+        if not end:
+            return otherwise
+        text = rest.lstrip()
+    root = element[1].lower() if (element := _ELEMENT.match(text)) else ""
+    if root == "svg":
+        return "image/svg+xml"
+    return "text/html" if root in _HTML else otherwise
+
+
+def _detect_archive(first: bytes, last: bytes) -> str:
+    if stated := _STATED.match(first, 30):
+        return stated[1].decode()
+    names = set(chain(_names(_LOCAL_ENTRY, first), _names(_ENTRY, last)))
+    return next((media_type for name, media_type in _ARCHIVES.items() if name in names), ZIP)
+
+
+def _names(entry: re.Pattern[bytes], content: bytes) -> list[str]:
+    return [
+        content[found.end() : found.end() + int.from_bytes(found["length"], "little")].decode("utf-8", "replace")
+        for found in entry.finditer(content)
+    ]
+
+
+def _detect_binary(first: bytes) -> str:
+    """What puremagic is sure of: the longest match (RIFF's kinds have two) that is a type we know."""
+    import puremagic
+
+    try:
+        matches = puremagic.magic_string(first)
+    except puremagic.PureError:
+        return UNKNOWN
+    known = (canonical(match.mime_type) for match in matches if len(match.byte_match) >= 4)
+    return next((media_type for media_type in known if media_type in NAMES), UNKNOWN)

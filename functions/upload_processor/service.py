@@ -1,0 +1,180 @@
+"""Each message of the `uploads` queue: an object that has arrived, or a deleted file whose object is to go.
+
+A file is decided once, for one version of its object; every later version is deleted. All of it can be
+repeated: what S3 announces twice, or in another order, ends the same.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import unquote_plus
+from uuid import UUID
+
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from functions.upload_processor.detection import FIRST, detect
+from functions.upload_processor.media_types import NAMES, reconcile
+from functions.upload_processor.objects import StoredObject, delete_everything, delete_version, look_up
+from quintet.db.models import File
+from quintet.db.partitions import time_of
+from quintet.db.session import reading, writing
+from quintet.events.consumer import Claimed, deliver, started_by
+from quintet.events.record import record as record_event
+from quintet.events.record import scope_of
+from quintet.events.types import EventType
+from quintet.observability import logger
+from quintet.purposes import PURPOSES, essence
+
+_UNDECIDED = ("pending", "uploaded")
+_LEASE = 330
+"""Seconds; more than the function's timeout."""
+_COMMITTED_BY = timedelta(minutes=1)
+"""After its id was made, by when a file's row is there if ever: the API's requests end sooner."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What S3 says about an object that came."""
+
+    bucket: str
+    key: str
+    version_id: str | None
+    sequencer: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What was found out about an object: its real type, or why it is refused."""
+
+    stored: StoredObject
+    detected_type: str | None = None
+    reason: str | None = None
+
+
+class NotYetKnownError(Exception):
+    """An object has come before its file's row: the message is to come again."""
+
+
+def process(record: SQSRecord) -> None:
+    """Act on one message."""
+    message = record.json_body
+    if "event_id" in message:
+        deliver(record, _remove_object, lease_seconds=_LEASE)
+    elif message.get("Event") == "s3:TestEvent":
+        logger.info("S3 says that its notifications work.")
+    else:
+        for notification in message["Records"]:
+            if notification["eventName"].removeprefix("s3:").startswith("ObjectCreated:"):
+                _check(record, _arrival(notification["s3"]))
+
+
+def _arrival(s3: Mapping[str, Any]) -> Arrival:
+    item = s3["object"]
+    return Arrival(s3["bucket"]["name"], unquote_plus(item["key"]), item.get("versionId"), item.get("sequencer"))
+
+
+def _remove_object(delivery: Claimed) -> None:
+    delete_everything(delivery.data["bucket"], delivery.data["key"], delivery.data.get("upload_id"))
+
+
+def _check(record: SQSRecord, arrival: Arrival) -> None:
+    with reading() as session:
+        file = session.scalar(select(File).where(File.bucket == arrival.bucket, File.key == arrival.key))
+    if file is None:
+        _unknown(arrival)
+    elif file.status in _UNDECIDED:
+        stored = look_up(arrival.bucket, arrival.key, arrival.version_id)
+        if stored is None:
+            logger.info("The object is gone again.", key=arrival.key)
+        else:
+            _decide(record, arrival, examine(file, stored))
+    elif _unused(file, arrival.version_id):
+        logger.info("A version that is not used is deleted.", key=arrival.key, version_id=arrival.version_id)
+        delete_version(arrival.bucket, arrival.key, arrival.version_id)
+
+
+def _unknown(arrival: Arrival) -> None:
+    """An object without a file: of a deleted one, or of one whose row is about to be committed."""
+    prefix, _, name = arrival.key.partition("/")
+    try:
+        made_at = time_of(UUID(name))
+    except ValueError:
+        made_at = None
+    if prefix != "uploads" or made_at is None:
+        logger.warning("No file has this object; it is left alone.", key=arrival.key)
+    elif made_at > datetime.now(UTC) - _COMMITTED_BY:
+        raise NotYetKnownError(arrival.key)
+    else:
+        logger.info("The object's file was deleted; the object is deleted too.", key=arrival.key)
+        delete_version(arrival.bucket, arrival.key, arrival.version_id)
+
+
+def examine(file: File, stored: StoredObject) -> Verdict:
+    """Compare an object with what was declared of it and what its purpose allows. Calls S3, not the database."""
+    if stored.size == 0:
+        return Verdict(stored, reason="The file is empty.")
+    if stored.size != file.size:
+        return Verdict(stored, reason=f"The file has {stored.size} bytes, but {file.size} were announced.")
+    if _differs(file, stored):
+        return Verdict(stored, reason="The content differs from the checksum that was announced. Upload it again.")
+    detected = detect(
+        stored.read(0, FIRST),
+        lambda: stored.read(max(0, stored.size - FIRST), FIRST),
+        whole=stored.size <= FIRST,
+    )
+    declared = essence(file.content_type)
+    real = reconcile(declared, detected, file.file_name)
+    if real is None:
+        return Verdict(stored, reason=f"The file says it is {declared}, but it is {NAMES.get(detected, detected)}.")
+    if not PURPOSES[file.purpose].accepts(real):
+        name = NAMES.get(real, real)
+        return Verdict(stored, reason=f"The file is {name}, which is not accepted for the purpose {file.purpose}.")
+    return Verdict(stored, detected_type=real)
+
+
+def _differs(file: File, stored: StoredObject) -> bool:
+    if file.sha256 is not None:
+        return file.sha256 != (stored.sha256 or stored.compute_sha256())
+    if file.crc64nvme is not None and stored.crc64nvme is None:
+        logger.warning("S3 kept no CRC-64/NVME to compare with.", file_id=str(file.id))
+        return False
+    return file.crc64nvme not in (None, stored.crc64nvme)
+
+
+def _decide(record: SQSRecord, arrival: Arrival, verdict: Verdict) -> None:
+    """Write the verdict down, unless the file was decided or deleted meanwhile; then delete what is refused."""
+    with writing() as session:
+        started_by(session, record)
+        statement = select(File).where(File.bucket == arrival.bucket, File.key == arrival.key)
+        file = session.scalar(statement.with_for_update())
+        if file is None:
+            return  # deleted, and with it all versions there were
+        if file.status in _UNDECIDED:
+            file.status = "rejected" if verdict.reason else "ready"
+            file.reason, file.detected_type = verdict.reason, verdict.detected_type
+            file.version_id, file.sequencer = verdict.stored.version_id, arrival.sequencer
+            file.uploaded_at = file.uploaded_at or func.now()
+            file.upload_id = None
+            file.touch()
+            _record(session, file)
+        unused = _unused(file, verdict.stored.version_id)
+    if unused:
+        delete_version(arrival.bucket, arrival.key, verdict.stored.version_id)
+
+
+def _record(session: Session, file: File) -> None:
+    type, data = (
+        (EventType.FILE_REJECTED, {"reason": file.reason})
+        if file.reason
+        else (PURPOSES[file.purpose].when_ready, {"content_type": file.detected_type, "size": file.size})
+    )
+    scope = scope_of("project", file.project_id) if file.project_id else scope_of("user", file.owner_id)
+    record_event(session, type, subject=file.id, scope=scope, data=data)
+
+
+def _unused(file: File, version_id: str | None) -> bool:
+    """Whether a version of a decided file is not the checked one, or is the one that was refused."""
+    return version_id is not None and (file.status == "rejected" or version_id != file.version_id)
