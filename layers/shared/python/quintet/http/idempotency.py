@@ -25,8 +25,9 @@ _CLAIM = """
     VALUES (%(user_id)s, %(key)s, %(route)s, %(body_hash)s, now() + interval '24 hours')
     ON CONFLICT (user_id, key, route) DO UPDATE
         SET body_hash = excluded.body_hash, expires_at = excluded.expires_at, status = NULL
-        WHERE idempotency_keys.expires_at <= now()
+        WHERE idempotency_keys.expires_at <= now() OR idempotency_keys.status IS NULL
     RETURNING true"""
+"""A row without a status is of a request that committed half way (a rate limit does) and failed: it claims nothing."""
 
 _READ = """
     SELECT body_hash, status, headers, body FROM idempotency_keys
