@@ -51,7 +51,10 @@ def access_table(data: DataStack, *, email_from: str) -> dict[Need, Access]:
         ),
         Need.DATABASE_OWNER: Access(
             {**_endpoint(database.for_owner), "DATABASE_SECRET_ID": database.owner_secret_arn},
-            [_allow(["secretsmanager:GetSecretValue"], [database.owner_secret_arn]), key("secretsmanager", "kms:Decrypt")],
+            [
+                _allow(["secretsmanager:GetSecretValue"], [database.owner_secret_arn]),
+                key("secretsmanager", "kms:Decrypt"),
+            ],
         ),
         Need.TOKEN_SECRET: Access(
             {"TOKEN_SECRET_ID": secret},
@@ -67,7 +70,10 @@ def access_table(data: DataStack, *, email_from: str) -> dict[Need, Access]:
         Need.FILES_READ: Access(
             in_files,
             [
-                objects(files, *(f"s3:GetObject{what}" for what in ("", "Version", "Attributes", "VersionAttributes"))),
+                objects(
+                    files,
+                    *(f"s3:GetObject{what}" for what in ("", "Version", "Attributes", "VersionAttributes")),
+                ),
                 # Without it a missing object is a 403, and the bucket's health cannot be asked.
                 _allow(["s3:ListBucket"], [files.bucket_arn]),
                 key("s3", "kms:Decrypt"),
@@ -96,7 +102,10 @@ def access_table(data: DataStack, *, email_from: str) -> dict[Need, Access]:
             every_object(archive),
         ),
         Need.SEND_EMAIL: Access(
-            {"EMAIL_FROM": email_from, "SES_CONFIGURATION_SET": email.configuration_set.configuration_set_name},
+            {
+                "EMAIL_FROM": email_from,
+                "SES_CONFIGURATION_SET": email.configuration_set.configuration_set_name,
+            },
             [_allow(["ses:SendEmail"], [email.identity.email_identity_arn, email.configuration_set_arn])],
         ),
     }

@@ -21,11 +21,17 @@ _GATEWAY_RESPONSES: dict[str, tuple[HTTPStatus, str]] = {
     "DEFAULT_4XX": (HTTPStatus.BAD_REQUEST, "The gateway could not read the request."),
     "DEFAULT_5XX": (HTTPStatus.INTERNAL_SERVER_ERROR, "The gateway failed. Try again in a moment."),
     "ACCESS_DENIED": (HTTPStatus.FORBIDDEN, "The gateway refused the request."),
-    "API_CONFIGURATION_ERROR": (HTTPStatus.INTERNAL_SERVER_ERROR, "The gateway failed. Try again in a moment."),
+    "API_CONFIGURATION_ERROR": (
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        "The gateway failed. Try again in a moment.",
+    ),
     "EXPIRED_TOKEN": (HTTPStatus.FORBIDDEN, "The request is signed for AWS; send a Bearer token instead."),
     "INTEGRATION_FAILURE": (HTTPStatus.BAD_GATEWAY, "The service did not answer. Try again in a moment."),
     "INTEGRATION_TIMEOUT": (HTTPStatus.GATEWAY_TIMEOUT, "The service did not answer in time."),
-    "INVALID_SIGNATURE": (HTTPStatus.FORBIDDEN, "The request is signed for AWS; send a Bearer token instead."),
+    "INVALID_SIGNATURE": (
+        HTTPStatus.FORBIDDEN,
+        "The request is signed for AWS; send a Bearer token instead.",
+    ),
     "MISSING_AUTHENTICATION_TOKEN": (HTTPStatus.NOT_FOUND, "There is nothing here."),
     "QUOTA_EXCEEDED": (HTTPStatus.TOO_MANY_REQUESTS, "Too many requests. Slow down."),
     "REQUEST_TOO_LARGE": (
@@ -34,7 +40,10 @@ _GATEWAY_RESPONSES: dict[str, tuple[HTTPStatus, str]] = {
     ),
     "RESOURCE_NOT_FOUND": (HTTPStatus.NOT_FOUND, "There is nothing here."),
     "THROTTLED": (HTTPStatus.TOO_MANY_REQUESTS, "Too many requests. Slow down."),
-    "UNSUPPORTED_MEDIA_TYPE": (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The gateway cannot read this content type."),
+    "UNSUPPORTED_MEDIA_TYPE": (
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        "The gateway cannot read this content type.",
+    ),
     "WAF_FILTERED": (HTTPStatus.FORBIDDEN, "The firewall refused the request."),
 }
 """What the gateway says itself, when a request never reaches us. It runs no template language there: fixed texts."""

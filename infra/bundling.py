@@ -52,7 +52,16 @@ def dependencies_layer(platform: str = LAMBDA_PLATFORM) -> Path:
     def build(layer: Path) -> None:
         packages = layer / "python"
         _run(
-            *(find_uv_bin(), "pip", "install", "--quiet", "--no-config", "--require-hashes", "--requirement", str(LOCK)),
+            *(
+                find_uv_bin(),
+                "pip",
+                "install",
+                "--quiet",
+                "--no-config",
+                "--require-hashes",
+                "--requirement",
+                str(LOCK),
+            ),
             *("--python-platform", platform, "--python-version", PYTHON, "--only-binary", ":all:"),
             # Copies, since we change files that would otherwise be links into uv's cache.
             *("--link-mode", "copy", "--no-compile-bytecode", "--target", str(packages)),
@@ -96,7 +105,7 @@ def compiler() -> str:
     for candidate in _pythons():
         probe = "import sys; print('%d.%d' % sys.version_info[:2])"
         try:
-            found = subprocess.run([candidate, "-c", probe], capture_output=True, text=True, timeout=20)
+            found = subprocess.run([candidate, "-c", probe], capture_output=True, text=True, timeout=20, check=False)
         except (OSError, subprocess.TimeoutExpired):
             continue
         if found.returncode == 0 and found.stdout.strip() == PYTHON:
@@ -113,8 +122,8 @@ def _pythons() -> Iterator[str]:
     yield from map(str, Path.home().glob(f".pyenv/versions/{PYTHON}*/bin/python{PYTHON}"))
     for install in (False, True):
         if install:
-            subprocess.run([find_uv_bin(), "python", "install", PYTHON], capture_output=True)
-        found = subprocess.run([find_uv_bin(), "python", "find", PYTHON], capture_output=True, text=True)
+            subprocess.run([find_uv_bin(), "python", "install", PYTHON], capture_output=True, check=False)
+        found = subprocess.run([find_uv_bin(), "python", "find", PYTHON], capture_output=True, text=True, check=False)
         yield found.stdout.strip()
 
 
@@ -140,7 +149,7 @@ def _compile(folder: Path, as_if_in: str, *options: str) -> None:
 def _run(*command: str) -> None:
     environment = {**os.environ, "PYTHONHASHSEED": "0"}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command[:4])} … failed:\n{done.stdout}{done.stderr}")
 
@@ -150,7 +159,7 @@ def _built(name: str, files: Iterable[Path], build: Build, *more: str) -> Path:
     recipe = [Path(__file__), Path(__file__).with_name("slimming.py")]
     digest = hashlib.sha256(repr((compiler_tag(), more)).encode())
     for file in (*recipe, *files):
-        digest.update(repr(str(file.relative_to(ROOT))).encode() + hashlib.sha256(file.read_bytes()).digest())
+        digest.update(os.path.relpath(file, ROOT).encode() + hashlib.sha256(file.read_bytes()).digest())
     target = BUILD / f"{name}-{digest.hexdigest()[:16]}"
     if not target.is_dir():
         BUILD.mkdir(exist_ok=True)

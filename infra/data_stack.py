@@ -19,15 +19,21 @@ from infra.constructs.queues import manifest_queues
 from infra.constructs.storage import Storage
 from infra.nag import acknowledge
 
-_PUBLISHERS = ("cloudwatch", "ses", "backup")
-"""Services that publish to our encrypted topics, and so need the key."""
+_PUBLISHERS = ("cloudwatch", "ses")
+"""Services that publish to our encrypted topics and so need the key; the topics' policies say for whom."""
 
 
 class DataStack(cdk.Stack):
     """Everything the service stack refers to."""
 
     def __init__(self, scope: Construct, id: str, *, env: Environment) -> None:
-        super().__init__(scope, id, env=cdk.Environment(account=env.account, region=env.region))
+        super().__init__(
+            scope,
+            id,
+            env=cdk.Environment(account=env.account, region=env.region),
+            description=f"{env.prefix}: network, database, buckets, queues, secrets and keys",
+            termination_protection=env.keep_data,
+        )
         self.key = self._key(env)
         self.alarm_topic = self._alarm_topic(env)
         self.network = Network(self, "Network", env=env)
@@ -43,9 +49,7 @@ class DataStack(cdk.Stack):
             "TokenSecret",
             description="The secret that Quintet's signing and refresh keys are derived from",
             encryption_key=self.key,
-            generate_secret_string=secretsmanager.SecretStringGenerator(
-                password_length=64, exclude_punctuation=True
-            ),
+            generate_secret_string=secretsmanager.SecretStringGenerator(password_length=64, exclude_punctuation=True),
             removal_policy=removal(env),
         )
         acknowledge(self.token_secret, "AwsSolutions-SMG4")
@@ -73,15 +77,12 @@ class DataStack(cdk.Stack):
                 principals=[iam.ServicePrincipal(f"{service}.amazonaws.com") for service in _PUBLISHERS],
                 actions=["kms:Decrypt", "kms:GenerateDataKey*"],
                 resources=["*"],  # in a key's policy: this key
-                conditions={"StringEquals": {"aws:SourceAccount": self.account}},
             )
         )
         return key
 
     def _alarm_topic(self, env: Environment) -> sns.Topic:
-        topic = sns.Topic(
-            self, "Alarms", display_name=f"{env.prefix} alarms", master_key=self.key, enforce_ssl=True
-        )
+        topic = sns.Topic(self, "Alarms", display_name=f"{env.prefix} alarms", master_key=self.key, enforce_ssl=True)
         topic.add_to_resource_policy(
             iam.PolicyStatement(
                 principals=[iam.ServicePrincipal("cloudwatch.amazonaws.com")],

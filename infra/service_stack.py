@@ -23,7 +23,12 @@ class ServiceStack(cdk.Stack):
     """The manifest on AWS."""
 
     def __init__(self, scope: Construct, id: str, *, env: Environment, data: DataStack) -> None:
-        super().__init__(scope, id, env=cdk.Environment(account=env.account, region=env.region))
+        super().__init__(
+            scope,
+            id,
+            env=cdk.Environment(account=env.account, region=env.region),
+            description=f"{env.prefix}: functions, API and alarms",
+        )
         self._env, self._data = env, data
         self._layers = [
             self._layer("Dependencies", str(dependencies_layer())),
@@ -76,5 +81,4 @@ class ServiceStack(cdk.Stack):
             code=lambda_.Code.from_asset(folder),
             compatible_runtimes=[RUNTIME],
             compatible_architectures=[ARCHITECTURE],
-            removal_policy=cdk.RemovalPolicy.RETAIN,  # an older version of a function still names its own
         )

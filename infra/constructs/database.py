@@ -137,9 +137,10 @@ class Database(Construct):
         if not self.proxy:
             return self._user_arn(self.instance.instance_resource_id)
         proxy = Stack.of(self).split_arn(self.proxy.db_proxy_arn, ArnFormat.COLON_RESOURCE_NAME)
-        return self._user_arn(str(proxy.resource_name))
+        return self._user_arn(proxy.resource_name)
 
-    def _user_arn(self, resource: str) -> str:
+    def _user_arn(self, resource: str | None) -> str:
+        assert resource
         return Stack.of(self).format_arn(
             service="rds-db",
             resource="dbuser",

@@ -56,7 +56,9 @@ class Email(Construct):
             events=[ses.EmailSendingEvent.BOUNCE, ses.EmailSendingEvent.COMPLAINT],
         )
         self.configuration_set_arn = Stack.of(self).format_arn(
-            service="ses", resource="configuration-set", resource_name=self.configuration_set.configuration_set_name
+            service="ses",
+            resource="configuration-set",
+            resource_name=self.configuration_set.configuration_set_name,
         )
         for number, record in enumerate(self.identity.dkim_records, 1):
             CfnOutput(self, f"Dkim{number}", value=f"{record.name} CNAME {record.value}")

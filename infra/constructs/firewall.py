@@ -28,8 +28,8 @@ _MANAGED: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 
 def free_body_pattern(stage: str) -> str:
-    """The paths under FREE_BODIES, with the stage, under every prefix."""
-    return rf"^/{stage}(/api(/v1)?)?/({'|'.join(FREE_BODIES)})(/|$)"
+    """The paths under FREE_BODIES, under every prefix, with the stage or (at our own domain name) without."""
+    return rf"^(/{stage})?(/api(/v1)?)?/({'|'.join(FREE_BODIES)})(/|$)"
 
 
 class Firewall(Construct):
@@ -57,7 +57,10 @@ class Firewall(Construct):
         # WAF writes to groups of this prefix only.
         group = log_group(self, "Log", name=f"aws-waf-logs-{env.prefix}", env=env)
         arn = Stack.of(self).format_arn(
-            service="logs", resource="log-group", resource_name=f"aws-waf-logs-{env.prefix}", arn_format=ArnFormat.COLON_RESOURCE_NAME
+            service="logs",
+            resource="log-group",
+            resource_name=f"aws-waf-logs-{env.prefix}",
+            arn_format=ArnFormat.COLON_RESOURCE_NAME,
         )
         logging = waf.CfnLoggingConfiguration(
             self,
@@ -125,7 +128,10 @@ def _bodies(env: Environment) -> dict[str, Any]:
         "action": {"block": {}},
         "statement": {
             "andStatement": {
-                "statements": [{"orStatement": {"statements": labelled}}, {"notStatement": {"statement": free}}]
+                "statements": [
+                    {"orStatement": {"statements": labelled}},
+                    {"notStatement": {"statement": free}},
+                ]
             }
         },
         "visibilityConfig": _visibility("bodies"),

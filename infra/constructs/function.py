@@ -1,6 +1,6 @@
 """One Lambda function of the manifest: its code, its role, its network and its logs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from aws_cdk import Duration
 from aws_cdk import aws_ec2 as ec2
@@ -48,7 +48,7 @@ class ServiceFunction(Construct):
         id: str,
         *,
         env: Environment,
-        layers: list[lambda_.ILayerVersion],
+        layers: Sequence[lambda_.ILayerVersion],
         network: Network,
         access: Mapping[Need, Access],
         queues: Mapping[str, QueuePair],
@@ -59,17 +59,17 @@ class ServiceFunction(Construct):
         api = bool(self.manifest.routes)
         granted = [access[need] for need in sorted(self.manifest.needs)]
         targets = {name: queues[name].queue for name in sorted(self.manifest.sends_to)}
-        logs = log_group(self, "Logs", name=f"/aws/lambda/{env.prefix}-{id}", env=env)
+        logs = log_group(self, "Logs", name=f"/aws/lambda/{service_name(env, id)}", env=env)
         self.function = lambda_.Function(
             self,
             "Function",
-            function_name=f"{env.prefix}-{id}",
+            function_name=service_name(env, id),
             description=self.manifest.description,
             runtime=RUNTIME,
             architecture=ARCHITECTURE,
             code=lambda_.Code.from_asset(str(function_bundle(id))),
             handler=handler_path(id),
-            layers=layers,
+            layers=list(layers),
             memory_size=self.manifest.memory,
             timeout=Duration.seconds(self.manifest.timeout),
             environment={
@@ -116,13 +116,18 @@ def _group(network: Network, needs: frozenset[Need]) -> ec2.SecurityGroup:
     return network.owner if Need.DATABASE_OWNER in needs else network.application
 
 
+def service_name(env: Environment, name: str) -> str:
+    """What its logs and metrics call a function; two environments may share an account."""
+    return f"{env.prefix}-{name}"
+
+
 def _common_environment(env: Environment, name: str) -> dict[str, str]:
     """What every function is told, with the variables of Powertools."""
     optional = {"SENTRY_DSN": env.sentry_dsn, "SAME_SITE_COOKIES": "true" if env.same_site_cookies else ""}
     return {
         "ENVIRONMENT": env.name,
         "CORS_ORIGINS": ",".join(env.cors_origins),
-        "POWERTOOLS_SERVICE_NAME": name,
+        "POWERTOOLS_SERVICE_NAME": service_name(env, name),
         "POWERTOOLS_METRICS_NAMESPACE": "Quintet",
         "POWERTOOLS_LOG_LEVEL": env.log_level,
         **{key: value for key, value in optional.items() if value},

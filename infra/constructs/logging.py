@@ -20,4 +20,5 @@ def log_group(scope: Construct, id: str, *, name: str, env: Environment) -> logs
 
 def removal(env: Environment) -> RemovalPolicy:
     """What becomes of a thing that holds data when its stack no longer has it."""
-    return RemovalPolicy.RETAIN if env.keep_data else RemovalPolicy.DESTROY
+    # Not after a first deployment that failed: what is left of it would be in the second one's way.
+    return RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE if env.keep_data else RemovalPolicy.DESTROY

@@ -12,10 +12,11 @@ from constructs import Construct
 
 from functions.manifest import QUEUES
 from infra.config import Environment
-from infra.constructs.function import ServiceFunction
+from infra.constructs.function import ServiceFunction, service_name
 from infra.data_stack import DataStack
 
 MAX_ERROR_RATE = 0.05
+MAX_RELEASE_ERROR_RATE = 0.01  # of all traffic, while a tenth of one function's meets the new code
 MAX_CPU_PERCENT = 80
 MAX_API_LATENCY = Duration.seconds(3)  # p99
 MAX_TIMEOUT_PERCENT = 80  # p99 of what no client waits for
@@ -23,7 +24,6 @@ MAX_PINNED_SESSIONS = 5
 MIN_PARTITIONS_AHEAD = 2
 _MIN_FREE_STORAGE = 0.1
 _MIN_AGE_SECONDS = 900
-_API_PERIODS = 3
 
 
 class Monitoring(Construct):
@@ -48,9 +48,9 @@ class Monitoring(Construct):
             alarm_factory_defaults=monitoring.AlarmFactoryDefaults(
                 actions_enabled=True,
                 alarm_name_prefix=env.prefix,
-                action=monitoring.SnsAlarmActionStrategy(
-                    on_alarm_topic=data.alarm_topic, on_ok_topic=data.alarm_topic
-                ),
+                action=monitoring.SnsAlarmActionStrategy(on_alarm_topic=data.alarm_topic, on_ok_topic=data.alarm_topic),
+                evaluation_periods=2,
+                datapoints_to_alarm=2,
             ),
             metric_factory_defaults=monitoring.MetricFactoryDefaults(),
             dashboard_factory=monitoring.DefaultDashboardFactory(
@@ -81,11 +81,7 @@ class Monitoring(Construct):
             human_readable_name="API",
             alarm_friendly_name="api",
             # The application answers its own failures, so that no function counts them: only the API does.
-            add5_xx_fault_rate_alarm={
-                "Errors": monitoring.ErrorRateThreshold(
-                    max_error_rate=MAX_ERROR_RATE, custom_tags=[_tag("api")], evaluation_periods=_API_PERIODS
-                )
-            },
+            add5_xx_fault_rate_alarm={"Errors": _ERRORS, "Release": _release_errors("api")},
             add_latency_p99_alarm={"Slow": monitoring.LatencyThreshold(max_latency=MAX_API_LATENCY)},
         )
 
@@ -117,25 +113,23 @@ class Monitoring(Construct):
             "Event partitions ahead",
             namespace="Quintet",
             metric="PartitionsAhead",
-            dimensions={"service": "maintenance"},
+            dimensions={"service": service_name(env, "maintenance")},
             statistic=monitoring.MetricStatistic.MIN,
             period=Duration.days(1),
             alarm=monitoring.CustomThreshold(
                 threshold=MIN_PARTITIONS_AHEAD,
                 comparison_operator=cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD,
                 additional_description="Without a partition for its month no event, and so no change, can be written.",
-                evaluation_periods=2,
-                datapoints_to_alarm=2,
                 # Two days without a number: maintenance does not run.
                 treat_missing_data_override=cloudwatch.TreatMissingData.BREACHING,
             ),
         )
 
-    def _queues(
-        self, data: DataStack, functions: Iterable[ServiceFunction], schedule_dead_letters: sqs.IQueue
-    ) -> None:
+    def _queues(self, data: DataStack, functions: Iterable[ServiceFunction], schedule_dead_letters: sqs.IQueue) -> None:
         self._facade.add_large_header("Queues")
-        not_empty = monitoring.MaxMessageCountThreshold(max_message_count=0)
+        not_empty = monitoring.MaxMessageCountThreshold(
+            max_message_count=0, evaluation_periods=1, datapoints_to_alarm=1
+        )
         consumers = {function.name: function for function in functions}
         for name, pair in data.queues.items():
             attempts = 2 * 6 * consumers[QUEUES[name]].manifest.timeout
@@ -169,9 +163,8 @@ class Monitoring(Construct):
                 alarm_friendly_name=function.name,
                 is_iterator=False,
                 add_fault_rate_alarm={
-                    "Errors": monitoring.ErrorRateThreshold(
-                        max_error_rate=MAX_ERROR_RATE, custom_tags=[_tag(function.name)]
-                    )
+                    "Errors": _ERRORS,
+                    **({"Release": _release_errors(function.name)} if function.manifest.routes else {}),
                 },
                 add_latency_p99_alarm={"Slow": slow},
             )
@@ -206,6 +199,21 @@ class Monitoring(Construct):
                 )
             ],
         )
+
+
+_ERRORS = monitoring.ErrorRateThreshold(max_error_rate=MAX_ERROR_RATE)
+
+
+def _release_errors(name: str) -> monitoring.ErrorRateThreshold:
+    """Quick enough to stop a canary of five minutes, and too nervous to wake anybody: CodeDeploy alone looks."""
+    return monitoring.ErrorRateThreshold(
+        max_error_rate=MAX_RELEASE_ERROR_RATE,
+        period=Duration.minutes(1),
+        evaluation_periods=3,
+        datapoints_to_alarm=2,
+        actions_enabled=False,
+        custom_tags=[_tag(name)],
+    )
 
 
 def _tag(name: str) -> str:

@@ -37,9 +37,7 @@ _PUSH_LOGS = "service-role/AmazonAPIGatewayPushToCloudWatchLogs"
 class RestApi(Construct):
     """Every path of the manifest, invoking the function's alias."""
 
-    def __init__(
-        self, scope: Construct, id: str, *, env: Environment, aliases: Mapping[str, lambda_.Alias]
-    ) -> None:
+    def __init__(self, scope: Construct, id: str, *, env: Environment, aliases: Mapping[str, lambda_.Alias]) -> None:
         super().__init__(scope, id)
         stack = Stack.of(self)
 
@@ -83,8 +81,6 @@ class RestApi(Construct):
         acknowledge(
             self.api,
             "AwsSolutions-APIG2",
-            "AwsSolutions-APIG4",
-            "AwsSolutions-COG4",
             f"AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/{_PUSH_LOGS}]",
         )
         if env.domain_name:

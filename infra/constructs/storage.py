@@ -44,7 +44,8 @@ class Storage(Construct):
             "Archive",
             [
                 s3.Transition(
-                    storage_class=s3.StorageClass.GLACIER_INSTANT_RETRIEVAL, transition_after=Duration.days(90)
+                    storage_class=s3.StorageClass.GLACIER_INSTANT_RETRIEVAL,
+                    transition_after=Duration.days(90),
                 )
             ],
         )

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterable, Mapping
 
-from aws_cdk import Duration
+from aws_cdk import Duration, triggers
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_lambda_destinations as destinations
 from aws_cdk import aws_lambda_event_sources as sources
 from aws_cdk import aws_sqs as sqs
-from aws_cdk import triggers
 from constructs import Construct
 
 from infra.config import Environment
@@ -39,9 +38,7 @@ class Schedules(Construct):
 
     dead_letters: sqs.Queue
 
-    def __init__(
-        self, scope: Construct, id: str, *, env: Environment, functions: Iterable[ServiceFunction]
-    ) -> None:
+    def __init__(self, scope: Construct, id: str, *, env: Environment, functions: Iterable[ServiceFunction]) -> None:
         super().__init__(scope, id)
         self.dead_letters = dead_letter_queue(self, "DeadLetters", name=f"{env.prefix}-schedules-dead-letters")
         for function in functions:

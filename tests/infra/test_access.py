@@ -1,0 +1,145 @@
+"""Who may do what: the actions of every function, written down a second time by hand."""
+
+from collections import defaultdict
+from typing import Any
+
+import pytest
+
+from functions.manifest import FUNCTIONS, Need
+from tests.infra.conftest import Synthesised
+
+pytestmark = pytest.mark.xdist_group("cdk")
+
+EVERY = {
+    *("ec2:AssignPrivateIpAddresses", "ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface"),
+    *("ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets", "ec2:UnassignPrivateIpAddresses"),
+    *("xray:PutTelemetryRecords", "xray:PutTraceSegments"),
+}
+LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
+SEND = {"sqs:SendMessage", "sqs:GetQueueAttributes", "sqs:GetQueueUrl"}
+CONSUME = {"sqs:ReceiveMessage", "sqs:ChangeMessageVisibility", "sqs:DeleteMessage"} | SEND - {"sqs:SendMessage"}
+CONNECT = {"rds-db:connect"}
+READ_SECRET = {"secretsmanager:GetSecretValue", "kms:Decrypt"}
+READ = {"s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectAttributes", "s3:GetObjectVersionAttributes"}
+READ_FILES = READ | {"s3:ListBucket", "kms:Decrypt"}
+WRITE_FILES = {
+    *("s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"),
+    *("kms:GenerateDataKey", "kms:Decrypt"),
+}
+DELETE_FILES = {"s3:DeleteObject", "s3:DeleteObjectVersion", "s3:ListBucketVersions"}
+
+ALLOWED: dict[str, set[str]] = {
+    "auth": CONNECT | READ_SECRET | SEND,
+    "users": CONNECT | SEND,
+    "projects": CONNECT | SEND,
+    "files": CONNECT | READ_FILES | WRITE_FILES | SEND,
+    "events": CONNECT,
+    "system": CONNECT | READ_FILES | SEND,
+    "upload_processor": CONNECT | READ_FILES | DELETE_FILES | CONSUME | SEND,
+    "email_sender": CONNECT | CONSUME | {"ses:SendEmail"},
+    "email_feedback": CONNECT | CONSUME | SEND,
+    "event_dispatcher": CONNECT | READ_FILES | SEND,
+    "maintenance": READ_SECRET
+    | READ_FILES
+    | DELETE_FILES
+    | SEND
+    | {"secretsmanager:PutSecretValue", "s3:PutObject", "kms:GenerateDataKey"},
+    "db_migrator": READ_SECRET,
+}
+"""On top of EVERY and LOGS. A new function has no row, and so fails until somebody has thought about it."""
+
+
+def grants(env: Synthesised) -> dict[str, dict[str, list[Any]]]:
+    """Function -> action -> the resources it is allowed on."""
+    roles = {
+        resource["Properties"]["Role"]["Fn::GetAtt"][0]: resource["Properties"]["FunctionName"]
+        for resource in env.resources("service", "AWS::Lambda::Function").values()
+        if "FunctionName" in resource["Properties"]
+    }
+    found: dict[str, dict[str, list[Any]]] = {}
+    for policy in env.resources("service", "AWS::IAM::Policy").values():
+        [role] = policy["Properties"]["Roles"]
+        actions = found.setdefault(roles.pop(role["Ref"]).removeprefix(f"quintet-{env.name}-"), defaultdict(list))
+        for statement in policy["Properties"]["PolicyDocument"]["Statement"]:
+            assert statement["Effect"] == "Allow"
+            for action in _list(statement["Action"]):
+                actions[action] += _list(statement["Resource"])
+    assert not roles, "every function has exactly one policy"
+    return found
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def test_a_function_may_do_what_it_needs_and_nothing_else(env: Synthesised) -> None:
+    found = grants(env)
+    assert found.keys() == FUNCTIONS.keys() == ALLOWED.keys()
+    for name, actions in found.items():
+        # A schedule's dead letters are sent by Lambda in the function's name.
+        extra = SEND if FUNCTIONS[name].schedule else set()
+        assert set(actions) == EVERY | LOGS | ALLOWED[name] | extra, name
+
+
+def test_no_action_and_no_resource_is_a_wildcard_where_it_could_be_named(env: Synthesised) -> None:
+    for actions in grants(env).values():
+        for action, resources in actions.items():
+            assert "*" not in action
+            assert ("*" in resources) == (action in EVERY)
+
+
+def test_the_roles_are_those_functions_alone(env: Synthesised) -> None:
+    for name, role in env.resources("service", "AWS::IAM::Role").items():
+        assert "ManagedPolicyArns" not in role["Properties"] or "Function" not in name
+        [statement] = role["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+        assert set(statement["Principal"]) == {"Service"}
+
+
+@pytest.mark.parametrize(
+    ("action", "resource", "functions"),
+    [
+        ("secretsmanager:GetSecretValue", "TokenSecret", {"auth", "maintenance", "db_migrator"}),
+        ("secretsmanager:PutSecretValue", "TokenSecret", {"maintenance"}),
+        ("secretsmanager:GetSecretValue", "MasterUserSecret", {"maintenance", "db_migrator"}),
+        ("ses:SendEmail", "EmailIdentity", {"email_sender"}),
+        ("s3:PutObject", "StorageFiles", {"files"}),
+        ("s3:PutObject", "StorageArchive", {"maintenance"}),
+        ("s3:GetObject", "StorageArchive", set()),
+        ("s3:DeleteObject", "StorageArchive", set()),
+    ],
+)
+def test_what_is_precious_is_in_few_hands(env: Synthesised, action: str, resource: str, functions: set[str]) -> None:
+    found = grants(env)
+    assert {name for name, actions in found.items() if resource in str(actions.get(action, ""))} == functions
+
+
+def test_a_function_sends_to_its_queues_and_reads_only_the_one_it_consumes(env: Synthesised) -> None:
+    for name, actions in grants(env).items():
+        for queue in ("uploads", "email", "email_feedback"):
+            logical = f"Queues{queue.replace('_', '')}"
+            sends, reads = (
+                any(f"{logical}{digit}" in str(actions.get(action, "")) for digit in "0123456789ABCDEF")
+                for action in ("sqs:SendMessage", "sqs:ReceiveMessage")
+            )
+            assert sends == (queue in FUNCTIONS[name].sends_to)
+            assert reads == (queue == FUNCTIONS[name].consumes)
+
+
+def test_keys_are_used_through_the_service_they_are_for(env: Synthesised) -> None:
+    for policy in env.resources("service", "AWS::IAM::Policy").values():
+        for statement in policy["Properties"]["PolicyDocument"]["Statement"]:
+            if any(action.startswith("kms:") for action in _list(statement["Action"])):
+                assert "kms:ViaService" in statement["Condition"]["StringEquals"]
+
+
+def test_only_owners_of_the_schema_are_in_the_group_the_database_lets_in(prod: Synthesised) -> None:
+    for name, function in prod.functions().items():
+        [group] = function["VpcConfig"]["SecurityGroupIds"]
+        owner = Need.DATABASE_OWNER in FUNCTIONS[name].needs
+        assert ("NetworkOwner" if owner else "NetworkApplication") in str(group)
+    into_database = [
+        rule["Properties"]["SourceSecurityGroupId"]["Fn::GetAtt"][0]
+        for rule in prod.resources("data", "AWS::EC2::SecurityGroupIngress").values()
+        if "DatabaseInstance" in str(rule["Properties"]["GroupId"])
+    ]
+    assert sorted(name[:-8] for name in into_database) == ["DatabaseProxyGroup", "NetworkOwner"]

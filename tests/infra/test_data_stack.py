@@ -1,0 +1,184 @@
+"""What is promised of what holds data."""
+
+from dataclasses import replace
+
+import pytest
+from aws_cdk.assertions import Match
+from cryptography import x509
+
+from infra.app import build, new_app
+from infra.bundling import RDS_CERTIFICATES
+from infra.config import ENVIRONMENTS, POSTGRES_VERSION
+from tests.infra.conftest import Synthesised
+
+pytestmark = pytest.mark.xdist_group("cdk")
+
+
+def test_the_database_is_encrypted_and_takes_tokens_over_tls_only(env: Synthesised) -> None:
+    env.data.has_resource_properties(
+        "AWS::RDS::DBInstance",
+        {
+            "Engine": "postgres",
+            "EngineVersion": POSTGRES_VERSION,
+            "StorageEncrypted": True,
+            "KmsKeyId": Match.any_value(),
+            "EnableIAMDatabaseAuthentication": True,
+            "ManageMasterUserPassword": True,
+            "PubliclyAccessible": False,
+            "Port": Match.not_("5432"),
+            "EnablePerformanceInsights": True,
+            "DatabaseInsightsMode": "standard",
+            "EnableCloudwatchLogsExports": Match.array_with(["postgresql"]),
+            "BackupRetentionPeriod": 35,
+        },
+    )
+    env.data.has_resource_properties(
+        "AWS::RDS::DBParameterGroup",
+        {"Family": "postgres18", "Parameters": {"rds.force_ssl": "1", "log_min_duration_statement": "500"}},
+    )
+
+
+def test_prod_survives_a_zone_and_a_slip_of_the_hand(prod: Synthesised, dev: Synthesised) -> None:
+    assert prod.only("data", "AWS::RDS::DBInstance")["MultiAZ"] is True
+    assert prod.only("data", "AWS::RDS::DBInstance")["DeletionProtection"] is True
+    prod.data.resource_count_is("AWS::EC2::NatGateway", 2)
+    for kind in ("AWS::RDS::DBInstance", "AWS::S3::Bucket", "AWS::KMS::Key", "AWS::SecretsManager::Secret"):
+        for resource in prod.resources("data", kind).values():
+            assert resource["DeletionPolicy"] == "RetainExceptOnCreate"
+    assert dev.only("data", "AWS::RDS::DBInstance")["MultiAZ"] is False
+    dev.data.resource_count_is("AWS::EC2::NatGateway", 1)
+    dev.data.resource_count_is("AWS::RDS::DBProxy", 0)
+
+
+def test_the_proxy_uses_iam_from_end_to_end(prod: Synthesised) -> None:
+    prod.data.has_resource_properties(
+        "AWS::RDS::DBProxy",
+        {"DefaultAuthScheme": "IAM_AUTH", "RequireTLS": True, "EngineFamily": "POSTGRESQL", "Auth": Match.absent()},
+    )
+    prod.data.has_resource_properties(
+        "AWS::IAM::Policy",
+        {
+            "PolicyDocument": {
+                "Statement": [Match.object_like({"Action": "rds-db:connect", "Effect": "Allow"})],
+            },
+            "Roles": [{"Ref": Match.string_like_regexp("DatabaseProxyRole")}],
+        },
+    )
+
+
+def test_functions_and_data_have_networks_of_their_own_and_refused_traffic_is_logged(env: Synthesised) -> None:
+    subnets = env.resources("data", "AWS::EC2::Subnet").values()
+    assert len(subnets) == 6
+    assert all(not subnet["Properties"]["MapPublicIpOnLaunch"] for subnet in subnets if "public" not in str(subnet))
+    env.data.has_resource_properties("AWS::EC2::FlowLog", {"ResourceType": "VPC"})
+    env.data.has_resource_properties("AWS::EC2::VPCEndpoint", {"VpcEndpointType": "Gateway"})
+    # nothing but security groups may come in anywhere
+    for rule in env.resources("data", "AWS::EC2::SecurityGroupIngress").values():
+        assert "SourceSecurityGroupId" in rule["Properties"]
+    for group in env.resources("data", "AWS::EC2::SecurityGroup").values():
+        assert "SecurityGroupIngress" not in group["Properties"]
+
+
+def test_buckets_are_private_encrypted_versioned_and_reached_by_tls_only(env: Synthesised) -> None:
+    buckets = env.resources("data", "AWS::S3::Bucket")
+    assert len(buckets) == 3
+    for name, bucket in buckets.items():
+        properties = bucket["Properties"]
+        assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}
+        assert properties["VersioningConfiguration"] == {"Status": "Enabled"}
+        [rule] = properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+        is_log = "LoggingConfiguration" not in properties
+        assert rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == ("AES256" if is_log else "aws:kms")
+        assert is_log == name.startswith("StorageLogs")
+        [lifecycle] = properties["LifecycleConfiguration"]["Rules"]
+        assert lifecycle["NoncurrentVersionExpiration"]["NoncurrentDays"] > 0
+        if not is_log:
+            assert lifecycle["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 2}
+        env.data.has_resource_properties(
+            "AWS::S3::BucketPolicy",
+            {
+                "Bucket": {"Ref": name},
+                "PolicyDocument": {
+                    "Statement": Match.array_with(
+                        [Match.object_like({"Effect": "Deny", "Condition": {"Bool": {"aws:SecureTransport": "false"}}})]
+                    )
+                },
+            },
+        )
+
+
+def test_an_upload_is_announced_on_its_queue_and_browsers_may_make_it(env: Synthesised) -> None:
+    [files] = [b for name, b in env.resources("data", "AWS::S3::Bucket").items() if name.startswith("StorageFiles")]
+    [announced] = files["Properties"]["NotificationConfiguration"]["QueueConfigurations"]
+    assert announced["Filter"]["S3Key"]["Rules"] == [{"Name": "prefix", "Value": "uploads/"}]
+    assert announced["Queue"]["Fn::GetAtt"][0].startswith("Queuesuploads")
+    [policy] = files["DependsOn"]
+    statements = env.resources("data", "AWS::SQS::QueuePolicy")[policy]["Properties"]["PolicyDocument"]["Statement"]
+    [s3] = [s for s in statements if s["Principal"] == {"Service": "s3.amazonaws.com"}]
+    assert s3["Condition"]["StringEquals"] == {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
+    [cors] = files["Properties"]["CorsConfiguration"]["CorsRules"]
+    assert tuple(cors["AllowedOrigins"]) == ENVIRONMENTS[env.name].cors_origins
+
+
+def test_queues_and_topics_are_encrypted_and_reached_by_tls_only(env: Synthesised) -> None:
+    for stack in ("data", "service"):
+        queues = env.resources(stack, "AWS::SQS::Queue")
+        policies = {
+            policy["Properties"]["Queues"][0]["Ref"]: policy["Properties"]["PolicyDocument"]["Statement"]
+            for policy in env.resources(stack, "AWS::SQS::QueuePolicy").values()
+        }
+        for name, queue in queues.items():
+            assert queue["Properties"]["SqsManagedSseEnabled"] is True
+            denied = [statement for statement in policies[name] if statement["Effect"] == "Deny"]
+            assert denied[0]["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    topics = env.resources("data", "AWS::SNS::Topic").values()
+    assert len(topics) == 2
+    assert all("KmsMasterKeyId" in topic["Properties"] for topic in topics)
+
+
+def test_everything_that_holds_data_is_backed_up_daily_for_35_days(env: Synthesised) -> None:
+    [rule] = env.only("data", "AWS::Backup::BackupPlan")["BackupPlan"]["BackupPlanRule"]
+    assert rule["Lifecycle"] == {"DeleteAfterDays": 35}
+    assert rule["ScheduleExpression"] == "cron(0 3 * * ? *)"
+    resources = str(env.only("data", "AWS::Backup::BackupSelection")["BackupSelection"]["Resources"])
+    assert all(part in resources for part in ("DatabaseInstance", "StorageFiles", "StorageArchive"))
+    vault = env.only("data", "AWS::Backup::BackupVault")
+    assert vault["Notifications"]["BackupVaultEvents"] == ["BACKUP_JOB_FAILED"]
+
+
+def test_bounces_and_complaints_come_back_by_sns_to_their_queue(env: Synthesised) -> None:
+    env.data.has_resource_properties(
+        "AWS::SES::ConfigurationSetEventDestination",
+        {"EventDestination": {"MatchingEventTypes": ["bounce", "complaint"], "SnsDestination": Match.any_value()}},
+    )
+    env.data.has_resource_properties(
+        "AWS::SNS::Subscription",
+        {
+            "Protocol": "sqs",
+            "RawMessageDelivery": False,
+            "Endpoint": {"Fn::GetAtt": [Match.string_like_regexp("Queuesemailfeedback"), "Arn"]},
+        },
+    )
+    assert env.only("data", "AWS::SES::ConfigurationSet")["DeliveryOptions"]["TlsPolicy"] == "REQUIRE"
+
+
+def test_the_token_secret_is_random_and_encrypted_by_a_key_that_turns(env: Synthesised) -> None:
+    secret = env.only("data", "AWS::SecretsManager::Secret")
+    assert secret["GenerateSecretString"]["PasswordLength"] >= 64
+    assert "KmsKeyId" in secret
+    assert env.only("data", "AWS::KMS::Key")["EnableKeyRotation"] is True
+
+
+def test_the_certificates_are_roots_of_rds_good_for_years() -> None:
+    certificates = x509.load_pem_x509_certificates(RDS_CERTIFICATES.read_bytes())
+    assert len(certificates) >= 84
+    for certificate in certificates:
+        certificate.verify_directly_issued_by(certificate)
+        assert "Amazon RDS" in certificate.subject.rfc4514_string()
+        assert certificate.not_valid_after_utc.year >= 2050
+
+
+def test_a_region_whose_certificate_is_not_there_is_refused_with_the_next_step() -> None:
+    env = replace(ENVIRONMENTS["dev"], region="mars-north-1")
+    with pytest.raises(Exception, match=r"no certificate for mars-north-1.*curl"):
+        build(new_app(), env)

@@ -1,0 +1,230 @@
+"""What is promised of the API, its firewall, releases and alarms."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+from aws_cdk.assertions import Match
+
+from functions.manifest import FUNCTIONS, QUEUES
+from infra.api_body import api_body
+from infra.config import ENVIRONMENTS
+from infra.constructs.firewall import FREE_BODIES, free_body_pattern
+from tests.infra.conftest import Synthesised
+
+pytestmark = pytest.mark.xdist_group("cdk")
+
+API_FUNCTIONS = {name for name, function in FUNCTIONS.items() if function.routes}
+
+
+def test_every_function_is_traced_in_the_vpc_and_logs_json_for_a_while(env: Synthesised) -> None:
+    kept = {14: "dev", 365: "prod"}
+    groups = {g["Properties"]["LogGroupName"]: g["Properties"] for g in _log_groups(env).values()}
+    for name, function in env.functions().items():
+        assert function["TracingConfig"] == {"Mode": "Active"}
+        assert function["LoggingConfig"]["LogFormat"] == "JSON"
+        assert len(function["VpcConfig"]["SubnetIds"]) == 2
+        assert groups[f"/aws/lambda/quintet-{env.name}-{name}"]
+    assert {kept[group["RetentionInDays"]] for group in groups.values()} == {env.name}
+
+
+def _log_groups(env: Synthesised) -> dict[str, dict[str, Any]]:
+    return {**env.resources("service", "AWS::Logs::LogGroup"), **env.resources("data", "AWS::Logs::LogGroup")}
+
+
+def test_api_functions_start_from_a_snapshot_in_prod_and_are_called_by_their_alias(
+    dev: Synthesised, prod: Synthesised
+) -> None:
+    for name in FUNCTIONS:
+        snap_start = prod.functions()[name].get("SnapStart")
+        assert snap_start == ({"ApplyOn": "PublishedVersions"} if name in API_FUNCTIONS else None)
+        assert "SnapStart" not in dev.functions()[name]
+    for env in (dev, prod):
+        aliases = env.resources("service", "AWS::Lambda::Alias").values()
+        assert len(aliases) == len(API_FUNCTIONS)
+        assert {alias["Properties"]["Name"] for alias in aliases} == {"live"}
+        permissions = [
+            p["Properties"]
+            for p in env.resources("service", "AWS::Lambda::Permission").values()
+            if p["Properties"]["Principal"] == "apigateway.amazonaws.com"
+        ]
+        assert len(permissions) == len(API_FUNCTIONS)
+        assert all("Live" in p["FunctionName"]["Ref"] and "RestApi" in str(p["SourceArn"]) for p in permissions)
+
+
+def test_releases_in_prod_begin_with_a_tenth_and_go_back_on_an_alarm_that_is_quick_enough(prod: Synthesised) -> None:
+    prod.service.resource_count_is("AWS::CodeDeploy::DeploymentGroup", len(API_FUNCTIONS))
+    alarms = prod.resources("service", "AWS::CloudWatch::Alarm")
+    for group in prod.resources("service", "AWS::CodeDeploy::DeploymentGroup").values():
+        properties = group["Properties"]
+        assert properties["DeploymentConfigName"] == "CodeDeployDefault.LambdaCanary10Percent5Minutes"
+        assert "DEPLOYMENT_STOP_ON_ALARM" in properties["AutoRollbackConfiguration"]["Events"]
+        watched = [alarms[alarm["Name"]["Ref"]]["Properties"] for alarm in properties["AlarmConfiguration"]["Alarms"]]
+        assert len(watched) == 2  # the function's and the API's
+        for alarm in watched:
+            [metric] = alarm["Metrics"]
+            assert metric["MetricStat"]["Period"] * alarm["EvaluationPeriods"] < 300
+    for alias in prod.resources("service", "AWS::Lambda::Alias").values():
+        assert "CodeDeployLambdaAliasUpdate" in alias["UpdatePolicy"]
+
+
+def test_migrations_run_before_any_other_function_changes(env: Synthesised) -> None:
+    [(trigger, properties)] = env.resources("service", "Custom::Trigger").items()
+    assert properties["Properties"]["HandlerArn"]["Ref"].startswith("dbmigratorFunctionCurrentVersion")
+    for kind in ("AWS::Lambda::Function", "AWS::Lambda::Version", "AWS::Lambda::Alias"):
+        for name, resource in env.resources("service", kind).items():
+            if not name.startswith(("dbmigrator", "AWSCDKTrigger")):
+                assert trigger in resource["DependsOn"], name
+
+
+def test_the_stage_is_throttled_traced_measured_and_logged_without_queries(env: Synthesised) -> None:
+    stage = env.only("service", "AWS::ApiGateway::Stage")
+    [settings] = stage["MethodSettings"]
+    assert settings["ThrottlingRateLimit"] == ENVIRONMENTS[env.name].rate_limit
+    assert settings["ThrottlingBurstLimit"] == ENVIRONMENTS[env.name].burst_limit
+    assert settings["MetricsEnabled"] is True
+    assert settings["DataTraceEnabled"] is False
+    assert stage["TracingEnabled"] is True
+    line = json.loads(stage["AccessLogSetting"]["Format"])
+    assert {"request_id", "ip", "status", "latency", "trace"} <= line.keys()
+    assert not any("query" in variable.lower() or "authoriz" in variable for variable in line.values())
+    assert env.only("service", "AWS::ApiGateway::RestApi")["BinaryMediaTypes"] == ["*/*"]
+
+
+def test_what_the_gateway_answers_itself_is_a_problem_with_our_headers(env: Synthesised) -> None:
+    responses = env.only("service", "AWS::ApiGateway::RestApi")["Body"]["x-amazon-apigateway-gateway-responses"]
+    assert {"DEFAULT_4XX", "DEFAULT_5XX", "THROTTLED", "WAF_FILTERED", "REQUEST_TOO_LARGE"} <= responses.keys()
+    for kind, response in responses.items():
+        problem = json.loads(response["responseTemplates"]["application/json"])
+        assert str(problem["status"]) == response["statusCode"]
+        assert problem["title"]
+        assert problem["detail"]
+        assert problem["instance"] == "$context.requestId"
+        headers = {
+            name.removeprefix("gatewayresponse.header."): value
+            for name, value in response["responseParameters"].items()
+        }
+        assert all(re.fullmatch(r"'.*'", value) for value in headers.values()), "a fixed text, not a mapping"
+        assert headers["Content-Type"] == "'application/problem+json'"
+        assert headers.keys() >= {
+            *("Strict-Transport-Security", "Content-Security-Policy", "X-Content-Type-Options"),
+            *("X-Frame-Options", "Referrer-Policy", "Cache-Control", "Access-Control-Allow-Origin"),
+        }
+        assert ("Retry-After" in headers) == (response["statusCode"] == "429"), kind
+    assert "presign" in responses["REQUEST_TOO_LARGE"]["responseTemplates"]["application/json"]
+
+
+@pytest.mark.parametrize(
+    ("origins", "allowed", "credentials"),
+    [
+        (("https://a.example",), "'https://a.example'", "'true'"),
+        (("https://a.example", "https://b.example"), "'*'", None),
+    ],
+)
+def test_a_front_end_may_read_the_gateways_own_answers(
+    origins: tuple[str, ...], allowed: str, credentials: str | None
+) -> None:
+    body = api_body(title="t", integration_uri=str, cors_origins=origins)
+    for response in body["x-amazon-apigateway-gateway-responses"].values():
+        parameters = response["responseParameters"]
+        assert parameters["gatewayresponse.header.Access-Control-Allow-Origin"] == allowed
+        assert parameters.get("gatewayresponse.header.Access-Control-Allow-Credentials") == credentials
+
+
+def test_the_firewall_has_managed_rules_and_a_limit_per_address(env: Synthesised) -> None:
+    acl = env.only("service", "AWS::WAFv2::WebACL")
+    rules = {rule["Name"]: rule for rule in acl["Rules"]}
+    limit = rules["per-address"]["Statement"]["RateBasedStatement"]
+    assert (limit["Limit"], limit["AggregateKeyType"]) == (ENVIRONMENTS[env.name].requests_per_ip, "IP")
+    common = rules["AWSManagedRulesCommonRuleSet"]["Statement"]["ManagedRuleGroupStatement"]
+    assert {rule["Name"]: rule["ActionToUse"] for rule in common["RuleActionOverrides"]} == {
+        "SizeRestrictions_BODY": {"Count": {}},
+        "CrossSiteScripting_BODY": {"Count": {}},
+    }
+    # what those two counted is blocked by a later rule, but for uploads and messages
+    last = rules["bodies"]
+    assert last["Priority"] > rules["AWSManagedRulesCommonRuleSet"]["Priority"]
+    assert last["Action"] == {"Block": {}}
+    association = env.only("service", "AWS::WAFv2::WebACLAssociation")
+    assert "Stage" in str(association["ResourceArn"])
+    [destination] = env.only("service", "AWS::WAFv2::LoggingConfiguration")["LogDestinationConfigs"]
+    assert f"aws-waf-logs-quintet-{env.name}" in str(destination)
+
+
+@pytest.mark.parametrize("route", FREE_BODIES)
+@pytest.mark.parametrize("prefix", ["", "/api", "/api/v1"])
+@pytest.mark.parametrize("stage", ["", "/prod"])
+def test_uploads_and_messages_may_have_large_bodies_and_nothing_else(stage: str, prefix: str, route: str) -> None:
+    pattern = re.compile(free_body_pattern("prod"))
+    assert pattern.search(f"{stage}{prefix}/{route}")
+    assert pattern.search(f"{stage}{prefix}/{route}/0190/messages")
+    assert not pattern.search(f"{stage}{prefix}/{route}x")
+    assert not pattern.search(f"{stage}{prefix}/projects/{route}")
+    assert not pattern.search(f"{stage}{prefix}/auth/login")
+
+
+def test_there_is_an_alarm_for_everything_that_should_wake_somebody(env: Synthesised) -> None:
+    alarms = {a["Properties"]["AlarmName"]: a["Properties"] for a in _alarms(env).values()}
+    prefix = f"quintet-{env.name}"
+    expected = {
+        f"{prefix}-api-Fault-Rate-Errors": ("GreaterThanThreshold", 0.05),
+        f"{prefix}-api-Latency-P99-Slow": ("GreaterThanThreshold", 3000),
+        f"{prefix}-database-CPU-Usage-Busy": ("GreaterThanThreshold", 80),
+        f"{prefix}-PartitionsAhead-Threshold": ("LessThanThreshold", 2),
+        f"{prefix}-schedules-Queue-Message-Count-Max-Dead": ("GreaterThanThreshold", 0),
+        **{f"{prefix}-{name}-Fault-Rate-Errors": ("GreaterThanThreshold", 0.05) for name in FUNCTIONS},
+        **{f"{prefix}-{name}-DLQ-Queue-Message-Count-Max-Dead": ("GreaterThanThreshold", 0) for name in QUEUES},
+    }
+    if env.name == "prod":
+        expected[f"{prefix}-DatabaseConnectionsCurrentlySessionPinned-Threshold"] = ("GreaterThanThreshold", 5)
+    for name, what in expected.items():
+        assert (alarms[name]["ComparisonOperator"], alarms[name]["Threshold"]) == what
+    for name in FUNCTIONS:
+        assert f"{prefix}-{name}-Latency-P99-Slow" in alarms
+    for name in QUEUES:
+        assert f"{prefix}-{name}-Queue-Message-Age-Max-Late" in alarms
+
+
+def _alarms(env: Synthesised) -> dict[str, dict[str, Any]]:
+    return env.resources("service", "AWS::CloudWatch::Alarm")
+
+
+def test_alarms_reach_the_topic_and_say_when_they_are_over(env: Synthesised) -> None:
+    for alarm in (a["Properties"] for a in _alarms(env).values()):
+        if "Release" in alarm["AlarmName"]:  # CodeDeploy's, too nervous to wake anybody
+            assert alarm["ActionsEnabled"] is False
+        else:
+            assert alarm["ActionsEnabled"] is True
+            for actions in (alarm["AlarmActions"], alarm["OKActions"]):
+                assert "Alarms" in str(actions)
+
+
+def test_the_alarm_on_partitions_reads_the_metric_that_maintenance_writes(env: Synthesised) -> None:
+    [alarm] = [a["Properties"] for a in _alarms(env).values() if "PartitionsAhead" in a["Properties"]["AlarmName"]]
+    [query] = alarm["Metrics"]
+    metric = query["MetricStat"]["Metric"]
+    variables = env.functions()["maintenance"]["Environment"]["Variables"]
+    assert metric["MetricName"] == "PartitionsAhead"
+    assert metric["Namespace"] == variables["POWERTOOLS_METRICS_NAMESPACE"]
+    assert metric["Dimensions"] == [{"Name": "service", "Value": variables["POWERTOOLS_SERVICE_NAME"]}]
+    assert alarm["TreatMissingData"] == "breaching", "maintenance that does not run is an alarm too"
+
+
+def test_there_is_one_dashboard_with_every_function_and_queue(env: Synthesised) -> None:
+    body = str(env.only("service", "AWS::CloudWatch::Dashboard")["DashboardBody"])
+    assert all(name in body for name in (*FUNCTIONS, *QUEUES))
+
+
+def test_alarms_are_mailed_where_an_address_is_set(prod: Synthesised, dev: Synthesised) -> None:
+    prod.data.has_resource_properties("AWS::SNS::Subscription", {"Protocol": "email", "Endpoint": Match.any_value()})
+    subscriptions = dev.resources("data", "AWS::SNS::Subscription").values()
+    assert {subscription["Properties"]["Protocol"] for subscription in subscriptions} == {"sqs"}
+
+
+def test_everything_that_can_be_is_tagged(env: Synthesised) -> None:
+    tagged = [*env.functions().values(), env.only("data", "AWS::RDS::DBInstance")]
+    tagged += [bucket["Properties"] for bucket in env.resources("data", "AWS::S3::Bucket").values()]
+    for properties in tagged:
+        tags = {tag["Key"]: tag["Value"] for tag in properties["Tags"]}
+        assert tags == {"project": "quintet", "environment": env.name}
