@@ -19,7 +19,7 @@ from quintet.observability import count_metric, logger
 MAX_ATTEMPTS = 20
 """Failed attempts, over a day or so, after which a delivery is left to the operator."""
 
-DELIVERIES, FILES = 500, 100
+BATCH = 100
 """How many are claimed at once."""
 
 _CLAIM_DELIVERIES = """
@@ -63,10 +63,8 @@ def dispatch(time_left: Callable[[], bool]) -> dict[str, int]:
     """
     failed: set[str] = set()
     sent = {
-        "deliveries": _each_batch(
-            _CLAIM_DELIVERIES, DELIVERIES, time_left, lambda rows: _send_deliveries(rows, failed)
-        ),
-        "files": _each_batch(_CLAIM_FILES, FILES, time_left, lambda rows: _send_files(rows, failed)),
+        "deliveries": _each_batch(_CLAIM_DELIVERIES, time_left, lambda rows: _send_deliveries(rows, failed)),
+        "files": _each_batch(_CLAIM_FILES, time_left, lambda rows: _send_files(rows, failed)),
     }
     _report_stuck()
     if any(sent.values()):
@@ -76,12 +74,12 @@ def dispatch(time_left: Callable[[], bool]) -> dict[str, int]:
     return sent
 
 
-def _each_batch(claim: str, limit: int, time_left: Callable[[], bool], work: Callable[[list[Row[Any]]], int]) -> int:
+def _each_batch(claim: str, time_left: Callable[[], bool], work: Callable[[list[Row[Any]]], int]) -> int:
     done = 0
     while time_left():
-        rows = _rows(claim, limit=limit)
+        rows = _rows(claim, limit=BATCH)
         done += work(rows)
-        if len(rows) < limit:
+        if len(rows) < BATCH:
             break
     return done
 
