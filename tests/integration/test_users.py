@@ -132,7 +132,7 @@ def test_given_many_changes_of_address_when_going_on_then_429(api: Api) -> None:
     user = api.register()
     answers = [user.patch("/users/me", {"email": fresh_email()}) for _ in range(6)]
     assert [answer.status for answer in answers] == [200] * 5 + [429]
-    assert int(answers[-1].header("retry-after")) > 0
+    assert int(answers[-1].header("retry-after") or 0) > 0
     assert user.patch("/users/me", {"full_name": "Still possible"}).status == 200
 
 

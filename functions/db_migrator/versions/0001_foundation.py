@@ -68,7 +68,7 @@ CREATE TABLE user_roles (
     CONSTRAINT fk_user_roles_user_id FOREIGN KEY(user_id) REFERENCES users (id) ON DELETE CASCADE,
     CONSTRAINT fk_user_roles_role_id FOREIGN KEY(role_id) REFERENCES roles (id) ON DELETE RESTRICT
 );
-CREATE INDEX ix_user_roles_role_id ON user_roles (role_id);
+CREATE INDEX ix_user_roles_role_id_user_id ON user_roles (role_id, user_id);
 
 CREATE TABLE sessions (
     id UUID DEFAULT uuidv7() NOT NULL,
@@ -119,7 +119,7 @@ CREATE TABLE user_divisions (
     CONSTRAINT fk_user_divisions_user_id FOREIGN KEY(user_id) REFERENCES users (id) ON DELETE CASCADE,
     CONSTRAINT fk_user_divisions_division_id FOREIGN KEY(division_id) REFERENCES divisions (id) ON DELETE CASCADE
 );
-CREATE INDEX ix_user_divisions_division_id ON user_divisions (division_id);
+CREATE INDEX ix_user_divisions_division_id_user_id ON user_divisions (division_id, user_id);
 
 CREATE TABLE signing_keys (
     kid TEXT NOT NULL,

@@ -25,8 +25,9 @@ _COLUMNS = columns_of(
 _FILTERS = {
     "q": "(lower(u.full_name) ^@ lower(%(q)s) OR lower(u.email::text) ^@ lower(%(q)s))",
     "status": "u.status = %(status)s",
-    "role": "u.id IN (SELECT ur.user_id FROM user_roles ur JOIN roles r ON r.id = ur.role_id WHERE r.name = %(role)s)",
-    "division": "u.id IN (SELECT ud.user_id FROM user_divisions ud WHERE ud.division_id = %(division)s)",
+    "role": """u.id IN (
+        SELECT user_id FROM user_roles WHERE role_id = (SELECT id FROM roles WHERE name = %(role)s))""",
+    "division": "u.id IN (SELECT user_id FROM user_divisions WHERE division_id = %(division)s)",
 }
 """Only those asked for get into the statement: a subquery behind an OR would be no join for the planner."""
 

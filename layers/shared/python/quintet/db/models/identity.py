@@ -51,9 +51,10 @@ class UserRole(Base):
     """Who holds which role."""
 
     __tablename__ = "user_roles"
+    __table_args__ = (Index("ix_user_roles_role_id_user_id", "role_id", "user_id"),)  # who holds a role, newest first
 
     user_id: Mapped[UUID] = references("users.id", ondelete="CASCADE", index=False, primary_key=True)
-    role_id: Mapped[UUID] = references("roles.id", ondelete="RESTRICT", primary_key=True)
+    role_id: Mapped[UUID] = references("roles.id", ondelete="RESTRICT", index=False, primary_key=True)
 
 
 class UserSession(Base):
@@ -102,9 +103,10 @@ class UserDivision(Base):
     """Who belongs to which division."""
 
     __tablename__ = "user_divisions"
+    __table_args__ = (Index("ix_user_divisions_division_id_user_id", "division_id", "user_id"),)
 
     user_id: Mapped[UUID] = references("users.id", ondelete="CASCADE", index=False, primary_key=True)
-    division_id: Mapped[UUID] = references("divisions.id", ondelete="CASCADE", primary_key=True)
+    division_id: Mapped[UUID] = references("divisions.id", ondelete="CASCADE", index=False, primary_key=True)
 
 
 class SigningKey(Base):
