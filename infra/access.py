@@ -91,14 +91,18 @@ def access_table(data: DataStack, *, email_from: str) -> dict[Need, Access]:
         Need.FILES_DELETE: Access(
             in_files,
             [
-                objects(files, "s3:DeleteObject", "s3:DeleteObjectVersion"),
+                objects(files, "s3:DeleteObject", "s3:DeleteObjectVersion", "s3:AbortMultipartUpload"),
                 _allow(["s3:ListBucketVersions"], [files.bucket_arn]),
             ],
             every_object(files),
         ),
         Need.ARCHIVE_WRITE: Access(
             {"ARCHIVE_BUCKET": archive.bucket_name},
-            [objects(archive, "s3:PutObject"), key("s3", "kms:GenerateDataKey", "kms:Decrypt")],
+            [
+                # Read too: a month is dropped from the database only when it has been seen to be there.
+                objects(archive, "s3:PutObject", "s3:AbortMultipartUpload", "s3:GetObject"),
+                key("s3", "kms:GenerateDataKey", "kms:Decrypt"),
+            ],
             every_object(archive),
         ),
         Need.SEND_EMAIL: Access(

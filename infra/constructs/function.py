@@ -21,6 +21,7 @@ from infra.nag import acknowledge
 ARCHITECTURE = lambda_.Architecture.ARM_64
 RUNTIME = lambda_.Runtime.PYTHON_3_13
 ALIAS = "live"
+METRICS_NAMESPACE = "Quintet"
 
 _ATTACH_TO_VPC = (
     "ec2:AssignPrivateIpAddresses",
@@ -59,11 +60,11 @@ class ServiceFunction(Construct):
         api = bool(self.manifest.routes)
         granted = [access[need] for need in sorted(self.manifest.needs)]
         targets = {name: queues[name].queue for name in sorted(self.manifest.sends_to)}
-        logs = log_group(self, "Logs", name=f"/aws/lambda/{service_name(env, id)}", env=env)
+        logs = log_group(self, "Logs", name=f"/aws/lambda/{env.prefix}-{id}", env=env)
         self.function = lambda_.Function(
             self,
             "Function",
-            function_name=service_name(env, id),
+            function_name=f"{env.prefix}-{id}",
             description=self.manifest.description,
             runtime=RUNTIME,
             architecture=ARCHITECTURE,
@@ -116,19 +117,14 @@ def _group(network: Network, needs: frozenset[Need]) -> ec2.SecurityGroup:
     return network.owner if Need.DATABASE_OWNER in needs else network.application
 
 
-def service_name(env: Environment, name: str) -> str:
-    """What its logs and metrics call a function; two environments may share an account."""
-    return f"{env.prefix}-{name}"
-
-
 def _common_environment(env: Environment, name: str) -> dict[str, str]:
     """What every function is told, with the variables of Powertools."""
     optional = {"SENTRY_DSN": env.sentry_dsn, "SAME_SITE_COOKIES": "true" if env.same_site_cookies else ""}
     return {
         "ENVIRONMENT": env.name,
         "CORS_ORIGINS": ",".join(env.cors_origins),
-        "POWERTOOLS_SERVICE_NAME": service_name(env, name),
-        "POWERTOOLS_METRICS_NAMESPACE": "Quintet",
+        "POWERTOOLS_SERVICE_NAME": name,
+        "POWERTOOLS_METRICS_NAMESPACE": METRICS_NAMESPACE,
         "POWERTOOLS_LOG_LEVEL": env.log_level,
         **{key: value for key, value in optional.items() if value},
     }

@@ -12,7 +12,7 @@ from constructs import Construct
 
 from functions.manifest import QUEUES
 from infra.config import Environment
-from infra.constructs.function import ServiceFunction, service_name
+from infra.constructs.function import METRICS_NAMESPACE, ServiceFunction
 from infra.data_stack import DataStack
 
 MAX_ERROR_RATE = 0.05
@@ -64,6 +64,7 @@ class Monitoring(Construct):
         )
         self._api(api, env)
         self._database(data, env)
+        self._own_metrics(env)
         self._queues(data, functions, schedule_dead_letters)
         self._functions(functions)
         self._facade.monitor_web_application_firewall_acl_v2(acl=acl, region=data.region)
@@ -96,12 +97,10 @@ class Monitoring(Construct):
         )
         if data.database.proxy:
             self._custom(
-                "Proxy sessions pinned",
+                "DatabaseConnectionsCurrentlySessionPinned",
                 namespace="AWS/RDS",
-                metric="DatabaseConnectionsCurrentlySessionPinned",
                 dimensions={"ProxyName": data.database.proxy.db_proxy_name},
                 statistic=monitoring.MetricStatistic.MAX,
-                period=Duration.minutes(5),
                 alarm=monitoring.CustomThreshold(
                     threshold=MAX_PINNED_SESSIONS,
                     comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
@@ -109,18 +108,32 @@ class Monitoring(Construct):
                     treat_missing_data_override=cloudwatch.TreatMissingData.NOT_BREACHING,
                 ),
             )
+
+    def _own_metrics(self, env: Environment) -> None:
+        """Numbers the functions write. Without any for two periods the function does not run, which is as bad."""
+        self._facade.add_large_header("Events")
         self._custom(
-            "Event partitions ahead",
-            namespace="Quintet",
-            metric="PartitionsAhead",
-            dimensions={"service": service_name(env, "maintenance")},
+            "PartitionsAhead",
+            namespace=METRICS_NAMESPACE,
+            dimensions={"service": "maintenance", "environment": env.name},
             statistic=monitoring.MetricStatistic.MIN,
             period=Duration.days(1),
             alarm=monitoring.CustomThreshold(
                 threshold=MIN_PARTITIONS_AHEAD,
                 comparison_operator=cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD,
                 additional_description="Without a partition for its month no event, and so no change, can be written.",
-                # Two days without a number: maintenance does not run.
+                treat_missing_data_override=cloudwatch.TreatMissingData.BREACHING,
+            ),
+        )
+        self._custom(
+            "DeliveriesStuck",
+            namespace=METRICS_NAMESPACE,
+            dimensions={"service": "event_dispatcher", "environment": env.name},
+            statistic=monitoring.MetricStatistic.MAX,
+            alarm=monitoring.CustomThreshold(
+                threshold=0,
+                comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
+                additional_description="An email, upload or other effect of an event was given up; the log says which.",
                 treat_missing_data_override=cloudwatch.TreatMissingData.BREACHING,
             ),
         )
@@ -171,33 +184,25 @@ class Monitoring(Construct):
 
     def _custom(
         self,
-        title: str,
+        name: str,
         *,
         namespace: str,
-        metric: str,
         dimensions: Mapping[str, str],
         statistic: monitoring.MetricStatistic,
-        period: Duration,
         alarm: monitoring.CustomThreshold,
+        period: Duration | None = None,
     ) -> None:
-        factory = self._facade.create_metric_factory()
+        """A metric that the library has no helper for, with its alarm. The usual period is 5 minutes."""
+        metric = self._facade.create_metric_factory().create_metric(
+            name, statistic, name, dict(dimensions), None, namespace, period
+        )
+        alarmed = monitoring.CustomMetricWithAlarm(
+            metric=metric, alarm_friendly_name=name, add_alarm={"Threshold": alarm}
+        )
         self._facade.monitor_custom(
-            human_readable_name=title,
-            alarm_friendly_name=metric,
-            metric_groups=[
-                monitoring.CustomMetricGroup(
-                    title=title,
-                    metrics=[
-                        monitoring.CustomMetricWithAlarm(
-                            metric=factory.create_metric(
-                                metric, statistic, title, dict(dimensions), None, namespace, period
-                            ),
-                            alarm_friendly_name=metric,
-                            add_alarm={"Threshold": alarm},
-                        )
-                    ],
-                )
-            ],
+            human_readable_name=name,
+            alarm_friendly_name=name,
+            metric_groups=[monitoring.CustomMetricGroup(title=name, metrics=[alarmed])],
         )
 
 

@@ -26,7 +26,7 @@ WRITE_FILES = {
     *("s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"),
     *("kms:GenerateDataKey", "kms:Decrypt"),
 }
-DELETE_FILES = {"s3:DeleteObject", "s3:DeleteObjectVersion", "s3:ListBucketVersions"}
+DELETE_FILES = {"s3:DeleteObject", "s3:DeleteObjectVersion", "s3:AbortMultipartUpload", "s3:ListBucketVersions"}
 
 ALLOWED: dict[str, set[str]] = {
     "auth": CONNECT | READ_SECRET | SEND,
@@ -104,7 +104,7 @@ def test_the_roles_are_those_functions_alone(env: Synthesised) -> None:
         ("ses:SendEmail", "EmailIdentity", {"email_sender"}),
         ("s3:PutObject", "StorageFiles", {"files"}),
         ("s3:PutObject", "StorageArchive", {"maintenance"}),
-        ("s3:GetObject", "StorageArchive", set()),
+        ("s3:GetObject", "StorageArchive", {"maintenance"}),
         ("s3:DeleteObject", "StorageArchive", set()),
     ],
 )

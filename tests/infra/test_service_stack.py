@@ -11,6 +11,8 @@ from functions.manifest import FUNCTIONS, QUEUES
 from infra.api_body import api_body
 from infra.config import ENVIRONMENTS
 from infra.constructs.firewall import FREE_BODIES, free_body_pattern
+from quintet.config import settings
+from quintet.observability import count_metric
 from tests.infra.conftest import Synthesised
 
 pytestmark = pytest.mark.xdist_group("cdk")
@@ -172,6 +174,7 @@ def test_there_is_an_alarm_for_everything_that_should_wake_somebody(env: Synthes
         f"{prefix}-api-Latency-P99-Slow": ("GreaterThanThreshold", 3000),
         f"{prefix}-database-CPU-Usage-Busy": ("GreaterThanThreshold", 80),
         f"{prefix}-PartitionsAhead-Threshold": ("LessThanThreshold", 2),
+        f"{prefix}-DeliveriesStuck-Threshold": ("GreaterThanThreshold", 0),
         f"{prefix}-schedules-Queue-Message-Count-Max-Dead": ("GreaterThanThreshold", 0),
         **{f"{prefix}-{name}-Fault-Rate-Errors": ("GreaterThanThreshold", 0.05) for name in FUNCTIONS},
         **{f"{prefix}-{name}-DLQ-Queue-Message-Count-Max-Dead": ("GreaterThanThreshold", 0) for name in QUEUES},
@@ -200,15 +203,34 @@ def test_alarms_reach_the_topic_and_say_when_they_are_over(env: Synthesised) -> 
                 assert "Alarms" in str(actions)
 
 
-def test_the_alarm_on_partitions_reads_the_metric_that_maintenance_writes(env: Synthesised) -> None:
-    [alarm] = [a["Properties"] for a in _alarms(env).values() if "PartitionsAhead" in a["Properties"]["AlarmName"]]
+@pytest.mark.parametrize(
+    ("metric", "function", "period"),
+    [("PartitionsAhead", "maintenance", 86400), ("DeliveriesStuck", "event_dispatcher", 300)],
+)
+def test_alarms_on_our_own_metrics_read_what_the_functions_write(
+    env: Synthesised,
+    metric: str,
+    function: str,
+    period: int,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # GIVEN what the function writes into its log in this environment
+    monkeypatch.setenv("ENVIRONMENT", env.name)
+    settings.cache_clear()
+    count_metric(metric, 1, function=function)
+    settings.cache_clear()
+    written = json.loads(capsys.readouterr().out.splitlines()[-1])
+    [directive] = written["_aws"]["CloudWatchMetrics"]
+    # WHEN its alarm looks
+    [alarm] = [a["Properties"] for a in _alarms(env).values() if metric in a["Properties"]["AlarmName"]]
     [query] = alarm["Metrics"]
-    metric = query["MetricStat"]["Metric"]
-    variables = env.functions()["maintenance"]["Environment"]["Variables"]
-    assert metric["MetricName"] == "PartitionsAhead"
-    assert metric["Namespace"] == variables["POWERTOOLS_METRICS_NAMESPACE"]
-    assert metric["Dimensions"] == [{"Name": "service", "Value": variables["POWERTOOLS_SERVICE_NAME"]}]
-    assert alarm["TreatMissingData"] == "breaching", "maintenance that does not run is an alarm too"
+    read = query["MetricStat"]["Metric"]
+    # THEN it sees that number, and takes none at all for an alarm too
+    assert (read["Namespace"], read["MetricName"]) == (directive["Namespace"], metric)
+    assert {d["Name"]: d["Value"] for d in read["Dimensions"]} == {d: written[d] for d in directive["Dimensions"][0]}
+    assert query["MetricStat"]["Period"] == period
+    assert alarm["TreatMissingData"] == "breaching"
 
 
 def test_there_is_one_dashboard_with_every_function_and_queue(env: Synthesised) -> None:

@@ -35,7 +35,8 @@ def count_metric(name: str, value: float, *, function: str) -> None:
     """Put a number of `function` into CloudWatch, through the log (embedded metric format)."""
     from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
-    dimensions = {"service": function}
+    # Two environments may share an account.
+    dimensions = {"service": function, "environment": settings().environment}
     with single_metric(name, MetricUnit.Count, value, namespace="Quintet", default_dimensions=dimensions):
         pass
 
