@@ -5,16 +5,11 @@ from uuid import UUID
 
 from pydantic import Field
 
-from quintet.http.schemas import Email, Input, Output, Timestamp, text
-from quintet.identity.passwords import MAX_LENGTH, MIN_LENGTH
+from quintet.http.schemas import Email, FullName, Input, NewPassword, Output, Timestamp, Username, text
+from quintet.identity.permissions import NEWCOMER
 
-Username = Annotated[str, Field(min_length=3, max_length=50, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
-NewPassword = Annotated[
-    str, Field(min_length=MIN_LENGTH, max_length=MAX_LENGTH, description="None that is easily guessed.")
-]
 Password = Annotated[str, Field(min_length=1, max_length=1024)]
 Token = Annotated[str, Field(min_length=1, max_length=200, description="From the email.")]
-SelfAssignable = Literal["user", "viewer", "student", "solo_entrepreneur", "team_collaborator"]
 Delivery = Annotated[
     Literal["cookie", "body"],
     Field(description="Where the refresh token goes: an HTTP-only cookie, or the answer's body."),
@@ -28,9 +23,9 @@ class AccountCreate(Input):
 
     email: Email
     password: NewPassword
-    full_name: Annotated[str, text(100, min_length=1)]
+    full_name: FullName
     username: Username | None = None
-    role: SelfAssignable = "user"
+    role: Annotated[str, text(50, min_length=1), Field(description="A role that newcomers may choose.")] = NEWCOMER
 
 
 class AccountRead(Output):
@@ -63,7 +58,7 @@ class TokenRead(Output):
     """Send `access_token` as `Authorization: Bearer …` (RFC 6750)."""
 
     access_token: str
-    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105
+    token_type: Literal["Bearer"] = "Bearer"
     expires_in: int = Field(description="Seconds.")
     refresh_token: str | None = Field(None, description="Only with `token_delivery: body`.")
 

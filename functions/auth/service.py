@@ -17,6 +17,7 @@ from quintet.identity import tokens
 from quintet.identity.keys import token_keys
 from quintet.identity.one_time_tokens import Purpose, spend
 from quintet.identity.passwords import check_strength, hash_password, verify_password
+from quintet.identity.permissions import NEWCOMER
 from quintet.identity.principal import Principal
 
 
@@ -36,6 +37,11 @@ class SignInRefused(Unauthorized):
 
 def register(session: Session, *, new: AccountCreate) -> User:
     """A new account with one role; a verification email follows."""
+    role_id = session.scalar(
+        select(Role.id).where(Role.name == new.role, Role.self_assignable | (Role.name == NEWCOMER))
+    )
+    if role_id is None:
+        raise BadRequest.at("/role", f"Newcomers cannot choose this role. Leave it out, and you get {NEWCOMER!r}.")
     check_strength(new.password, new.email, new.full_name, new.username or "")
     user = User(
         email=new.email,
@@ -45,8 +51,7 @@ def register(session: Session, *, new: AccountCreate) -> User:
     )
     session.add(user)
     session.flush()
-    role = session.scalars(select(Role.id).where(Role.name == new.role)).one()
-    session.add(UserRole(user_id=user.id, role_id=role))
+    session.add(UserRole(user_id=user.id, role_id=role_id))
     record(
         session,
         EventType.ACCOUNT_REGISTERED,
