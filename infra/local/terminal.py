@@ -16,14 +16,14 @@ _RESET, _DIM, _BOLD = "\x1b[0m", "\x1b[2m", "\x1b[1m"
 _RED, _GREEN, _YELLOW, _CYAN = "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[36m"
 _PLUMBING = (Path(__file__).parent, Path(importlib.__file__).parent, Path())
 """A traceback begins where these end: in a function."""
-_writing = threading.Lock()
 
 
 def emit(kind: str, **fields: Any) -> None:
     """Write one line of the local run's own: a `request`, a `batch`, a `schedule`."""
     now = datetime.now().astimezone().isoformat(timespec="milliseconds")
-    with _writing:
-        print(json.dumps({"timestamp": now, "kind": kind, **fields}), flush=True)
+    # One write: the functions' logger writes to the same stream.
+    sys.stdout.write(json.dumps({"timestamp": now, "kind": kind, **fields}) + "\n")
+    sys.stdout.flush()
 
 
 def error(message: str, exception: BaseException | None = None) -> None:
