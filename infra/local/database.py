@@ -11,7 +11,7 @@ from infra.local.environment import as_app_role
 from infra.local.postgres import APP_ROLE
 from infra.local.state import LocalError, State
 
-_OLDEST = 18
+OLDEST = 18
 _PASSWORD_FILE = "database-password"
 
 
@@ -29,9 +29,9 @@ def given(owner_url: str, state: State) -> str:
         raise LocalError(f"DATABASE_URL ({name}) cannot be reached: {error}".strip()) from error
     with connection:
         version = connection.info.server_version
-        if version < _OLDEST * 10_000:
+        if version < OLDEST * 10_000:
             raise LocalError(
-                f"DATABASE_URL ({name}) is PostgreSQL {version // 10_000}; Quintet needs {_OLDEST} or newer. "
+                f"DATABASE_URL ({name}) is PostgreSQL {version // 10_000}; Quintet needs {OLDEST} or newer. "
                 "Without DATABASE_URL, make run brings its own."
             )
         password = state.read(_PASSWORD_FILE) or ""
@@ -44,7 +44,7 @@ def given(owner_url: str, state: State) -> str:
             exists = connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [APP_ROLE]).fetchone()
             connection.execute(
                 sql.SQL("{} ROLE {} LOGIN PASSWORD {}").format(
-                    sql.SQL("ALTER" if exists else "CREATE"), sql.Identifier(APP_ROLE), sql.Literal(password)
+                    sql.SQL("CREATE" if exists is None else "ALTER"), sql.Identifier(APP_ROLE), sql.Literal(password)
                 )
             )
         except psycopg.Error as error:
