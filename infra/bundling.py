@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -40,6 +41,8 @@ AWS_SERVICES: dict[Need, str] = {
     Need.SEND_EMAIL: "sesv2",
 }
 """The boto3 client that serves a need; the layer ships the models of these (and of SQS) and no others."""
+
+_DAY_SECONDS = 86400
 
 Build = Callable[[Path], None]
 
@@ -120,11 +123,16 @@ def _pythons() -> Iterator[str]:
     yield sys.executable
     yield f"python{PYTHON}"
     yield from map(str, Path.home().glob(f".pyenv/versions/{PYTHON}*/bin/python{PYTHON}"))
-    for install in (False, True):
-        if install:
-            subprocess.run([find_uv_bin(), "python", "install", PYTHON], capture_output=True, check=False)
-        found = subprocess.run([find_uv_bin(), "python", "find", PYTHON], capture_output=True, text=True, check=False)
-        yield found.stdout.strip()
+    yield _uv_python("find")
+    _uv_python("install")
+    yield _uv_python("find")
+
+
+def _uv_python(command: str) -> str:
+    done = subprocess.run(
+        [find_uv_bin(), "python", command, PYTHON], capture_output=True, text=True, timeout=300, check=False
+    )
+    return done.stdout.strip()
 
 
 def _sources(folder: Path) -> Iterator[Path]:
@@ -157,7 +165,7 @@ def _run(*command: str) -> None:
 def _built(name: str, files: Iterable[Path], build: Build, *more: str) -> Path:
     """The folder that `build` fills: whole or absent, whoever else builds it at the same time."""
     recipe = [Path(__file__), Path(__file__).with_name("slimming.py")]
-    digest = hashlib.sha256(repr((compiler_tag(), more)).encode())
+    digest = hashlib.sha256(repr((compiler_version(), more)).encode())
     for file in (*recipe, *files):
         digest.update(os.path.relpath(file, ROOT).encode() + hashlib.sha256(file.read_bytes()).digest())
     target = BUILD / f"{name}-{digest.hexdigest()[:16]}"
@@ -174,10 +182,19 @@ def _built(name: str, files: Iterable[Path], build: Build, *more: str) -> Path:
             except OSError:  # another process was quicker
                 if not target.is_dir():
                     raise
+        _forget_old(name)
+    os.utime(target)
     return target
 
 
+def _forget_old(name: str) -> None:
+    """Remove builds of other content that nobody has asked for since yesterday."""
+    for folder in BUILD.glob(f"{name}-{'[0-9a-f]' * 16}"):
+        if time.time() - folder.stat().st_mtime > _DAY_SECONDS:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 @lru_cache(maxsize=1)
-def compiler_tag() -> str:
+def compiler_version() -> str:
     """The exact version that compiles: a patch release may write other bytecode."""
     return subprocess.run([compiler(), "--version"], capture_output=True, text=True, check=True).stdout.strip()

@@ -17,6 +17,8 @@ os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PAT
 
 from aws_cdk.assertions import Template  # noqa: E402
 
+from infra.bundling import compiler  # noqa: E402
+
 Resources = dict[str, dict[str, Any]]
 
 
@@ -53,6 +55,15 @@ class Synthesised:
 
     def _json(self, stack: str) -> dict[str, Any]:
         return dict(json.loads((self.folder / f"quintet-{self.name}-{stack}.template.json").read_text()))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def python_3_13() -> str:
+    """What compiles the layers' bytecode. Without it nothing here can be built, and `make synth` says so."""
+    try:
+        return compiler()
+    except RuntimeError as missing:
+        pytest.skip(str(missing))
 
 
 @pytest.fixture(scope="session")

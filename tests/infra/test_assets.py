@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import json
+import os
 import platform
 import re
 import shutil
@@ -187,6 +188,21 @@ def test_a_build_that_fails_leaves_nothing_behind(checkout: Path) -> None:
     with pytest.raises(RuntimeError, match="SyntaxError"):
         bundling.function_bundle("projects")
     assert not list((checkout / ".build").iterdir())
+
+
+def test_builds_that_nobody_asked_for_since_yesterday_are_forgotten(checkout: Path) -> None:
+    # GIVEN two builds of a function, one of them old
+    edited = checkout / "functions" / "projects" / "service.py"
+    builds = []
+    for line in ("ONE = 1\n", "TWO = 2\n"):
+        edited.write_text(line)
+        builds.append(bundling.function_bundle("projects"))
+    os.utime(builds[0], (0, 0))
+    # WHEN a third is made
+    edited.write_text("THREE = 3\n")
+    builds.append(bundling.function_bundle("projects"))
+    # THEN the old one is gone, and the young ones are there
+    assert [build.exists() for build in builds] == [False, True, True]
 
 
 def test_a_python_that_does_not_run_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
