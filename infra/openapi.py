@@ -3,6 +3,7 @@
 `python -m infra.openapi` writes `docs/openapi.json`; a test fails when that is not what the code says.
 """
 
+import copy
 import importlib
 import json
 import sys
@@ -43,7 +44,7 @@ def build() -> dict[str, Any]:
         if not function.routes:
             continue
         app: FastAPI = importlib.import_module(f"functions.{name}.handler").app
-        part = app.openapi()
+        part = copy.deepcopy(app.openapi())  # the app keeps its own, which is not ours to complete
         paths.update(part["paths"])
         for kind, members in part.get("components", {}).items():
             for member, content in members.items():

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from infra.local.events import Response, call
+from tests.documented import check
 
 PASSWORD = "correct horse battery staple 7"
 _hosts = itertools.count(1)
@@ -49,12 +50,14 @@ class Api:
         query: Any = None,
         headers: dict[str, str] | None = None,
     ) -> Response:
-        """One request; a body given as `json_body` is sent as JSON."""
+        """One request; a body given as `json_body` is sent as JSON. Any answer must be a documented one."""
         sent = {"authorization": f"Bearer {self.token}"} if self.token else {}
         if json_body is not None:
             body, sent["content-type"] = json.dumps(json_body).encode(), "application/json"
         sent.update(headers or {})
-        return call(method, path, query=query or [], headers=sent, body=body, source_ip=self.source_ip)
+        answer = call(method, path, query=query or [], headers=sent, body=body, source_ip=self.source_ip)
+        check(method, path, answer)
+        return answer
 
     def get(self, path: str, **parts: Any) -> Response:
         """GET."""

@@ -21,6 +21,10 @@ router = Router(prefix="/auth", tags=["auth"])
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
+_HTML = {"text/html": {"schema": {"type": "string"}}}
+_RESPONSES: dict[int | str, dict[str, Any]] = responses(400, 429)
+_RESPONSES[400]["content"] |= _HTML  # the page again, saying what is wrong; a problem when a field is missing
+
 TokenQuery = Annotated[str, Query(min_length=1, max_length=200, description="From the email.")]
 TokenField = Annotated[str, Form(min_length=1, max_length=200)]
 
@@ -31,7 +35,7 @@ async def verification_page(token: TokenQuery) -> HTMLResponse:
     return _page("verify.html", token=token)
 
 
-@router.post("/email-verification/page", response_class=HTMLResponse, responses=responses(429))
+@router.post("/email-verification/page", response_class=HTMLResponse, responses=_RESPONSES)
 async def verify(request: Request, session: SessionDep, token: TokenField) -> HTMLResponse:
     """Verify the address, as the page's button does."""
     rate_limits.count(session, "token_confirm", ip=client_ip(request) or "")
@@ -48,7 +52,7 @@ async def password_page(token: TokenQuery) -> HTMLResponse:
     return _page("password.html", token=token)
 
 
-@router.post("/password-reset/page", response_class=HTMLResponse, responses=responses(429))
+@router.post("/password-reset/page", response_class=HTMLResponse, responses=_RESPONSES)
 async def reset_password(
     request: Request,
     session: SessionDep,

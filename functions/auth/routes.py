@@ -137,7 +137,7 @@ async def change_password(request: Request, session: SessionDep, caller: Caller,
     return Response(status_code=204)
 
 
-@router.post("/auth/password-reset", status_code=202, responses=responses(429))
+@router.post("/auth/password-reset", status_code=202, response_class=Response, responses=responses(429))
 async def request_password_reset(request: Request, session: SessionDep, sent: PasswordResetRequest) -> Response:
     """Have a reset link mailed; the answer is the same whether or not there is an account."""
     limit = rate_limits.count(session, "password_reset", account=sent.email, ip=client_ip(request) or "")
@@ -153,7 +153,7 @@ async def confirm_password_reset(request: Request, session: SessionDep, sent: Pa
     return Response(status_code=204, headers=limit)
 
 
-@router.post("/auth/email-verification", status_code=202, responses=responses(429))
+@router.post("/auth/email-verification", status_code=202, response_class=Response, responses=responses(429))
 async def request_email_verification(request: Request, session: SessionDep, caller: Caller) -> Response:
     """Have the verification link mailed again."""
     limit = rate_limits.count(session, "email_verification", account=caller.email, ip=client_ip(request) or "")

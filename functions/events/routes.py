@@ -61,7 +61,7 @@ async def _filters(
     )
 
 
-@router.get("", response_model=Page[EventRead] | Feed, responses=responses(410))
+@router.get("", response_model=Page[EventRead] | Feed, responses=responses(404, 410))
 async def list_events(
     session: SessionDep,
     caller: Caller,

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from quintet.http.schemas import Input, Output, Timestamp, text
+from quintet.http.schemas import Input, Output, Timestamp, Update, text
 
 Purpose = Literal["asset", "attachment", "campaign_data"]
 Status = Literal["pending", "uploaded", "ready", "rejected"]
@@ -97,7 +97,7 @@ class FolderCreate(Input):
     name: Name
 
 
-class FolderUpdate(Input):
+class FolderUpdate(Update):
     """The fields to change; a `parent_id` of null moves the folder to the top of its project."""
 
     aliases: ClassVar = {"parent_id": ("parentId",)}
@@ -131,7 +131,7 @@ class FileCreate(Input):
     purpose: Purpose = "asset"
 
 
-class FileUpdate(Input):
+class FileUpdate(Update):
     """The fields to change. Null takes the file out of its folder, or out of its project."""
 
     aliases: ClassVar = {key: _FILE_ALIASES[key] for key in ("file_name", "project_id", "folder_id")}

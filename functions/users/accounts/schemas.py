@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from quintet.http.schemas import NO_NUL, Email, FullName, Input, NewPassword, Output, Timestamp, Username, text
+from quintet.http.schemas import NO_NUL, Email, FullName, Input, NewPassword, Output, Timestamp, Update, Username, text
 from quintet.identity.permissions import NEWCOMER
 
 Status = Literal["active", "disabled"]
@@ -46,7 +46,7 @@ class UserCreate(Input):
     roles: RoleNames = Field(default=[NEWCOMER])
 
 
-class UserUpdate(Input):
+class UserUpdate(Update):
     """The fields to change. `roles` and `status` need `users:write`; a new address has to be verified anew."""
 
     aliases: ClassVar = _ALIASES

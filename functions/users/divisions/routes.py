@@ -55,20 +55,20 @@ async def delete_division(session: SessionDep, caller: Caller, division_id: UUID
 
 
 @router.get("/{division_id}/members", response_model=Page[DivisionMemberRead], responses=responses(403))
-async def list_members(session: SessionDep, caller: Caller, division_id: UUID, paging: Paging) -> Response:
+async def list_division_members(session: SessionDep, caller: Caller, division_id: UUID, paging: Paging) -> Response:
     """List who belongs to a division; for its members and with `users:read`."""
     return listed(queries.list_members(session, caller, division_id, paging))
 
 
 @router.change("/{division_id}/members/{user_id}", status_code=204, responses=responses(403))
-async def add_member(session: SessionDep, caller: Caller, division_id: UUID, user_id: UUID) -> Response:
+async def add_division_member(session: SessionDep, caller: Caller, division_id: UUID, user_id: UUID) -> Response:
     """Have an account belong to a division; needs `divisions:write`."""
     service.add_member(session, caller, division_id=division_id, user_id=user_id)
     return Response(status_code=204)
 
 
 @router.delete("/{division_id}/members/{user_id}", status_code=204, responses=responses(403))
-async def remove_member(session: SessionDep, caller: Caller, division_id: UUID, user_id: UUID) -> Response:
+async def remove_division_member(session: SessionDep, caller: Caller, division_id: UUID, user_id: UUID) -> Response:
     """Have an account belong to a division no more; needs `divisions:write`."""
     service.remove_member(session, caller, division_id=division_id, user_id=user_id)
     return Response(status_code=204)

@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from quintet.http.schemas import Input, Output, Timestamp, text
+from quintet.http.schemas import Input, Output, Timestamp, Update, text
 
 Name = Annotated[str, text(100, min_length=1)]
 
@@ -14,7 +14,7 @@ class DivisionCreate(Input):
     name: Name
 
 
-class DivisionUpdate(Input):
+class DivisionUpdate(Update):
     """The fields to change."""
 
     name: Name = ""

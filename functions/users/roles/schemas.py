@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
-from quintet.http.schemas import Input, Output, Timestamp, text
+from quintet.http.schemas import Input, Output, Timestamp, Update, text
 from quintet.identity.permissions import EVERYTHING, Permission
 
 _KNOWN = (EVERYTHING, *(permission.value for permission in Permission))
@@ -35,7 +35,7 @@ class RoleCreate(Input):
     self_assignable: bool = Field(default=False, description="Whether newcomers may choose it.")
 
 
-class RoleUpdate(Input):
+class RoleUpdate(Update):
     """The fields to change; `permissions` replaces them all, for every account that holds the role, at once."""
 
     name: Name = ""

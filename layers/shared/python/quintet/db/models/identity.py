@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Index, text
+from sqlalchemy import Index, literal_column, text
 from sqlalchemy.dialects.postgresql import ARRAY, CITEXT, INET
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import Text
@@ -15,6 +15,10 @@ USER_STATUSES = ("active", "disabled")
 TOKEN_PURPOSES = ("password_reset", "email_verification")
 
 
+def _prefix_index(name: str, expression: str) -> Index:
+    return Index(name, literal_column(expression).label("prefix"), postgresql_ops={"prefix": "text_pattern_ops"})
+
+
 class User(Changing, Base):
     """A person's account. Without a password hash it can sign in through OAuth only."""
 
@@ -22,8 +26,8 @@ class User(Changing, Base):
     __table_args__ = (
         one_of("status", *USER_STATUSES),
         # How a name or an address begins, which is what accounts are looked for by.
-        Index("ix_users_email_prefix", text("lower(email::text) text_pattern_ops")),
-        Index("ix_users_full_name_prefix", text("lower(full_name) text_pattern_ops")),
+        _prefix_index("ix_users_email_prefix", "lower(email::text)"),
+        _prefix_index("ix_users_full_name_prefix", "lower(full_name)"),
     )
 
     id: Mapped[Id]

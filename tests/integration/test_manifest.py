@@ -1,0 +1,73 @@
+"""The manifest, the folders and the routes say the same."""
+
+import importlib
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
+
+from functions import manifest
+from functions.manifest import CATCH_ALL, FUNCTIONS, PREFIXES, QUEUES, ROUTES, handler_path
+from quintet.http import envelope
+from quintet.http.routing import Route
+
+API = [name for name, function in FUNCTIONS.items() if function.routes]
+
+
+def test_given_the_folders_then_each_is_a_function_of_the_manifest_and_the_other_way_round(repository: Path) -> None:
+    folders = {path.parent.name for path in (repository / "functions").glob("*/*.py")}
+    assert folders == FUNCTIONS.keys()
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_given_a_function_then_its_handler_imports_and_its_folder_says_what_it_is(name: str) -> None:
+    module, _, attribute = handler_path(name).rpartition(".")
+    assert callable(getattr(importlib.import_module(module), attribute))
+    assert importlib.import_module(f"functions.{name}").__doc__
+
+
+@pytest.mark.parametrize("name", API)
+def test_given_an_api_function_then_its_routes_begin_with_its_segments_and_use_each(name: str) -> None:
+    app: FastAPI = importlib.import_module(f"functions.{name}.handler").app
+    routes = list(iter_route_contexts(app.routes))
+    segments = {(route.path or "").split("/")[1] for route in routes}
+    assert segments == set(FUNCTIONS[name].routes)
+    for route in routes:
+        # Ours: a plain APIRoute would forget the answers of requests with an Idempotency-Key.
+        assert isinstance(route.original_route, Route), route.path
+
+
+def test_given_every_function_then_exactly_one_thing_triggers_it_and_it_names_only_what_exists() -> None:
+    for name, function in FUNCTIONS.items():
+        triggers = [bool(function.routes), function.queue is not None, bool(function.schedule), function.on_deploy]
+        assert triggers.count(True) == 1, name
+        assert bool(function.consumes) is (function.queue is not None), name
+        assert function.sends_to <= QUEUES.keys(), name
+        assert function.description, name
+        assert not function.routes or function.timeout <= 29, f"API Gateway waits no longer for {name}"
+    assert len(ROUTES) == sum(len(FUNCTIONS[name].routes) for name in API), "two functions answer one segment"
+    assert CATCH_ALL in API
+
+
+def test_given_the_prefixes_then_manifest_and_envelope_agree() -> None:
+    assert (*envelope.PREFIXES, "") == PREFIXES
+    assert PREFIXES[0] == envelope.CANONICAL
+    for segment in ROUTES:
+        for prefix in PREFIXES:
+            assert envelope.normalise(f"{prefix}/{segment}/x") == f"/{segment}/x"
+    # The longest is first, so that it is stripped first.
+    assert sorted(PREFIXES, key=len, reverse=True) == list(PREFIXES)
+
+
+def test_given_the_manifest_then_it_needs_nothing_but_the_standard_library(repository: Path) -> None:
+    source = Path(manifest.__file__).read_text()
+    imported = [line.split()[1] for line in source.splitlines() if line.startswith(("import ", "from "))]
+    assert set(imported) == {"dataclasses", "enum"}
+    assert Path(manifest.__file__).is_relative_to(repository)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_given_what_a_function_ships_then_it_is_in_the_repository(name: str, repository: Path) -> None:
+    for path in FUNCTIONS[name].ships:
+        assert (repository / path).is_file(), f"{name} ships {path}; `make openapi` writes the API's document"
