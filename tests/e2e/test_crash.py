@@ -1,4 +1,4 @@
-"""`kill -9` of the whole stand at any moment of the first walk: no accepted write is lost, and what was to happen does."""
+"""`kill -9` of the whole stand at any moment of the first walk: no accepted write is lost, nothing stays undone."""
 
 import random
 import threading
