@@ -4,11 +4,12 @@ Broken off anywhere, the next run begins with the same month again: the table is
 """
 
 import gzip
-import io
 import json
-from collections.abc import Callable, Iterable
+import sys
+import zlib
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
-from typing import IO, Any, cast
+from typing import IO, cast
 
 from sqlalchemy import Connection
 
@@ -19,7 +20,7 @@ from quintet.db.json import timestamp
 from quintet.db.partitions import month_of, oldest_kept, partition_name
 from quintet.observability import logger
 
-_FETCHED = 2_000  # rows held at once
+_FETCHED = 1_000  # rows held at once
 
 _ROWS = f"""
     SELECT row_to_json(r)::text FROM (
@@ -27,12 +28,13 @@ _ROWS = f"""
                host(ip) AS ip, request_id
         FROM {{table}} ORDER BY id) r"""
 
-# By name rather than as children of `events`: one that was detached before a crash is still to be dropped.
+# By name rather than as children of `events`: one that was detached before a crash is still to be dropped. First
+# one that a crash left half detached: no other can be detached before that is done.
 _TABLES = r"""
     SELECT c.relname AS name, i.inhparent IS NOT NULL AS attached, coalesce(i.inhdetachpending, false) AS detaching
     FROM pg_class c LEFT JOIN pg_inherits i ON i.inhrelid = c.oid
     WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' AND c.relname ~ '^events_\d{4}_\d\d$'
-    ORDER BY c.relname"""
+    ORDER BY detaching DESC, name"""
 
 
 def key_of(month: datetime) -> str:
@@ -53,7 +55,7 @@ def archive_old_partitions(time_left: Callable[[], bool]) -> dict[str, int]:
 
 def _archive(table: str, *, attached: bool, detaching: bool) -> int:
     key = key_of(month_of(table))
-    _upload(table, key)
+    upload(table, key)
     stored = _count_stored(key)
     with owner_engine().connect() as connection:
         autocommit = connection.execution_options(isolation_level="AUTOCOMMIT")
@@ -69,7 +71,7 @@ def _archive(table: str, *, attached: bool, detaching: bool) -> int:
     return rows
 
 
-def _upload(table: str, key: str) -> None:
+def upload(table: str, key: str) -> None:
     """Stream the table into the object, some megabytes at a time."""
     from boto3.s3.transfer import TransferConfig
 
@@ -84,33 +86,28 @@ def _upload(table: str, key: str) -> None:
         )
 
 
-class _Compressed(io.RawIOBase):
-    """A file to read that holds `lines`, compressed as they are asked for."""
+class _Compressed:
+    """A file to read that holds `lines` as gzip (RFC 1952), compressed as they are asked for."""
 
     def __init__(self, lines: Iterable[str]) -> None:
-        self._lines = iter(lines)
-        self._held = io.BytesIO()
-        self._gzip = gzip.GzipFile(fileobj=self._held, mode="wb", mtime=0)
+        self._chunks = self._compress(lines)
+        self._held = bytearray()
 
-    def readable(self) -> bool:
-        """It is for reading."""
-        return True
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes; fewer than `size` at the end only, and all of them without it."""
+        wanted = sys.maxsize if size < 0 else size
+        while len(self._held) < wanted and (chunk := next(self._chunks, None)) is not None:
+            self._held += chunk
+        taken = bytes(memoryview(self._held)[:wanted])
+        del self._held[:wanted]
+        return taken
 
-    def readinto(self, buffer: Any) -> int:
-        """The next bytes, as many as fit."""
-        while self._held.tell() < len(buffer) and not self._gzip.closed:
-            line = next(self._lines, None)
-            if line is None:
-                self._gzip.close()
-            else:
-                self._gzip.write(line.encode() + b"\n")
-        held = self._held.getvalue()
-        taken = held[: len(buffer)]
-        self._held.seek(0)
-        self._held.truncate()
-        self._held.write(held[len(taken) :])
-        buffer[: len(taken)] = taken
-        return len(taken)
+    @staticmethod
+    def _compress(lines: Iterable[str]) -> Iterator[bytes]:
+        gzip_format = zlib.compressobj(wbits=31)
+        for line in lines:
+            yield gzip_format.compress(line.encode() + b"\n")
+        yield gzip_format.flush()
 
 
 def _count_stored(key: str) -> int:

@@ -1,11 +1,9 @@
 """What has expired is removed, in batches that lock little and can be broken off."""
 
 from collections.abc import Callable
-from typing import Any
 from uuid import UUID
 
 from botocore.exceptions import ClientError
-from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
 from quintet.aws import s3
@@ -31,9 +29,13 @@ _REMOVE = """
         SELECT ctid FROM {table} WHERE {expired} LIMIT {batch} FOR UPDATE SKIP LOCKED))"""
 
 _ABANDONED = """
-    SELECT id, bucket, key, upload_id, created_at FROM files
-    WHERE status = 'pending' AND created_at < now() - interval '2 days' AND (created_at, id) > (%(at)s, %(id)s)
+    SELECT id, bucket, key, created_at FROM files
+    WHERE status = 'pending' AND created_at < now() - interval '3 days' AND (created_at, id) > (%(at)s, %(id)s)
     ORDER BY created_at, id LIMIT 100"""
+
+_ABANDON = """
+    DELETE FROM files WHERE id = %(id)s AND status = 'pending'
+    RETURNING owner_id, project_id, bucket, key, upload_id"""
 
 
 def remove_expired_rows(time_left: Callable[[], bool]) -> dict[str, int]:
@@ -52,49 +54,37 @@ def _remove(table: str, expired: str, time_left: Callable[[], bool]) -> int:
 
 
 def remove_abandoned_uploads(time_left: Callable[[], bool]) -> int:
-    """Remove files whose object never arrived, and end their multipart uploads; returns how many.
+    """Remove files whose object never arrived; returns how many.
 
-    By then every presigned link has run out. An object that is there after all is left for the dispatcher.
+    By then no link of theirs works. An object that is there after all is left for the dispatcher.
     """
     removed, at, id = 0, "-infinity", UUID(int=0)
     while time_left():
         with owner_engine().connect() as connection:
             files = connection.exec_driver_sql(_ABANDONED, {"at": at, "id": id}).all()
         for file in files:
-            removed += _abandon(file)
+            removed += not _arrived(file.bucket, file.key) and _abandon(file.id)
         if not files:
             break
         at, id = files[-1].created_at, files[-1].id
     return removed
 
 
-def _abandon(file: Row[Any]) -> int:
-    if file.upload_id:
-        _unless_missing(s3().abort_multipart_upload, Bucket=file.bucket, Key=file.key, UploadId=file.upload_id)
-    if _unless_missing(s3().head_object, Bucket=file.bucket, Key=file.key):
-        return 0
+def _abandon(file_id: UUID) -> bool:
+    """As if its owner had deleted it: what there is of it in S3 is removed by whom the event is delivered to."""
     with Session(owner_engine()) as session, session.begin():
-        gone = (
-            session.connection()
-            .exec_driver_sql(
-                "DELETE FROM files WHERE id = %(id)s AND status = 'pending' RETURNING owner_id, project_id",
-                {"id": file.id},
-            )
-            .one_or_none()
-        )
-        if gone is None:
-            return 0
-        scope = scope_of("project", gone.project_id) if gone.project_id else scope_of("user", gone.owner_id)
-        # Whoever consumes it deletes what may have arrived in this moment.
+        file = session.connection().exec_driver_sql(_ABANDON, {"id": file_id}).one_or_none()
+        if file is None:
+            return False
+        scope = scope_of("project", file.project_id) if file.project_id else scope_of("user", file.owner_id)
         data = {"bucket": file.bucket, "key": file.key, "upload_id": file.upload_id}
-        record(session, EventType.FILE_REMOVED, subject=file.id, scope=scope, data=data)
-    return 1
+        record(session, EventType.FILE_REMOVED, subject=file_id, scope=scope, data=data)
+    return True
 
 
-def _unless_missing(call: Callable[..., Any], **of: Any) -> bool:
-    """Whether what is asked of S3 was there."""
+def _arrived(bucket: str, key: str) -> bool:
     try:
-        call(**of)
+        s3().head_object(Bucket=bucket, Key=key)
     except ClientError as error:
         if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
             return False
