@@ -93,7 +93,7 @@ def function_bundle(name: str) -> Path:
     """One function's own code: its folder, the manifest, what it `ships`, and no other function."""
     package = ROOT / "functions"
     files = [package / "__init__.py", package / "manifest.py", *_sources(package / name)]
-    files += [ROOT / path for path in FUNCTIONS[name].ships if (ROOT / path).exists()]
+    files += [ROOT / path for path in FUNCTIONS[name].ships]
 
     def build(bundle: Path) -> None:
         _copy(files, ROOT, bundle)

@@ -28,6 +28,7 @@ _UNUSED = (
     "pydantic/v1",  # FastAPI imports it wherever it is found, for nothing: 50 ms of a cold start
     "cffi",  # argon2 and cryptography need its compiled back end only
     "pycparser",
+    "dns",  # email-validator looks domains up when asked to, and we do not ask
 )
 
 
