@@ -21,57 +21,27 @@ MAX_EVENT = 6 * 1024 * 1024 + 100
 
 Headers = Mapping[str, str] | Iterable[tuple[str, str]]
 
-_REMAPPED = frozenset(
-    [
-        "authorization",
-        "connection",
-        "content-length",
-        "date",
-        "expect",
-        "host",
-        "max-forwards",
-        "proxy-authenticate",
-        "server",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-        "user-agent",
-        "via",
-        "www-authenticate",
-        "x-amzn-requestid",
-    ]
-)
+_REMAPPED = frozenset({
+    "authorization", "connection", "content-length", "date", "expect", "host", "max-forwards",
+    "proxy-authenticate", "server", "trailer", "transfer-encoding", "upgrade", "user-agent", "via",
+    "www-authenticate", "x-amzn-requestid",
+})  # fmt: skip
 """Response headers that a REST API hands out only as `x-amzn-Remapped-<name>`, or sets itself."""
 
 
 # --- API Gateway -----------------------------------------------------------------------------------------
 
 
-_SET_BY_GATEWAY = frozenset(
-    [
-        "connection",
-        "content-length",
-        "transfer-encoding",
-        "x-amzn-trace-id",
-        "x-forwarded-for",
-        "x-forwarded-port",
-        "x-forwarded-proto",
-    ]
-)
+_SET_BY_GATEWAY = frozenset({
+    "connection", "content-length", "transfer-encoding", "x-amzn-trace-id", "x-forwarded-for",
+    "x-forwarded-port", "x-forwarded-proto",
+})  # fmt: skip
 """Request headers that API Gateway drops or writes itself."""
 
 _IDENTITY = (
-    "cognitoIdentityPoolId",
-    "accountId",
-    "cognitoIdentityId",
-    "caller",
-    "principalOrgId",
-    "accessKey",
-    "cognitoAuthenticationType",
-    "cognitoAuthenticationProvider",
-    "userArn",
-    "user",
-)
+    "cognitoIdentityPoolId", "accountId", "cognitoIdentityId", "caller", "principalOrgId", "accessKey",
+    "cognitoAuthenticationType", "cognitoAuthenticationProvider", "userArn", "user",
+)  # fmt: skip
 
 
 class Response(NamedTuple):

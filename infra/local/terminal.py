@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 _RESET, _DIM, _BOLD = "\x1b[0m", "\x1b[2m", "\x1b[1m"
-_RED, _GREEN, _YELLOW, _CYAN = "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[36m"
+_RED, _GREEN, _YELLOW = "\x1b[31m", "\x1b[32m", "\x1b[33m"
 _PLUMBING = (Path(__file__).parent, Path(importlib.__file__).parent, Path())
 """A traceback begins where these end: in a function."""
 
@@ -117,25 +117,23 @@ class Terminal:
     def _request(self, record: dict[str, Any]) -> str:
         status = record["status"]
         style = _RED if status >= 500 else _YELLOW if status >= 400 else _GREEN
-        return (
-            f"{self.dim(_clock(record))}  {record['method']:<7} {record['path']:<44} "
-            f"{self.paint(str(status), style)} {record['ms']:>6} ms  {record['function']:<10} "
-            f"{self.dim(record['request_id'])}"
-        )
+        what = f"{record['method']:<7}{record['path']}"
+        return self._line(record, self.paint(f"{status:<6}", style), f"{what:<60}")
 
     def _batch(self, record: dict[str, Any]) -> str:
-        failed = record["failed"]
-        outcome = self.paint(f"{failed} failed", _RED) if failed else self.paint("ok", _GREEN)
-        what = f"{record['queue']} x {record['messages']}"
-        return (
-            f"{self.dim(_clock(record))}  {self.paint('QUEUE', _CYAN)}   {what:<44} {outcome} "
-            f"{record['ms']:>6} ms  {record['function']} {self.dim(record['request_id'])}"
-        )
+        outcome = self.paint("failed", _RED) if record["failed"] else self.paint("ok    ", _GREEN)
+        failed = f", {record['failed']} of them failed" if record["failed"] else ""
+        return self._line(record, outcome, f"{record['messages']} from the queue {record['queue']}{failed}")
 
     def _schedule(self, record: dict[str, Any]) -> str:
-        outcome = self.paint("failed", _RED) if record["failed"] else self.dim("ok")
-        return self.dim(f"{_clock(record)}  CLOCK   {record['function']:<44} ") + (
-            f"{outcome} {self.dim(str(record['ms']).rjust(6) + ' ms')}"
+        outcome = self.paint("failed", _RED) if record["failed"] else self.dim("ok    ")
+        return self._line(record, outcome, self.dim("by the clock"))
+
+    def _line(self, record: dict[str, Any], outcome: str, what: str) -> str:
+        """One invocation: when, how it ended, how long it took, which function, what for, its request id."""
+        return (
+            f"{self.dim(_clock(record))}  {outcome} {record['ms']:>6} ms  {record['function']:<17} {what}  "
+            f"{self.dim(record['request_id'])}"
         )
 
 

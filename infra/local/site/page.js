@@ -63,9 +63,8 @@ function show(stand) {
   ]);
   fill("files", stand.files || [], (file) => [
     cell(time(file.at), "time"),
-    cell(file.file_name, "", file.reason || ""),
-    cell(file.type || "", "", bytes(file.size)),
-    cell(file.status, file.status),
+    cell(file.file_name, "", file.reason || `${file.type}, ${bytes(file.size)}`),
+    cell(file.status, `status ${file.status}`),
   ]);
   fill("events", stand.events || [], (event) => [
     cell(time(event.at), "time"),

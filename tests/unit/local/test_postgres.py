@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -88,7 +89,8 @@ def test_given_everything_killed_when_started_again_then_the_data_is_there(tmp_p
     everyone = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
     assert any(member.name() == "postgres" for member in everyone)
     for member in everyone:
-        member.kill()
+        with suppress(psutil.NoSuchProcess):
+            member.kill()
     psutil.wait_procs(everyone, timeout=10)
     process.wait()
     assert (tmp_path / "data" / "postmaster.pid").exists()
