@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
@@ -142,16 +143,7 @@ class Stand:
 
     def _look_after(self) -> None:
         """Restart the worker when code changes; end when asked to, or when a service has ended."""
-        changes = watch(
-            *(ROOT / folder for folder in _WATCHED),
-            watch_filter=_is_code,
-            debounce=300,
-            rust_timeout=300,
-            yield_on_timeout=True,
-            stop_event=self._stopping,
-            raise_interrupt=False,
-        )
-        for changed in changes:
+        for changed in self._changes():
             for name, part in self._parts:
                 if not part.running():
                     self._terminal.say(
@@ -164,6 +156,22 @@ class Stand:
                 self._restart(f"{names[0]}{more} changed: restarting")
             elif self._ready and not self._worker_running():
                 self._restart("The worker has ended by itself: restarting")
+
+    def _changes(self) -> Iterator[set[tuple[Change, str]]]:
+        """What has changed, if anything, every now and then, until the stand is to stop."""
+        if os.environ.get("QUINTET_RELOAD") == "off":
+            while not self._stopping.wait(0.3):
+                yield set()
+            return
+        yield from watch(
+            *(ROOT / folder for folder in _WATCHED),
+            watch_filter=_is_code,
+            debounce=300,
+            rust_timeout=300,
+            yield_on_timeout=True,
+            stop_event=self._stopping,
+            raise_interrupt=False,
+        )
 
     def _restart(self, why: str) -> None:
         self._terminal.say(self._terminal.dim(why))

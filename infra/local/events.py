@@ -95,8 +95,8 @@ def rest_event(
 ) -> dict[str, Any]:
     """The proxy event of an API Gateway REST API whose binary media types are `*/*`.
 
-    `path` is as sent, percent-encoded; `query` the raw string, or decoded pairs. Under an execute-api domain
-    the path in the request's context begins with the stage; under a custom one it does not.
+    `path` is as sent, percent-encoded; `query` the raw string, or decoded pairs; `domain` may have a port. Under
+    an execute-api domain the path in the request's context begins with the stage; under a custom one it does not.
     """
     name, resource, rest = route(path)
     request_id = str(uuid.uuid4())
@@ -109,13 +109,14 @@ def rest_event(
         *([] if "host" in known else [("Host", domain)]),
         ("X-Amzn-Trace-Id", f"Root=1-{int(time.time()):08x}-{uuid.uuid4().hex[:24]}"),
         ("X-Forwarded-For", forwarded + source_ip),
-        ("X-Forwarded-Port", "443" if scheme == "https" else "80"),
+        ("X-Forwarded-Port", domain.partition(":")[2] or ("443" if scheme == "https" else "80")),
         ("X-Forwarded-Proto", scheme),
     ]
     many = _grouped(sent)
     many_query = _grouped(pairs)
     user_agent = next((value for key, value in sent if key.lower() == "user-agent"), None)
     now = datetime.now(UTC)
+    host = domain.partition(":")[0]
     return {
         "resource": resource,
         "path": path,
@@ -133,11 +134,11 @@ def rest_event(
             "httpMethod": method,
             "extendedRequestId": base64.urlsafe_b64encode(uuid.uuid4().bytes[:11]).decode(),
             "requestTime": now.strftime("%d/%b/%Y:%H:%M:%S +0000"),
-            "path": f"/{stage}{path}" if domain.endswith(".amazonaws.com") else path,
+            "path": f"/{stage}{path}" if host.endswith(".amazonaws.com") else path,
             "accountId": ACCOUNT,
             "protocol": "HTTP/1.1",
             "stage": stage,
-            "domainPrefix": domain.partition(".")[0],
+            "domainPrefix": host.partition(".")[0],
             "requestTimeEpoch": int(now.timestamp() * 1000),
             "requestId": request_id,
             "identity": {
@@ -145,7 +146,7 @@ def rest_event(
                 "sourceIp": source_ip,
                 "userAgent": user_agent,
             },
-            "domainName": domain,
+            "domainName": host,
             "deploymentId": "local",
             "apiId": "local",
         },

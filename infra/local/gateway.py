@@ -45,7 +45,10 @@ class Gateway:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        body = await _read(scope, receive)
+        try:
+            body = await _read(scope, receive)
+        except ConnectionError:
+            return
         path = scope["path"]
         if path == "/" or path.startswith("/_local"):
             loop = asyncio.get_running_loop()
@@ -104,7 +107,7 @@ def _event(scope: Scope, raw_path: str, body: bytes) -> dict[str, Any]:
 
 
 async def _read(scope: Scope, receive: Receive) -> bytes | None:
-    """The body; None when it is larger than API Gateway takes."""
+    """The body; None when it is larger than API Gateway takes. ConnectionError when the sender left before its end."""
     headers = dict(scope["headers"])
     announced = int(headers.get(b"content-length", b"0"))
     if announced > MAX_BODY and b"expect" in headers:
@@ -113,6 +116,8 @@ async def _read(scope: Scope, receive: Receive) -> bytes | None:
     size = 0
     while size < _DRAIN:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ConnectionError
         chunk = message.get("body", b"")
         size += len(chunk)
         if size <= MAX_BODY:

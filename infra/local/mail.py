@@ -104,9 +104,9 @@ class Mail:
     html: str
 
 
-def mails(folder: Path) -> list[Mail]:
-    """Every message, the newest first."""
-    found = (read_mail(folder, path.stem) for path in sorted(folder.glob("*.eml"), reverse=True))
+def mails(folder: Path, limit: int | None = None) -> list[Mail]:
+    """The messages, or the latest `limit` of them, the newest first."""
+    found = (read_mail(folder, path.stem) for path in sorted(folder.glob("*.eml"), reverse=True)[:limit])
     return [mail for mail in found if mail is not None]
 
 

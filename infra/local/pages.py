@@ -87,7 +87,7 @@ class Pages:
         """All that the landing page shows."""
         overview: dict[str, Any] = {"url": settings().api_url, "state": str(self._state.path)}
         overview["mails"] = [
-            {"id": mail.id, "at": mail.at, "to": mail.to, "subject": mail.subject} for mail in mails(self._mails)[:10]
+            {"id": mail.id, "at": mail.at, "to": mail.to, "subject": mail.subject} for mail in mails(self._mails, 10)
         ]
         overview["queues"] = [_queue(queue) for queue in QUEUES]
         try:

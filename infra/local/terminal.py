@@ -4,6 +4,7 @@ reads them and makes them readable, or hands them on as they are when LOG_FORMAT
 import importlib
 import json
 import os
+import re
 import sys
 import threading
 import traceback
@@ -14,6 +15,7 @@ from typing import IO, Any
 
 _RESET, _DIM, _BOLD = "\x1b[0m", "\x1b[2m", "\x1b[1m"
 _RED, _GREEN, _YELLOW = "\x1b[31m", "\x1b[32m", "\x1b[33m"
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _PLUMBING = (Path(__file__).parent, Path(importlib.__file__).parent, Path())
 """A traceback begins where these end: in a function."""
 
@@ -90,6 +92,8 @@ class Terminal:
         if "_aws" in record:
             return ""  # metrics in the embedded format: for CloudWatch
         shape = _SHAPES.get(record.get("kind", ""))
+        # What a client sent must not steer the terminal.
+        record = {name: _tame(value) if isinstance(value, str) else value for name, value in record.items()}
         try:
             return shape(self, record) if shape else self._log(record)
         except KeyError:
@@ -148,6 +152,10 @@ _SHAPES: dict[str, Callable[[Terminal, dict[str, Any]], str]] = {
     "batch": Terminal._batch,
     "schedule": Terminal._schedule,
 }
+
+
+def _tame(text: str) -> str:
+    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def _clock(record: dict[str, Any]) -> str:

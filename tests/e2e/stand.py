@@ -77,7 +77,12 @@ class Stand:
                 [sys.executable, "-m", "infra.local"],
                 cwd=ROOT,
                 env=kept
-                | {"PORT": str(self.port), "QUINTET_STATE": str(self.state), "QUINTET_RETRY_SECONDS": "1"}
+                | {
+                    "PORT": str(self.port),
+                    "QUINTET_STATE": str(self.state),
+                    "QUINTET_RETRY_SECONDS": "1",
+                    "QUINTET_RELOAD": "off",  # whoever edits while tests run means no harm
+                }
                 | self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

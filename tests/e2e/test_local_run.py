@@ -89,7 +89,7 @@ def test_given_a_stand_when_looked_at_then_everything_listens_on_this_machine_on
 def test_given_code_that_changes_when_saved_then_the_worker_restarts_and_no_request_is_refused(
     new_stand: Callable[..., Stand],
 ) -> None:
-    stand = new_stand()
+    stand = new_stand(environment={"QUINTET_RELOAD": "on"})
     stand.start()
     worker = worker_of(stand)
     # WHEN a file is saved while requests keep coming

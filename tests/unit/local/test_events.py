@@ -214,3 +214,11 @@ def test_given_a_context_when_time_passes_then_less_remains() -> None:
     assert 0 < first <= 500
     assert Context("system", 128, -1).get_remaining_time_in_millis() == 0
     assert context.invoked_function_arn.endswith(":function:system")
+
+
+def test_given_a_host_with_a_port_when_sent_then_the_event_names_both_apart() -> None:
+    event = rest_event("GET", "/", domain="127.0.0.1:8123", scheme="http")
+    assert event["requestContext"]["domainName"] == "127.0.0.1"
+    assert event["headers"]["Host"] == "127.0.0.1:8123"
+    assert event["headers"]["X-Forwarded-Port"] == "8123"
+    assert event["headers"]["X-Forwarded-Proto"] == "http"

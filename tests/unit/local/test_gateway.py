@@ -1,5 +1,6 @@
 """The gateway behaves as API Gateway does, and serves its own pages beside the API."""
 
+import asyncio
 import re
 import threading
 import time
@@ -131,3 +132,24 @@ def test_given_a_page_that_is_none_when_asked_then_404(client: TestClient, path:
 def test_given_another_sites_page_when_it_posts_then_it_is_refused(client: TestClient) -> None:
     answer = client.post("/_local/queues/email/redrive", headers={"sec-fetch-site": "cross-site"})
     assert answer.status_code == 403
+
+
+def test_given_a_sender_that_leaves_in_the_middle_when_it_does_then_nothing_is_invoked(state: State) -> None:
+    invoked: list[str] = []
+
+    def note(name: str, _: dict[str, Any]) -> Any:
+        invoked.append(name)
+
+    messages = iter([{"type": "http.request", "body": b"half", "more_body": True}, {"type": "http.disconnect"}])
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return next(messages)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/files", "raw_path": b"/files", "headers": []}
+    asyncio.run(Gateway(Pages(state), invoke=note)(scope, receive, send))
+    assert invoked == []
+    assert sent == []

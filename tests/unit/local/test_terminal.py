@@ -52,3 +52,11 @@ def test_given_plain_text_when_shown_then_it_is_shown() -> None:
 
 def test_given_json_wanted_when_shown_then_lines_are_as_written() -> None:
     assert json.loads(shown(REQUEST, raw=True)) == REQUEST
+
+
+def test_given_control_characters_when_shown_then_they_do_not_reach_the_terminal() -> None:
+    text = shown({"level": "ERROR", "message": "name \x1b[2J\x07", "exception": "a\nb\x1b]0;title\x07"})
+    assert "\x1b" not in text
+    assert "\x07" not in text
+    assert "name \\x1b[2J" in text
+    assert "\n    b" in text
