@@ -37,7 +37,7 @@ async def list_files(
     )
 
 
-@router.get("/presign-download", response_model=PresignedDownload, responses=responses(409))
+@router.get("/presign-download", response_model=PresignedDownload, responses=responses(404, 409))
 async def presign_download(session: SessionDep, caller: Caller, file_id: UUID) -> Response:
     """A link to a file's content, for some minutes."""
     link = links.download(queries.read_file(session, caller, file_id).stored)
@@ -59,7 +59,7 @@ async def read_file(request: Request, session: SessionDep, caller: Caller, file_
         "download_url": link and link.url,
         "download_expires_at": link and link.expires_at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
     }
-    detail = body[:-1] + b"," + json.dumps(more).encode()[1:]
+    detail = body[:-1] + b"," + json.dumps(more, separators=(",", ":")).encode()[1:]
     return fresh(request, Versioned(detail, version), variant=f"{links.window():x}" if ready else "")
 
 

@@ -73,7 +73,7 @@ async def upload_file(
     "/presign-upload",
     response_model=PresignedUpload,
     dependencies=[Depends(in_transaction)],
-    responses=responses(403),
+    responses=responses(403, 413),
 )
 async def presign_upload(
     session: SessionDep,

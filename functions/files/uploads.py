@@ -76,6 +76,7 @@ def upload_direct(session: Session, caller: Principal, *, new: FileCreate, conte
         Key=file.key,
         Body=content,
         ContentType=file.content_type,
+        ChecksumAlgorithm="SHA256",
         ChecksumSHA256=digest,
     )
     return file

@@ -1,5 +1,6 @@
 """A file's real type, from its first bytes (and a ZIP archive's last)."""
 
+import codecs
 import json
 import re
 from collections.abc import Callable
@@ -54,11 +55,19 @@ _LOCAL_ENTRY = re.compile(rb"PK\x03\x04.{22}(?P<length>..)..", re.DOTALL)
 
 _BINARY = re.compile(rb"[\x00-\x08\x0e-\x19\x1c-\x1f\x7f]")
 """Control characters that no text has, in any 8-bit or multi-byte encoding in use."""
-_BOMS = (
-    (b"\xef\xbb\xbf", "utf-8-sig"),
-    (b"\xff\xfe", "utf-16"),
-    (b"\xfe\xff", "utf-16"),
-)
+_BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
+_BRANDS = {
+    b"qt  ": "video/quicktime",
+    b"M4A ": "audio/mp4",
+    b"avif": "image/avif",
+    b"avis": "image/avif",
+    b"heic": "image/heic",
+    b"heix": "image/heic",
+    b"hevc": "image/heic",
+    b"mif1": "image/heif",
+    b"msf1": "image/heif",
+}
+"""Kinds of ISO media files (ISO/IEC 14496-12, section 4.3); any other is a video."""
 _ELEMENT = re.compile(r"<(?:\w+:)?(\w+)")
 _HTML = frozenset({"html", "head", "title", "meta", "body", "script", "style", "iframe", "img", "form", "table"})
 _SKIPPED = (("<!--", "-->"), ("<?", "?>"), ("<!", ">"))
@@ -86,12 +95,10 @@ def _as_text(first: bytes) -> str | None:
     """The bytes as text, or None. What is no UTF is read as cp1252: any 8-bit encoding shows the same markup."""
     for bom, encoding in _BOMS:
         if first.startswith(bom):
-            try:
-                text = first[: len(first) // 2 * 2 if encoding == "utf-16" else None].decode(encoding, "strict")
-            except UnicodeDecodeError as error:
-                if error.start < len(first) - 4:  # not a character cut in two at the end
-                    return None
-                text = first[: error.start].decode(encoding)
+            try:  # incrementally: the last character may be cut in two
+                text = codecs.getincrementaldecoder(encoding)().decode(first[len(bom) :])
+            except UnicodeDecodeError:
+                return None
             return None if "\0" in text else text
     if _BINARY.search(first):
         return None
@@ -141,7 +148,10 @@ def _names(entry: re.Pattern[bytes], content: bytes) -> list[str]:
 
 
 def _detect_binary(first: bytes) -> str:
-    """What puremagic is sure of: the longest match (RIFF's kinds have two) that is a type we know."""
+    """What an ISO media file says it is; else puremagic's best match, if it is a type we know."""
+    if first[4:8] == b"ftyp":
+        return _BRANDS.get(first[8:12], "video/mp4")
+
     import puremagic
 
     try:

@@ -40,6 +40,7 @@ NAMES: dict[str, str] = {
     "audio/wav": "a WAV recording",
     "audio/flac": "a FLAC recording",
     "application/ogg": "an Ogg recording",
+    "audio/mp4": "an MP4 recording",
     "video/mp4": "an MP4 video",
     "video/quicktime": "a QuickTime video",
     "video/webm": "a WebM video",
