@@ -1,0 +1,239 @@
+"""Who may do what: one row for every operation, as the design and the products' documents mean it.
+
+A row says who gets an answer, who is told 403, and what the others are told: 404 where they may not know that
+the thing exists. Nobody signed in is 401 but where `anonymous` is among those who get an answer.
+"""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from quintet.identity.one_time_tokens import Purpose
+from tests.api import PASSWORD
+from tests.world import NEW_PASSWORD, World, form
+
+ROLES = frozenset(
+    {
+        "admin",
+        "developer",
+        "instructor",
+        "project_admin",
+        "solo_entrepreneur",
+        "student",
+        "team_collaborator",
+        "user",
+        "viewer",
+    }
+)
+"""Each stands for somebody who holds it and has nothing to do with what is asked about."""
+OWNER, EDITOR, MEMBER, ANONYMOUS = "owner", "editor", "member", "anonymous"
+ACTORS = (ANONYMOUS, *sorted(ROLES), OWNER, EDITOR, MEMBER)
+
+SIGNED_IN = ROLES | {OWNER, EDITOR, MEMBER}
+EVERYBODY = SIGNED_IN | {ANONYMOUS}
+ADMIN = frozenset({"admin"})
+CREATE = ROLES - {"student", "team_collaborator", "viewer"} | {OWNER, EDITOR}  # the last two hold the role `user`
+READ = frozenset({OWNER, EDITOR, MEMBER, "admin", "developer", "project_admin"})
+CHANGE = READ - {MEMBER, "developer"}
+OWN = CHANGE - {EDITOR}
+SELF = ADMIN | {OWNER}
+
+Parts = dict[str, Any]
+
+
+def _nothing(_: World) -> Parts:
+    return {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Access:
+    """What each actor is answered, and a request that has everything right."""
+
+    ok: frozenset[str]
+    forbidden: frozenset[str] = frozenset()
+    others: int = 404
+    sends: Callable[[World], Parts] = _nothing
+    """Parts of `Api.request`; `path` overrides path parameters, `query` is a dict."""
+    path: Callable[[World], dict[str, Any]] = field(default=_nothing)
+
+    @property
+    def hides(self) -> bool:
+        """Whether some may not know that the thing exists."""
+        return 404 in {self.status(actor) for actor in ACTORS}
+
+    def status(self, actor: str) -> int:
+        """The expected status; 200 stands for all below 400."""
+        if actor in self.ok:
+            return 200
+        if actor == ANONYMOUS:
+            return 401
+        return 403 if actor in self.forbidden else self.others
+
+
+def json_(**body: Any) -> Callable[[World], Parts]:
+    """A fixed body."""
+    return lambda _: {"json_body": body}
+
+
+def _public(sends: Callable[[World], Parts] = _nothing) -> Access:
+    return Access(ok=EVERYBODY, sends=sends)
+
+
+def _signed_in(sends: Callable[[World], Parts] = _nothing) -> Access:
+    return Access(ok=SIGNED_IN, sends=sends)
+
+
+def _admin(sends: Callable[[World], Parts] = _nothing, **more: Any) -> Access:
+    return Access(ok=ADMIN, others=403, sends=sends, **more)
+
+
+def _both(path: str, access: Access) -> dict[str, Access]:
+    """PUT and PATCH."""
+    return {f"{method} {path}": access for method in ("PUT", "PATCH")}
+
+
+def _unique(kind: str) -> str:
+    return f"{kind}{secrets.token_hex(8)}"
+
+
+def _credentials(world: World) -> Parts:
+    return {"json_body": {"email": world.owner.user["email"], "password": PASSWORD}}
+
+
+def _urlencoded(body: str) -> Parts:
+    return {"body": body.encode(), "headers": {"content-type": "application/x-www-form-urlencoded"}}
+
+
+def _in_project(world: World) -> Parts:
+    return {"json_body": {"file_name": "a.txt", "size": 5, "project_id": str(world.project_id)}}
+
+
+def _presign(world: World) -> Parts:
+    return {"query": {"file_name": "a.txt", "size": "5", "project_id": str(world.project_id)}}
+
+
+def _upload(world: World) -> dict[str, Any]:
+    return {"file_id": world.upload_id}
+
+
+def _newcomer(world: World) -> dict[str, Any]:
+    return {"user_id": world.newcomer.id}
+
+
+def _new_account(_: World) -> Parts:
+    return {"json_body": {"email": f"{_unique('new')}@example.com", "full_name": "New", "password": NEW_PASSWORD}}
+
+
+def _token_page(_: World) -> Parts:
+    return {"query": {"token": "any"}}
+
+
+ACCESS: dict[str, Access] = {
+    # --- accounts ---
+    "GET /.well-known/jwks.json": _public(),
+    "POST /auth/register": _public(_new_account),
+    "POST /auth/login": _public(_credentials),
+    "POST /login": _public(_credentials),
+    "POST /auth/refresh": _public(lambda w: {"json_body": {"refresh_token": w.refresh_token()}}),
+    "POST /auth/logout": _signed_in(),
+    "POST /logout": _signed_in(),
+    "POST /auth/password": _signed_in(json_(current_password=PASSWORD, new_password=NEW_PASSWORD)),
+    "POST /auth/password-reset": _public(lambda w: {"json_body": {"email": w.owner.user["email"]}}),
+    "POST /auth/password-reset/confirm": _public(
+        lambda w: {"json_body": {"token": w.mailed(Purpose.PASSWORD_RESET), "password": NEW_PASSWORD}}
+    ),
+    "GET /auth/password-reset/page": _public(_token_page),
+    "POST /auth/password-reset/page": _public(
+        lambda w: _urlencoded(f"token={w.mailed(Purpose.PASSWORD_RESET)}&password={NEW_PASSWORD}")
+    ),
+    "POST /auth/email-verification": _signed_in(),
+    "POST /auth/email-verification/confirm": _public(
+        lambda w: {"json_body": {"token": w.mailed(Purpose.EMAIL_VERIFICATION)}}
+    ),
+    "GET /auth/email-verification/page": _public(_token_page),
+    "POST /auth/email-verification/page": _public(
+        lambda w: _urlencoded(f"token={w.mailed(Purpose.EMAIL_VERIFICATION)}")
+    ),
+    "GET /sessions": _signed_in(),
+    "DELETE /sessions/{session_id}": Access(ok=frozenset({OWNER})),
+    # --- users ---
+    "GET /users/me": _signed_in(),
+    **_both("/users/me", _signed_in(json_(full_name="Changed"))),
+    "GET /users": _admin(),
+    "GET /users/{user_id}": Access(ok=SELF),
+    **_both("/users/{user_id}", Access(ok=SELF, sends=json_(full_name="Changed"))),
+    "PATCH /users/{user_id} roles": Access(ok=ADMIN, forbidden=SELF, sends=json_(roles=["viewer"])),
+    "PUT /users/{user_id} status": Access(ok=ADMIN, forbidden=SELF, sends=json_(status="disabled")),
+    "DELETE /users/{user_id}": Access(ok=ADMIN, forbidden=SELF),
+    "DELETE /users/{user_id} purge": Access(ok=ADMIN, forbidden=SELF, sends=lambda _: {"query": {"purge": "true"}}),
+    "GET /admin/users": _admin(),
+    "POST /admin/users": _admin(_new_account),
+    "GET /admin/users/{user_id}": _admin(),
+    **_both("/admin/users/{user_id}", _admin(json_(roles=["viewer"]))),
+    "DELETE /admin/users/{user_id}": _admin(),
+    "GET /roles": _signed_in(),
+    "POST /roles": _admin(lambda _: {"json_body": {"name": _unique("r")}}),
+    "GET /roles/{role_id}": _signed_in(),
+    **_both("/roles/{role_id}", _admin(json_(description="Changed"))),
+    "DELETE /roles/{role_id}": _admin(),
+    "GET /divisions": _signed_in(),
+    "POST /divisions": _admin(lambda _: {"json_body": {"name": _unique("D")}}),
+    "GET /divisions/{division_id}": _signed_in(),
+    **_both("/divisions/{division_id}", _admin(lambda _: {"json_body": {"name": _unique("D")}})),
+    "DELETE /divisions/{division_id}": _admin(),
+    "GET /divisions/{division_id}/members": Access(ok=SELF, others=403),
+    **_both("/divisions/{division_id}/members/{user_id}", _admin(path=_newcomer)),
+    "DELETE /divisions/{division_id}/members/{user_id}": _admin(),
+    # --- projects ---
+    "GET /projects": _signed_in(),
+    "POST /projects": Access(ok=CREATE, others=403, sends=json_(title="New")),
+    "GET /projects/{project_id}": Access(ok=READ),
+    **_both("/projects/{project_id}", Access(ok=CHANGE, forbidden=READ, sends=json_(title="Changed"))),
+    "PATCH /projects/{project_id} archive": Access(ok=OWN, forbidden=READ, sends=json_(status="archived")),
+    "DELETE /projects/{project_id}": Access(ok=OWN, forbidden=READ),
+    "DELETE /projects/{project_id} purge": Access(
+        ok=ADMIN, forbidden=READ, sends=lambda _: {"query": {"purge": "true"}}
+    ),
+    "GET /projects/{project_id}/members": Access(ok=READ),
+    **_both(
+        "/projects/{project_id}/members/{user_id}",
+        Access(ok=OWN, forbidden=READ, sends=json_(role="viewer"), path=_newcomer),
+    ),
+    "DELETE /projects/{project_id}/members/{user_id}": Access(
+        ok=OWN | {MEMBER}, forbidden=READ, path=lambda w: {"user_id": w.member.id}
+    ),
+    # --- files: what a body or a query names and the caller may not see is a 400 that names the field ---
+    "GET /folders": _signed_in(lambda w: {"query": {"project_id": str(w.project_id)}}),
+    "POST /folders": Access(
+        ok=CHANGE,
+        forbidden=READ,
+        others=400,
+        sends=lambda w: {"json_body": {"project_id": str(w.project_id), "name": "New"}},
+    ),
+    "GET /folders/{folder_id}": Access(ok=READ),
+    **_both("/folders/{folder_id}", Access(ok=CHANGE, forbidden=READ, sends=json_(name="Changed"))),
+    "DELETE /folders/{folder_id}": Access(ok=CHANGE, forbidden=READ),
+    "GET /files": _signed_in(),
+    "POST /files": Access(ok=CHANGE, forbidden=READ, others=400, sends=lambda w: form(project_id=str(w.project_id))),
+    "POST /files alone": _signed_in(lambda _: form()),
+    "POST /files/multipart": Access(ok=CHANGE, forbidden=READ, others=400, sends=_in_project),
+    "GET /files/presign-upload": Access(ok=CHANGE, forbidden=READ, others=400, sends=_presign),
+    "GET /files/presign-download": Access(ok=READ, sends=lambda w: {"query": {"file_id": str(w.file_id)}}),
+    "GET /files/{file_id}": Access(ok=READ),
+    "GET /files/{file_id}/content": Access(ok=READ),
+    **_both("/files/{file_id}", Access(ok=CHANGE, forbidden=READ, sends=json_(file_name="b.txt"))),
+    "DELETE /files/{file_id}": Access(ok=CHANGE, forbidden=READ),
+    "POST /files/{file_id}/parts": Access(ok=CHANGE, forbidden=READ, sends=json_(first=1, last=1), path=_upload),
+    "GET /files/{file_id}/parts": Access(ok=CHANGE, forbidden=READ, path=_upload),
+    "POST /files/{file_id}/complete": Access(
+        ok=CHANGE, forbidden=READ, sends=lambda w: {"json_body": {"parts": [w.uploaded_part()]}}, path=_upload
+    ),
+    "POST /files/{file_id}/abort": Access(ok=CHANGE, forbidden=READ, path=_upload),
+    # --- the log, health, documentation ---
+    "GET /events": _signed_in(),
+    "GET /health": _public(),
+    "GET /health/ready": _public(),
+    "GET /openapi.json": _public(),
+}
+"""`METHOD /path`, and a word more where one operation has several meanings."""

@@ -1,0 +1,135 @@
+"""One of everything, for requests that need something to be about. Each part is made when it is first asked for."""
+
+import secrets
+from functools import cached_property
+from typing import Any
+from uuid import UUID
+
+from functions.auth.refresh import refresh_token
+from quintet import aws
+from quintet.db.engine import owner_engine
+from quintet.db.session import writing
+from quintet.identity.one_time_tokens import Purpose, mint
+from tests.api import Api
+from tests.people import person
+
+NEW_PASSWORD = "another good phrase 42 indeed"
+CONTENT = b"hello"
+
+
+def form(**fields: str) -> dict[str, Any]:
+    """A multipart/form-data request with a small text file and these fields."""
+    boundary = secrets.token_hex(8)
+    parts = [f'--{boundary}\r\nContent-Disposition: form-data; name="{k}"\r\n\r\n{v}\r\n' for k, v in fields.items()]
+    parts.append(
+        f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\n'
+        f"Content-Type: text/plain\r\n\r\n{CONTENT.decode()}\r\n--{boundary}--\r\n"
+    )
+    headers = {"content-type": f"multipart/form-data; boundary={boundary}"}
+    return {"body": "".join(parts).encode(), "headers": headers}
+
+
+class World:
+    """A project of `owner` with an editor and a member who only reads it, and what lies in it.
+
+    Attributes whose names end in `_id` fill the path parameters of the same name.
+    """
+
+    @cached_property
+    def owner(self) -> Api:
+        """Owns the project and its file, belongs to the division; is the account and the session asked about."""
+        return person()
+
+    @cached_property
+    def editor(self) -> Api:
+        """May change the project."""
+        return person()
+
+    @cached_property
+    def member(self) -> Api:
+        """May read the project."""
+        return person("viewer")
+
+    @cached_property
+    def newcomer(self) -> Api:
+        """Belongs to nothing yet."""
+        return person()
+
+    @cached_property
+    def project_id(self) -> UUID:
+        """The project, with its three members."""
+        return self._one(
+            "WITH p AS (INSERT INTO projects (title, owner_id) VALUES ('A project', %(owner)s) RETURNING id), "
+            "m AS (INSERT INTO project_members SELECT p.id, v.id, v.role FROM p, (VALUES "
+            "(%(owner)s::uuid, 'owner'), (%(editor)s::uuid, 'editor'), (%(member)s::uuid, 'viewer')) v(id, role)) "
+            "SELECT id FROM p",
+            owner=self.owner.id,
+            editor=self.editor.id,
+            member=self.member.id,
+        )
+
+    @cached_property
+    def folder_id(self) -> UUID:
+        """An empty folder of the project."""
+        return self._one("INSERT INTO folders (project_id, name) VALUES (%(p)s, 'F') RETURNING id", p=self.project_id)
+
+    @cached_property
+    def file_id(self) -> UUID:
+        """A file of the project that is ready."""
+        made = self.owner.post("/files", **form(project_id=str(self.project_id)))
+        assert made.status == 201, made
+        return self._one("UPDATE files SET status = 'ready' WHERE id = %(id)s RETURNING id", id=made.json()["id"])
+
+    @cached_property
+    def upload_id(self) -> UUID:
+        """A file of the project whose multipart upload is under way."""
+        new = {"file_name": "a.txt", "size": len(CONTENT), "project_id": str(self.project_id)}
+        made = self.owner.post("/files/multipart", new)
+        assert made.status == 201, made
+        return UUID(made.json()["file_id"])
+
+    def uploaded_part(self) -> dict[str, Any]:
+        """The only part of that upload, sent to S3."""
+        with owner_engine().begin() as connection:
+            row = connection.exec_driver_sql("SELECT * FROM files WHERE id = %(id)s", {"id": self.upload_id}).one()
+        sent = aws.s3().upload_part(Bucket=row.bucket, Key=row.key, UploadId=row.upload_id, PartNumber=1, Body=CONTENT)
+        return {"part_number": 1, "etag": sent["ETag"]}
+
+    @cached_property
+    def division_id(self) -> UUID:
+        """A division the owner belongs to."""
+        return self._one(
+            "WITH d AS (INSERT INTO divisions (name) VALUES (%(name)s) RETURNING id), "
+            "m AS (INSERT INTO user_divisions SELECT %(owner)s, id FROM d) SELECT id FROM d",
+            name=f"D {secrets.token_hex(8)}",
+            owner=self.owner.id,
+        )
+
+    @cached_property
+    def role_id(self) -> UUID:
+        """A role nobody holds."""
+        return self._one("INSERT INTO roles (name) VALUES (%(name)s) RETURNING id", name=f"r{secrets.token_hex(8)}")
+
+    @property
+    def user_id(self) -> UUID:
+        """The owner's account."""
+        return self.owner.id
+
+    @property
+    def session_id(self) -> UUID:
+        """The owner's session."""
+        return self._one("SELECT id FROM sessions WHERE user_id = %(id)s", id=self.owner.id)
+
+    def refresh_token(self) -> str:
+        """The refresh token of that session."""
+        return refresh_token(self.session_id, 0)
+
+    def mailed(self, purpose: Purpose) -> str:
+        """A token as it would be mailed to the owner."""
+        with writing() as session:
+            return mint(session, user_id=self.owner.id, email=self.owner.user["email"], purpose=purpose)
+
+    def _one(self, sql: str, **params: Any) -> UUID:
+        with owner_engine().begin() as connection:
+            found: UUID = connection.exec_driver_sql(sql, params).scalar_one()
+        return found
