@@ -54,9 +54,13 @@ _TITLES = {HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Content Too Large"}  # Python 3
 
 
 def api_paths() -> dict[str, str]:
-    """Path template -> the function that answers it, under every prefix; what is left goes to the catch-all."""
-    paths = {"/": CATCH_ALL, "/{proxy+}": CATCH_ALL}
+    """Path template -> the function that answers it, under every prefix; what is left goes to the catch-all.
+
+    Each prefix has a catch-all of its own: nobody promises that the gateway looks for one above a path it began.
+    """
+    paths = {}
     for prefix in PREFIXES:
+        paths |= {prefix or "/": CATCH_ALL, f"{prefix}/{{proxy+}}": CATCH_ALL}
         for route, name in ROUTES.items():
             paths |= {f"{prefix}/{route}": name, f"{prefix}/{route}/{{proxy+}}": name}
     return paths

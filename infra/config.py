@@ -48,7 +48,8 @@ class Environment:
     canary: bool
     """Send a tenth of the traffic to new code for five minutes first, and go back on an alarm."""
     api_concurrency: int | None
-    """Sandboxes each API function may have at once. Without a proxy each holds a database connection."""
+    """Sandboxes each API function may have at once, None for no limit: without a proxy each holds a database
+    connection. It is taken from the account's quota, of which Lambda keeps 100 for the rest."""
 
     rate_limit: int
     """Requests a second, of everybody together; WAF limits a single address."""
