@@ -2,7 +2,9 @@
 
 import random
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import httpx2
 import pytest
@@ -60,9 +62,16 @@ def sign_in(client: httpx2.Client, email: str) -> dict[str, str]:
     return {"authorization": f"Bearer {answer.json()['access_token']}"}
 
 
+def status_of(client: httpx2.Client, file_id: str, headers: dict[str, str]) -> str:
+    """Where the file is on its way."""
+    return str(client.get(f"/api/v1/files/{file_id}", headers=headers).json()["status"])
+
+
 @pytest.mark.timeout(600)
-def test_given_kills_at_random_moments_of_the_walk_then_no_accepted_write_is_lost(new_stand) -> None:
-    stand: Stand = new_stand()
+def test_given_kills_at_random_moments_of_the_walk_then_no_accepted_write_is_lost(
+    new_stand: Callable[..., Stand],
+) -> None:
+    stand = new_stand()
     seed = random.randrange(2**32)
     moments = random.Random(seed)
     walks = [Walk(stand, f"walker-{n}@example.com") for n in range(ROUNDS)]
@@ -84,13 +93,7 @@ def test_given_kills_at_random_moments_of_the_walk_then_no_accepted_write_is_los
             for project in walk.projects:
                 assert client.get(f"/api/v1/projects/{project}", headers=headers).is_success
             for file_id in walk.uploaded:
-                status = eventually(
-                    lambda file_id=file_id, headers=headers: client.get(
-                        f"/api/v1/files/{file_id}", headers=headers
-                    ).json()["status"],
-                    lambda status: status in ("ready", "rejected"),
-                    seconds=240,
-                )
-                assert status == "ready"
+                read = partial(status_of, client, file_id, headers)
+                assert eventually(read, lambda status: status in ("ready", "rejected"), seconds=240) == "ready"
             stand.wait_for_mail(walk.email, seconds=240)
     assert any(walk.uploaded for walk in walks), "the kills came too early to show anything"

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import secrets
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote
 
@@ -19,15 +20,19 @@ MB = 1024 * 1024
 
 
 @pytest.fixture
-def person(stand: Stand) -> Any:
-    """A signed-in client."""
-    email = f"{secrets.token_hex(6)}@example.com"
+def email() -> str:
+    """An address nobody else has."""
+    return f"{secrets.token_hex(6)}@example.com"
+
+
+@pytest.fixture
+def person(stand: Stand, email: str) -> Iterator[httpx2.Client]:
+    """A signed-in client, whose address is `email`."""
     with stand.client() as client:
         new = {"email": email, "password": PASSWORD, "full_name": "Up Loader"}
         client.post("/auth/register", json=new).raise_for_status()
         signed = client.post("/auth/login", json={"email": email, "password": PASSWORD})
         client.headers["authorization"] = f"Bearer {signed.json()['access_token']}"
-        client.email = email
         yield client
 
 
@@ -35,7 +40,8 @@ def presign(person: httpx2.Client, **query: Any) -> dict[str, Any]:
     """A form to upload with."""
     answer = person.get("/files/presign-upload", params=query)
     assert answer.status_code == 200, answer.text
-    return answer.json()
+    upload: dict[str, Any] = answer.json()
+    return upload
 
 
 def send(upload: dict[str, Any], content: bytes) -> httpx2.Response:
@@ -65,7 +71,9 @@ def test_given_an_honest_upload_then_it_becomes_ready_and_comes_back_as_it_was(p
     assert unquote(saved_as) == name
 
 
-def test_given_a_lying_content_type_then_the_rejection_says_so_by_mail_too(stand: Stand, person: httpx2.Client) -> None:
+def test_given_a_lying_content_type_then_the_rejection_says_so_by_mail_too(
+    stand: Stand, person: httpx2.Client, email: str
+) -> None:
     pdf = b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj\n<<>>\nendobj\n" + b" " * 200
     upload = presign(person, file_name="photo.png", content_type="image/png", size=len(pdf))
     assert send(upload, pdf).is_success
@@ -75,7 +83,7 @@ def test_given_a_lying_content_type_then_the_rejection_says_so_by_mail_too(stand
     assert "image/png" in file["reason"]
     assert file["download_url"] is None
     assert person.get(f"/files/{upload['file_id']}/content").status_code == 409
-    assert "PDF" in stand.wait_for_mail(person.email, subject="photo.png").text
+    assert "PDF" in stand.wait_for_mail(email, subject="photo.png").text
 
 
 def test_given_no_bytes_then_the_problem_names_the_size(person: httpx2.Client) -> None:

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from infra.local.events import Response
 from quintet.db.session import writing
 from quintet.identity.one_time_tokens import Purpose, mint
 from tests.api import PASSWORD, Api
@@ -21,9 +22,9 @@ def minted(user: Api, purpose: Purpose, email: str = "") -> str:
         return mint(session, user_id=user.id, email=email or user.user["email"], purpose=purpose)
 
 
-def cookie_of(answer) -> str:
+def cookie_of(answer: Response) -> str:
     """The refresh cookie as a browser would send it back."""
-    (cookie,) = [value for name, value in answer.headers if name.lower() == "set-cookie"]
+    (cookie,) = [str(value) for name, value in answer.headers if name.lower() == "set-cookie"]
     return cookie.split(";")[0]
 
 
@@ -140,7 +141,7 @@ def test_given_refreshes_that_race_then_all_get_one_successor_and_the_session_li
     user = api.register()
     start = threading.Barrier(8)
 
-    def refresh(_: int):
+    def refresh(_: int) -> Response:
         start.wait()
         return api.post("/auth/refresh", {"refresh_token": user.refresh_token})
 

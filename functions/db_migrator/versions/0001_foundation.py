@@ -145,7 +145,9 @@ CREATE TABLE projects (
     product_type TEXT,
     settings JSONB DEFAULT '{}' NOT NULL,
     archived_at timestamptz,
-    search TSVECTOR GENERATED ALWAYS AS (setweight(to_tsvector('simple', title), 'A') || setweight(to_tsvector('simple', description), 'B')) STORED,
+    search TSVECTOR GENERATED ALWAYS AS (
+        setweight(to_tsvector('simple', title), 'A') || setweight(to_tsvector('simple', description), 'B')
+    ) STORED,
     created_at timestamptz DEFAULT now() NOT NULL,
     updated_at timestamptz DEFAULT now() NOT NULL,
     version INTEGER DEFAULT 1 NOT NULL,

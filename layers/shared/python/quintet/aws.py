@@ -47,9 +47,7 @@ def sesv2() -> "SESV2Client":
     import boto3
     from botocore.config import Config
 
-    return boto3.client(
-        "sesv2", config=Config(connect_timeout=3, read_timeout=10, retries={"total_max_attempts": 1})
-    )
+    return boto3.client("sesv2", config=Config(connect_timeout=3, read_timeout=10, retries={"total_max_attempts": 1}))
 
 
 @lru_cache(maxsize=1)

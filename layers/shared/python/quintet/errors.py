@@ -15,7 +15,8 @@ class FieldError:
 class Problem(Exception):  # noqa: N818  (RFC 9457 calls it a problem)
     """Base of every error the API answers on purpose.
 
-    `next` is the step that helps, as {"rel": ..., "href": ...} (a path of this API, without prefix, or a whole URL); `headers` go onto the response.
+    `next` is the step that helps, as {"rel": ..., "href": ...} (a path of this API, without prefix, or a whole URL);
+    `headers` go onto the response.
     """
 
     status: int = 500

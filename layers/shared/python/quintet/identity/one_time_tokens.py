@@ -22,9 +22,7 @@ class Purpose(StrEnum):
 LIFETIMES = {Purpose.PASSWORD_RESET: timedelta(minutes=30), Purpose.EMAIL_VERIFICATION: timedelta(days=3)}
 
 
-def mint(
-    session: Session, *, user_id: UUID, email: str, purpose: Purpose, lifetime: timedelta | None = None
-) -> str:
+def mint(session: Session, *, user_id: UUID, email: str, purpose: Purpose, lifetime: timedelta | None = None) -> str:
     """A new token for `user_id`, to be sent to `email`; `lifetime` replaces the purpose's own."""
     token = secrets.token_urlsafe(32)
     session.add(
