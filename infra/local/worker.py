@@ -32,12 +32,12 @@ STOP_SECONDS = 8
 def main() -> None:
     """Serve until SIGTERM."""
     state = State()
+    threading.Thread(target=_import_handlers, name="imports", daemon=True).start()
     prepare(state)
     try:
         invoke("db_migrator", {})
     except Exception as error:
         terminal.error("The migrations failed; requests that need the database will too", error)
-    threading.Thread(target=_import_handlers, name="imports", daemon=True).start()
     poller = Poller(
         settings().queue_urls,
         retry_seconds=int(os.environ.get("QUINTET_RETRY_SECONDS", RETRY_SECONDS)),
@@ -67,8 +67,9 @@ def main() -> None:
 
 
 def _import_handlers() -> None:
-    """Import what requests will need, so that the first ones do not wait for it."""
-    for name in sorted(FUNCTIONS, key=lambda name: name != CATCH_ALL):
+    """Import what will be needed, while the emulator is busy, so that the first requests do not wait for it."""
+    first = ("db_migrator", CATCH_ALL)
+    for name in (*first, *(name for name in FUNCTIONS if name not in first)):
         try:
             importlib.import_module(f"functions.{name}.handler")
         except Exception as error:
