@@ -58,7 +58,7 @@ def api_paths() -> dict[str, str]:
 
     Each prefix has a catch-all of its own: nobody promises that the gateway looks for one above a path it began.
     """
-    paths = {}
+    paths: dict[str, str] = {}
     for prefix in PREFIXES:
         paths |= {prefix or "/": CATCH_ALL, f"{prefix}/{{proxy+}}": CATCH_ALL}
         for route, name in ROUTES.items():

@@ -13,7 +13,7 @@ from cryptography import x509
 from infra.bundling import RDS_CERTIFICATES, RDS_CERTIFICATES_ON_LAMBDA
 from infra.config import BACKUP_DAYS, POSTGRES_VERSION, Environment
 from infra.constructs.logging import log_group, removal
-from infra.constructs.network import DATA, Network
+from infra.constructs.network import DATA_SUBNETS, Network
 from infra.nag import acknowledge
 
 NAME = "quintet"
@@ -78,7 +78,7 @@ class Database(Construct):
             manage_master_user_password=True,
             port=_PORT,
             vpc=network.vpc,
-            vpc_subnets=DATA,
+            vpc_subnets=DATA_SUBNETS,
             multi_az=env.multi_az,
             storage_type=rds.StorageType.GP3,
             allocated_storage=env.database_storage_gb,
@@ -121,7 +121,7 @@ class Database(Construct):
             "Proxy",
             proxy_target=rds.ProxyTarget.from_instance(self.instance),
             vpc=network.vpc,
-            vpc_subnets=DATA,
+            vpc_subnets=DATA_SUBNETS,
             security_groups=[group],
             role=role,
             default_auth_scheme=rds.DefaultAuthScheme.IAM_AUTH,

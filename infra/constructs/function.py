@@ -13,8 +13,7 @@ from infra.access import Access
 from infra.bundling import function_bundle
 from infra.config import Environment
 from infra.constructs.logging import log_group
-from infra.constructs.network import FUNCTIONS as FUNCTION_SUBNETS
-from infra.constructs.network import Network
+from infra.constructs.network import FUNCTION_SUBNETS, Network
 from infra.constructs.queues import QueuePair
 from infra.nag import acknowledge
 
