@@ -30,7 +30,7 @@ from infra.local.terminal import Terminal
 _WATCHED = ("functions", "layers/shared", "infra/local")
 _CODE = (".py", ".html", ".json", ".txt", ".mako", ".sql")
 _READY_SECONDS = 60
-_STOP_SECONDS = 12  # the worker takes 8 for what is under way
+_STOP_SECONDS = 20  # the worker takes up to 18 for what is under way
 
 
 class Stand:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from typing import Any
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from infra.local import terminal
 from infra.local.environment import THREADS
@@ -38,6 +38,8 @@ class Gateway:
     def __init__(
         self, pages: Pages, *, invoke: Callable[[str, dict[str, Any]], Any] = invoke, timeout: float = TIMEOUT
     ) -> None:
+        self.closing = False
+        """Whether answers tell the client to close its connection."""
         self._pages = pages
         self._call = invoke
         self._timeout = timeout
@@ -45,6 +47,8 @@ class Gateway:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
+        if self.closing:
+            send = _last(send)
         try:
             body = await _read(scope, receive)
         except ConnectionError:
@@ -127,6 +131,15 @@ async def _read(scope: Scope, receive: Receive) -> bytes | None:
         if not message.get("more_body", False):
             break
     return b"".join(chunks) if size <= MAX_BODY else None
+
+
+def _last(send: Send) -> Send:
+    async def closing(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message["headers"], (b"connection", b"close")]
+        await send(message)
+
+    return closing
 
 
 def _message(status: HTTPStatus, text: str, request_id: str = "") -> Response:

@@ -10,7 +10,8 @@ import os
 import socket
 import sys
 import threading
-import time
+from collections.abc import Callable
+from types import FrameType
 
 import uvicorn
 
@@ -25,8 +26,11 @@ from infra.local.scheduler import Scheduler
 from infra.local.state import State
 from quintet.config import settings
 
-STOP_SECONDS = 8
-"""How long requests and batches under way may take when the worker is to stop."""
+_REQUEST_SECONDS = 8
+_BATCH_SECONDS = 5
+"""How long requests, then batches, that are under way may take when the worker is to stop."""
+
+_CLOSING_SECONDS = 0.5
 
 
 def main() -> None:
@@ -43,9 +47,10 @@ def main() -> None:
         retry_seconds=int(os.environ.get("QUINTET_RETRY_SECONDS", RETRY_SECONDS)),
     )
     scheduler = Scheduler(state)
-    server = uvicorn.Server(
+    gateway = Gateway(Pages(state))
+    server = _Server(
         uvicorn.Config(
-            Gateway(Pages(state)),
+            gateway,
             http="h11",
             ws="none",
             lifespan="off",
@@ -53,17 +58,34 @@ def main() -> None:
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            timeout_graceful_shutdown=STOP_SECONDS,
+            timeout_graceful_shutdown=_REQUEST_SECONDS,
         )
     )
+
+    def stopping() -> None:
+        gateway.closing = True
+        poller.stop(timeout=0)
+        scheduler.stop(timeout=0)
+
+    server.stopping = stopping
     poller.start()
     scheduler.start()
     asyncio.run(server.serve(sockets=[socket.socket(fileno=int(os.environ["QUINTET_LISTEN_FD"]))]))
-    deadline = time.monotonic() + STOP_SECONDS
-    for part in (poller, scheduler):
-        part.stop(deadline - time.monotonic())
+    poller.stop(_BATCH_SECONDS)
+    scheduler.stop(_BATCH_SECONDS)
     sys.stdout.flush()
     os._exit(0)  # an invocation that is stuck must not keep us
+
+
+class _Server(uvicorn.Server):
+    """Before it stops it tells clients not to use their connections again, so that none is cut with a request on it."""
+
+    stopping: Callable[[], None]
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        # Not uvicorn's own way, which ends the process by the same signal afterwards: there is more to stop.
+        self.stopping()
+        threading.Timer(_CLOSING_SECONDS, setattr, (self, "should_exit", True)).start()
 
 
 def _import_handlers() -> None:
