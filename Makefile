@@ -11,6 +11,10 @@ export PYTHONPATH := $(CURDIR)/layers/shared/python:$(CURDIR)
 # Bytecode is what makes a second start quick.
 unexport PYTHONDONTWRITEBYTECODE
 
+# The registry's latest is 3.0.0, published by accident and too old to read today's assemblies.
+CDK_CLI := 2.1148.1
+ENV ?= dev
+
 # The version that is deployed where it is installed, else any that is new enough. A pyenv shim may exist and not run.
 CANDIDATES = $(PYTHON) python3.13 $(wildcard $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/3.13*/bin/python3.13) \
 	python3.14 python3.12 python3.11 python3
@@ -51,6 +55,15 @@ openapi: .venv/ready ## Write docs/openapi.json anew
 .PHONY: bench
 bench: .venv/ready ## Measure: ratios inside one run, beside their gates and goals
 	@python -m tests.load
+
+.PHONY: synth
+synth: .venv/ready ## Synthesise both environments, without credentials; fails on an open cdk-nag finding
+	@python -m infra.app -c env=dev
+	@python -m infra.app -c env=prod
+
+.PHONY: deploy
+deploy: .venv/ready ## Deploy one environment: make deploy ENV=dev (an account bootstrapped for CDK, credentials at hand)
+	@npx --yes aws-cdk@$(CDK_CLI) deploy --all --context env=$(ENV)
 
 .PHONY: audit
 audit: .venv/ready ## Look for known vulnerabilities in what the layer ships

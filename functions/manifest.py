@@ -135,7 +135,6 @@ FUNCTIONS: dict[str, Function] = {
                 Need.TOKEN_SECRET_ROTATE,
                 Need.ARCHIVE_WRITE,
                 Need.FILES_READ,
-                Need.FILES_DELETE,
             }
         ),
         timeout=900,
