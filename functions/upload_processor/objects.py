@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,9 +29,17 @@ class StoredObject:
     crc64nvme: str | None
 
     def read(self, start: int, length: int) -> bytes:
-        """These bytes, as far as there are any; `size` is not 0."""
+        """These bytes, as far as there are any; `size` is not 0.
+
+        A server may ignore Range and answer the whole (RFC 9110, section 14.2); no more than the bytes is kept.
+        """
         end = min(start + length, self.size) - 1
-        return s3().get_object(**self._names(), Range=f"bytes={start}-{end}")["Body"].read()
+        answer = s3().get_object(**self._names(), Range=f"bytes={start}-{end}")
+        with closing(answer["Body"]) as body:
+            to_skip = 0 if "ContentRange" in answer else start
+            while to_skip and (skipped := body.read(min(to_skip, _CHUNK))):
+                to_skip -= len(skipped)
+            return body.read(length)
 
     def compute_sha256(self) -> str:
         """The SHA-256 of the whole object, base64, in constant memory: for storage that kept none."""

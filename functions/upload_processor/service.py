@@ -4,6 +4,7 @@ A file is decided once, for one version of its object; every later version is de
 repeated: what S3 announces twice, or in another order, ends the same.
 """
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -33,6 +34,8 @@ _LEASE = 330
 """Seconds; more than the function's timeout."""
 _COMMITTED_BY = timedelta(minutes=1)
 """After its id was made, by when a file's row is there if ever: the API's requests end sooner."""
+_GLANCES = (0, 0.1, 0.4, 1.5)
+"""Seconds to wait before each look for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +84,9 @@ def _remove_object(delivery: Claimed) -> None:
 
 
 def _check(record: SQSRecord, arrival: Arrival) -> None:
-    with reading() as session:
-        file = session.scalar(select(File).where(File.bucket == arrival.bucket, File.key == arrival.key))
+    file = _file_of(arrival)
     if file is None:
-        _unknown(arrival)
+        _discard_unknown(arrival)
     elif file.status in _UNDECIDED:
         stored = look_up(arrival.bucket, arrival.key, arrival.version_id)
         if stored is None:
@@ -96,17 +98,34 @@ def _check(record: SQSRecord, arrival: Arrival) -> None:
         delete_version(arrival.bucket, arrival.key, arrival.version_id)
 
 
-def _unknown(arrival: Arrival) -> None:
-    """An object without a file: of a deleted one, or of one whose row is about to be committed."""
-    prefix, _, name = arrival.key.partition("/")
+def _file_of(arrival: Arrival) -> File | None:
+    """The object's file, or None when it has none any more, or never had.
+
+    What is uploaded through the API arrives a moment before its row is committed: such a one is waited for, and
+    comes again if it takes longer.
+    """
+    for seconds in _GLANCES:
+        time.sleep(seconds)
+        with reading() as session:
+            file = session.scalar(select(File).where(File.bucket == arrival.bucket, File.key == arrival.key))
+        made_at = _made_at(arrival.key)
+        if file is not None or made_at is None or made_at < datetime.now(UTC) - _COMMITTED_BY:
+            return file
+    raise NotYetKnownError(arrival.key)
+
+
+def _made_at(key: str) -> datetime | None:
+    """When the file's id, which is in the key, was made; None when the key is not one of ours."""
+    prefix, _, name = key.partition("/")
     try:
-        made_at = time_of(UUID(name))
+        return time_of(UUID(name)) if prefix == "uploads" else None
     except ValueError:
-        made_at = None
-    if prefix != "uploads" or made_at is None:
+        return None
+
+
+def _discard_unknown(arrival: Arrival) -> None:
+    if _made_at(arrival.key) is None:
         logger.warning("No file has this object; it is left alone.", key=arrival.key)
-    elif made_at > datetime.now(UTC) - _COMMITTED_BY:
-        raise NotYetKnownError(arrival.key)
     else:
         logger.info("The object's file was deleted; the object is deleted too.", key=arrival.key)
         delete_version(arrival.bucket, arrival.key, arrival.version_id)

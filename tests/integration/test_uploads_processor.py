@@ -1,17 +1,24 @@
 """The processor: what S3 announces is checked once, whatever else S3 announces."""
 
 import io
+import threading
 import zipfile
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from botocore.response import StreamingBody
+from botocore.stub import Stubber
+from sqlalchemy import event, select
+from sqlalchemy.orm import Session
 
+from functions.upload_processor.objects import StoredObject
 from infra.local.events import s3_notification, s3_test_event
 from quintet import aws
 from quintet.config import settings
 from quintet.db.engine import owner_engine
+from quintet.db.models import File
 from quintet.db.partitions import uuid_at
 from tests.api import Api
 from tests.people import person
@@ -266,12 +273,29 @@ def test_given_an_object_of_a_file_deleted_long_ago_when_it_arrives_then_it_is_d
     assert versions(str(id)) == []
 
 
-def test_given_an_object_whose_row_is_about_to_be_committed_then_the_message_comes_again(stack: object) -> None:
+def test_given_an_object_whose_row_never_comes_when_it_is_new_then_the_message_comes_again(stack: object) -> None:
     bucket = settings().files_bucket
     id = UUID(int=uuid_at(datetime.now(UTC)).int | uuid4().int % 2**62)
     version = aws.s3().put_object(Bucket=bucket, Key=key_of(str(id)), Body=b"x")["VersionId"]
     assert len(process(s3_notification(bucket, key_of(str(id)), version_id=version))) == 1
     assert versions(str(id)) == [version]
+
+
+def test_given_an_object_that_is_announced_before_its_row_is_committed_then_it_is_waited_for(user: Api) -> None:
+    threads, failed = [], []
+
+    def announce(session: Session) -> None:
+        file_id = session.execute(select(File.id).where(File.owner_id == user.id)).scalar_one()
+        threads.append(threading.Thread(target=lambda: failed.extend(process(announced(str(file_id))))))
+        threads[0].start()
+        threads[0].join(0.3)
+        assert threads[0].is_alive()
+
+    event.listen(Session, "before_commit", announce, once=True)
+    file_id = direct(user, b"hello").json()["id"]
+    threads[0].join()
+    assert failed == []
+    assert read(user, file_id)["status"] == "ready"
 
 
 def test_given_a_version_that_is_gone_again_then_the_file_stays_pending(user: Api) -> None:
@@ -298,3 +322,11 @@ def test_given_a_large_object_then_no_more_of_it_is_read_than_its_ends(user: Api
     assert file["detected_type"].endswith("spreadsheetml.sheet")
     assert asked == ["bytes=0-65535", f"bytes={len(content) - 65536}-{len(content) - 1}"]
     aws.s3().meta.events.unregister("before-call.s3.GetObject", note)
+
+
+def test_given_storage_that_ignores_ranges_then_the_bytes_asked_for_are_found_all_the_same(stack: object) -> None:
+    content = bytes(3_000_000) + b"the end"
+    with Stubber(aws.s3()) as storage:
+        storage.add_response("get_object", {"Body": StreamingBody(io.BytesIO(content), len(content))})
+        stored = StoredObject("bucket", "key", "1", len(content), None, None)
+        assert stored.read(len(content) - 7, 7) == b"the end"

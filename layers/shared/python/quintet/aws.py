@@ -28,7 +28,7 @@ def s3() -> "S3Client":
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
             connect_timeout=3,
-            read_timeout=10,
+            read_timeout=20,  # putting a large upload's parts together takes S3 a while
         ),
     )
 
