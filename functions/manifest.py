@@ -75,7 +75,6 @@ FUNCTIONS: dict[str, Function] = {
         description="Projects and their members",
         routes=("projects",),
         needs=_API,
-        sends_to=frozenset({"email"}),
     ),
     "files": Function(
         description="Folders, uploads and downloads",
@@ -92,7 +91,7 @@ FUNCTIONS: dict[str, Function] = {
         description="Health, the OpenAPI document, and paths nobody serves",
         routes=("health", "openapi.json"),
         needs=_API | {Need.FILES_READ},
-        sends_to=frozenset({"uploads", "email"}),
+        sends_to=frozenset({"uploads"}),  # only to ask whether the queue is there
         ships=("docs/openapi.json",),
     ),
     "upload_processor": Function(
@@ -115,7 +114,6 @@ FUNCTIONS: dict[str, Function] = {
         consumes="email_feedback",
         queue=Queue(),
         needs=frozenset({Need.DATABASE}),
-        sends_to=frozenset({"email"}),
         timeout=30,
     ),
     "event_dispatcher": Function(
@@ -137,6 +135,7 @@ FUNCTIONS: dict[str, Function] = {
                 Need.FILES_READ,
             }
         ),
+        sends_to=frozenset({"uploads"}),
         timeout=900,
     ),
     "db_migrator": Function(

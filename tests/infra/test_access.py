@@ -31,19 +31,18 @@ DELETE_FILES = {"s3:DeleteObject", "s3:DeleteObjectVersion", "s3:AbortMultipartU
 ALLOWED: dict[str, set[str]] = {
     "auth": CONNECT | READ_SECRET | SEND,
     "users": CONNECT | SEND,
-    "projects": CONNECT | SEND,
+    "projects": CONNECT,
     "files": CONNECT | READ_FILES | WRITE_FILES | SEND,
     "events": CONNECT,
     "system": CONNECT | READ_FILES | SEND,
     "upload_processor": CONNECT | READ_FILES | DELETE_FILES | CONSUME | SEND,
     "email_sender": CONNECT | CONSUME | {"ses:SendEmail"},
-    "email_feedback": CONNECT | CONSUME | SEND,
+    "email_feedback": CONNECT | CONSUME,
     "event_dispatcher": CONNECT | READ_FILES | SEND,
     "maintenance": READ_SECRET
     | READ_FILES
-    | DELETE_FILES
     | SEND
-    | {"secretsmanager:PutSecretValue", "s3:PutObject", "kms:GenerateDataKey"},
+    | {"secretsmanager:PutSecretValue", "s3:PutObject", "s3:AbortMultipartUpload", "kms:GenerateDataKey"},
     "db_migrator": READ_SECRET,
 }
 """On top of EVERY and LOGS. A new function has no row, and so fails until somebody has thought about it."""

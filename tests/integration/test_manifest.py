@@ -1,6 +1,7 @@
 """The manifest, the folders and the routes say the same."""
 
 import importlib
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from fastapi.routing import iter_route_contexts
 
 from functions import manifest
 from functions.manifest import CATCH_ALL, FUNCTIONS, PREFIXES, QUEUES, ROUTES, handler_path
+from quintet.events.types import DELIVERED_TO, EventType
 from quintet.http import envelope
 from quintet.http.routing import Route
 
@@ -48,6 +50,14 @@ def test_given_every_function_then_exactly_one_thing_triggers_it_and_it_names_on
         assert not function.routes or function.timeout <= 29, f"API Gateway waits no longer for {name}"
     assert len(ROUTES) == sum(len(FUNCTIONS[name].routes) for name in API), "two functions answer one segment"
     assert CATCH_ALL in API
+
+
+@pytest.mark.parametrize("name", sorted(FUNCTIONS.keys() - {"email_sender"}))  # which acts on them
+def test_given_the_events_a_function_records_then_it_may_send_to_their_queues(name: str, repository: Path) -> None:
+    sources = "".join(path.read_text() for path in (repository / "functions" / name).rglob("*.py"))
+    recorded = re.findall(r"EventType\.([A-Z_]+)", sources)
+    queues = {queue for event in recorded for queue in DELIVERED_TO.get(EventType[event], ())}
+    assert queues <= FUNCTIONS[name].sends_to
 
 
 def test_given_the_prefixes_then_manifest_and_envelope_agree() -> None:
