@@ -9,14 +9,13 @@ from sqlalchemy.orm import Session
 
 from functions.projects.schemas import ProjectCreate, ProjectUpdate
 from quintet.db.models import File, Project, ProjectMember, User
-from quintet.errors import BadRequest, Conflict, Forbidden, NotFound
+from quintet.errors import BadRequest, Conflict, NotFound
 from quintet.events.record import record, scope_of
 from quintet.events.types import EventType
 from quintet.http.conditional import check_version
+from quintet.identity.membership import require_role
 from quintet.identity.permissions import Permission
 from quintet.identity.principal import Principal
-
-_RANK = {"viewer": 0, "editor": 1, "owner": 2}
 
 
 def create_project(session: Session, caller: Principal, *, new: ProjectCreate) -> Project:
@@ -119,12 +118,7 @@ def _locked(session: Session, caller: Principal, project_id: UUID, *, at_least: 
     if row is None:
         raise NotFound
     project, role = row
-    if caller.can(Permission.PROJECTS_MANAGE_ALL):
-        return project
-    if role is None and not caller.can(Permission.PROJECTS_READ_ALL):
-        raise NotFound
-    if role is None or _RANK[role] < _RANK[at_least]:
-        raise Forbidden(f"This needs the role {at_least} in the project.")
+    require_role(caller, role, at_least=at_least)
     return project
 
 
