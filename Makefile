@@ -41,7 +41,7 @@ check: .venv/ready ## Lint, types, import contracts
 	@ruff check --quiet .
 	@ruff format --quiet --check .
 	@mypy --no-error-summary $(PACKAGES)
-	@lint-imports --no-cache --no-timings > .venv/lint-imports.log || { cat .venv/lint-imports.log; exit 1; }
+	@lint-imports --no-cache > .venv/lint-imports.log || { cat .venv/lint-imports.log; exit 1; }
 
 .PHONY: format
 format: .venv/ready ## Write the code the way `check` wants it
