@@ -79,7 +79,10 @@ def sign_in(session: Session, *, email: str, password: str, ip: str | None, user
     if stronger:
         user.password_hash = stronger
     signed_in = UserSession(
-        user_id=user.id, expires_at=func.now() + IDLE, ip=ip, user_agent=(user_agent or "")[:300] or None
+        user_id=user.id,
+        expires_at=func.now() + IDLE,
+        ip=ip,
+        user_agent=(user_agent or "").replace("\0", "")[:300] or None,
     )
     session.add(signed_in)
     session.flush()

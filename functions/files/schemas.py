@@ -7,7 +7,7 @@ import unicodedata
 from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, Strict
 
 from quintet.http.schemas import Input, Output, Timestamp, Update, text
 
@@ -124,7 +124,7 @@ class FileCreate(Input):
     aliases: ClassVar = _FILE_ALIASES
 
     file_name: Name
-    size: Size
+    size: Annotated[Size, Strict()]
     content_type: MediaType = "application/octet-stream"
     project_id: UUID | None = Field(None, description="Without it the file is yours alone.")
     folder_id: UUID | None = None
@@ -197,7 +197,7 @@ class MultipartRead(Output):
     checksum: Literal["CRC64NVME"] = Field("CRC64NVME", description="Of the whole object; S3 computes it.")
 
 
-PartNumber = Annotated[int, Field(ge=1, le=MAX_PARTS)]
+PartNumber = Annotated[int, Strict(), Field(ge=1, le=MAX_PARTS)]
 
 
 class PartRange(Input):

@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, Field, StrictBool, WithJsonSchema
 
 from quintet.http.schemas import Input, Output, Timestamp, Update, text
 from quintet.identity.permissions import EVERYTHING, Permission
@@ -32,7 +32,7 @@ class RoleCreate(Input):
     name: Name
     description: Description = ""
     permissions: Permissions = Field(default=[])
-    self_assignable: bool = Field(default=False, description="Whether newcomers may choose it.")
+    self_assignable: StrictBool = Field(default=False, description="Whether newcomers may choose it.")
 
 
 class RoleUpdate(Update):
@@ -41,7 +41,7 @@ class RoleUpdate(Update):
     name: Name = ""
     description: Description = ""
     permissions: Permissions = Field(default=[])
-    self_assignable: bool = False
+    self_assignable: StrictBool = False
 
 
 class RoleRead(Output):

@@ -149,7 +149,9 @@ _DETAILS = {
 
 
 def _from_http(error: HTTPException) -> Problem:
-    problem = Problem(_DETAILS.get(error.status_code, error.detail), headers=error.headers)
+    detail = _DETAILS.get(error.status_code, error.detail)
+    unreadable = [FieldError("", detail)] if error.status_code == 400 else []
+    problem = Problem(detail, errors=unreadable, headers=error.headers)
     problem.status = error.status_code
     problem.title = HTTPStatus(error.status_code).phrase
     return problem

@@ -106,6 +106,13 @@ JsonObject = Annotated[dict[str, Any], AfterValidator(_bounded)]
 """Free-form JSON that PostgreSQL can hold: 16 KB, 16 levels."""
 
 
+def _same(one: Any, other: Any) -> bool:
+    try:
+        return bool(one == other)
+    except RecursionError:  # nested as deep as the parser goes, which is no value of any field
+        return False
+
+
 class Input(BaseModel):
     """A body we are sent. Unknown fields are refused: a misspelt one must not be lost in silence.
 
@@ -125,7 +132,7 @@ class Input(BaseModel):
         for name, others in cls.aliases.items():
             given = {spelling: data.pop(spelling) for spelling in (name, *others) if spelling in data}
             values = list(given.values())
-            if any(value != values[0] for value in values[1:]):
+            if not all(_same(value, values[0]) for value in values[1:]):
                 raise ValueError(f"the same field is sent as {' and '.join(given)}; send one, or the same value")
             if given:
                 data[name] = values[0]
