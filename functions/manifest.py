@@ -3,7 +3,7 @@
 CDK, the local run and the tests read it; nobody repeats its content. Standard library only.
 """
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from enum import StrEnum
 
 
@@ -22,10 +22,12 @@ class Need(StrEnum):
     API_URL = "api_url"  # the API's public address, for links in emails
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Queue:
-    """How a queue feeds its function. Every queue has a dead-letter queue."""
+    """A queue, and how it feeds its function. Every queue has a dead-letter queue."""
 
+    name: str
+    _: KW_ONLY
     batch_size: int = 10
     max_concurrency: int = 10
     max_receive_count: int = 5
@@ -37,8 +39,7 @@ class Function:
 
     description: str
     routes: tuple[str, ...] = ()  # the first path segments it answers, under every prefix
-    queue: Queue | None = None  # consumes the queue of its own `consumes` name
-    consumes: str = ""
+    queue: Queue | None = None
     schedule: str = ""  # an EventBridge expression
     on_deploy: bool = False
     needs: frozenset[Need] = frozenset()
@@ -96,23 +97,20 @@ FUNCTIONS: dict[str, Function] = {
     ),
     "upload_processor": Function(
         description="Checks each uploaded object and makes its file ready or rejected; removes those of deleted files",
-        consumes="uploads",
-        queue=Queue(batch_size=5, max_concurrency=20),
+        queue=Queue("uploads", batch_size=5, max_concurrency=20),
         needs=frozenset({Need.DATABASE, Need.FILES_READ, Need.FILES_DELETE}),
         sends_to=frozenset({"email"}),
         timeout=300,
     ),
     "email_sender": Function(
         description="Sends each email once",
-        consumes="email",
-        queue=Queue(),
+        queue=Queue("email"),
         needs=frozenset({Need.DATABASE, Need.SEND_EMAIL, Need.API_URL}),
         timeout=60,
     ),
     "email_feedback": Function(
         description="Marks addresses that bounce or complain",
-        consumes="email_feedback",
-        queue=Queue(),
+        queue=Queue("email_feedback"),
         needs=frozenset({Need.DATABASE}),
         timeout=30,
     ),
@@ -146,7 +144,7 @@ FUNCTIONS: dict[str, Function] = {
     ),
 }
 
-QUEUES: dict[str, str] = {function.consumes: name for name, function in FUNCTIONS.items() if function.queue}
+QUEUES: dict[str, str] = {function.queue.name: name for name, function in FUNCTIONS.items() if function.queue}
 """Queue name -> the function that consumes it."""
 
 ROUTES: dict[str, str] = {route: name for name, function in FUNCTIONS.items() for route in function.routes}
@@ -161,3 +159,8 @@ def handler_path(name: str) -> str:
 def visibility_timeout(function: Function) -> int:
     """Seconds a received message stays hidden: six times the timeout, as AWS advises for Lambda."""
     return 6 * function.timeout
+
+
+def lease(function: Function) -> int:
+    """Seconds a consumer may hold a delivery: more than it can run, less than its message stays hidden."""
+    return function.timeout + 30

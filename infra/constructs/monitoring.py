@@ -10,7 +10,7 @@ from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_wafv2 as waf
 from constructs import Construct
 
-from functions.manifest import QUEUES
+from functions.manifest import FUNCTIONS, QUEUES, visibility_timeout
 from infra.config import Environment
 from infra.constructs.function import METRICS_NAMESPACE, ServiceFunction
 from infra.data_stack import DataStack
@@ -65,7 +65,7 @@ class Monitoring(Construct):
         self._api(api, env)
         self._database(data, env)
         self._own_metrics(env)
-        self._queues(data, functions, schedule_dead_letters)
+        self._queues(data, schedule_dead_letters)
         self._functions(functions)
         self._facade.monitor_web_application_firewall_acl_v2(acl=acl, region=data.region)
 
@@ -138,14 +138,13 @@ class Monitoring(Construct):
             ),
         )
 
-    def _queues(self, data: DataStack, functions: Iterable[ServiceFunction], schedule_dead_letters: sqs.IQueue) -> None:
+    def _queues(self, data: DataStack, schedule_dead_letters: sqs.IQueue) -> None:
         self._facade.add_large_header("Queues")
         not_empty = monitoring.MaxMessageCountThreshold(
             max_message_count=0, evaluation_periods=1, datapoints_to_alarm=1
         )
-        consumers = {function.name: function for function in functions}
         for name, pair in data.queues.items():
-            attempts = 2 * 6 * consumers[QUEUES[name]].manifest.timeout
+            attempts = 2 * visibility_timeout(FUNCTIONS[QUEUES[name]])
             age = monitoring.MaxMessageAgeThreshold(max_age_in_seconds=max(_MIN_AGE_SECONDS, attempts))
             self._facade.monitor_sqs_queue_with_dlq(
                 queue=pair.queue,

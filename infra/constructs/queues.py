@@ -6,7 +6,7 @@ from aws_cdk import Duration
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from functions.manifest import FUNCTIONS, QUEUES, visibility_timeout
+from functions.manifest import FUNCTIONS, visibility_timeout
 from infra.config import Environment
 from infra.nag import acknowledge
 
@@ -38,9 +38,10 @@ def dead_letter_queue(scope: Construct, id: str, *, name: str) -> sqs.Queue:
 def manifest_queues(scope: Construct, *, env: Environment) -> dict[str, QueuePair]:
     """Queue name -> the pair. SSE-SQS, since S3 cannot notify a queue under the AWS-managed key."""
     pairs = {}
-    for name, consumer in QUEUES.items():
-        function = FUNCTIONS[consumer]
-        assert function.queue
+    for function in FUNCTIONS.values():
+        if function.queue is None:
+            continue
+        name = function.queue.name
         dead_letters = dead_letter_queue(scope, f"{name}-dead-letters", name=f"{env.prefix}-{name}-dead-letters")
         queue = sqs.Queue(
             scope,

@@ -25,7 +25,7 @@ def feed_from_queues(functions: Iterable[ServiceFunction], queues: Mapping[str, 
         acknowledge(function, "Serverless-LambdaEventSourceMappingDestination")
         function.function.add_event_source(
             sources.SqsEventSource(
-                queues[function.manifest.consumes].queue,
+                queues[queue.name].queue,
                 batch_size=queue.batch_size,
                 max_concurrency=queue.max_concurrency,
                 report_batch_item_failures=True,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.config import Config
 
-from functions.manifest import FUNCTIONS, QUEUES, Function
+from functions.manifest import FUNCTIONS, Queue
 from infra.local import terminal
 from infra.local.events import Context, invoke, sqs_event
 
@@ -42,9 +42,12 @@ class Poller:
         self._retry_seconds = retry_seconds
         self._client = _client()
         self._threads = [
-            threading.Thread(target=self._poll, args=(queue, queue_urls[queue]), name=f"{queue}-{number}", daemon=True)
-            for queue, name in QUEUES.items()
-            for number in range(min(_THREADS, FUNCTIONS[name].queue.max_concurrency))  # type: ignore[union-attr]
+            threading.Thread(
+                target=self._poll, args=(name, queue, queue_urls[queue.name]), name=f"{name}-{number}", daemon=True
+            )
+            for name, function in FUNCTIONS.items()
+            if (queue := function.queue)
+            for number in range(min(_THREADS, queue.max_concurrency))
         ]
 
     def start(self) -> None:
@@ -59,14 +62,12 @@ class Poller:
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
 
-    def _poll(self, queue: str, url: str) -> None:
-        function = FUNCTIONS[QUEUES[queue]]
-        assert function.queue is not None
+    def _poll(self, name: str, queue: Queue, url: str) -> None:
         while not self._stopping.is_set():
             try:
                 messages = self._client.receive_message(
                     QueueUrl=url,
-                    MaxNumberOfMessages=min(10, function.queue.batch_size),
+                    MaxNumberOfMessages=min(10, queue.batch_size),
                     WaitTimeSeconds=_LONG_POLL,
                     MessageSystemAttributeNames=["All"],
                     MessageAttributeNames=["All"],
@@ -74,18 +75,18 @@ class Poller:
                 if messages and self._stopping.is_set():
                     self._give_back(url, messages, 0)
                 elif messages:
-                    self._handle(queue, url, function, messages)
+                    self._handle(name, queue, url, messages)
             except Exception as error:
                 if not self._stopping.is_set():
-                    terminal.error(f"polling the queue {queue} failed", error)
+                    terminal.error(f"polling the queue {queue.name} failed", error)
                     self._stopping.wait(1)
 
-    def _handle(self, queue: str, url: str, function: Function, messages: "Sequence[MessageTypeDef]") -> None:
-        name = QUEUES[queue]
+    def _handle(self, name: str, queue: Queue, url: str, messages: "Sequence[MessageTypeDef]") -> None:
+        function = FUNCTIONS[name]
         context = Context(name, function.memory, function.timeout)
         started = time.perf_counter()
         try:
-            answer = self._invoke(name, sqs_event(queue, messages), context=context)
+            answer = self._invoke(name, sqs_event(queue.name, messages), context=context)
             failed = failures(answer, [message["MessageId"] for message in messages])
         except Exception as error:
             terminal.error(f"{name} failed", error)
@@ -102,7 +103,7 @@ class Poller:
             )
         terminal.emit(
             "batch",
-            queue=queue,
+            queue=queue.name,
             function=name,
             messages=len(messages),
             failed=len(failed),

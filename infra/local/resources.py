@@ -9,7 +9,7 @@ from contextlib import suppress
 from email.utils import parseaddr
 from typing import Any
 
-from functions.manifest import FUNCTIONS, QUEUES, visibility_timeout
+from functions.manifest import FUNCTIONS, Queue, visibility_timeout
 from infra.local.environment import ARCHIVE_BUCKET, FILES_BUCKET, TOKEN_SECRET
 from infra.local.events import queue_arn
 from infra.local.state import State
@@ -27,8 +27,9 @@ def prepare(state: State) -> None:
     """Make what is missing. The environment (`infra.local.environment`) is set before."""
     for bucket in (FILES_BUCKET, ARCHIVE_BUCKET):
         _make_bucket(bucket)
-    for queue in QUEUES:
-        _make_queue(queue)
+    for function in FUNCTIONS.values():
+        if function.queue:
+            _make_queue(function.queue, visibility_timeout(function))
     _notify_of_uploads()
     _restore_secret(state)
     domain = parseaddr(settings().email_from)[1].rpartition("@")[2]
@@ -60,21 +61,19 @@ def _make_bucket(bucket: str) -> None:
     )
 
 
-def _make_queue(queue: str) -> None:
-    function = FUNCTIONS[QUEUES[queue]]
-    assert function.queue is not None
+def _make_queue(queue: Queue, hidden: int) -> None:
     client = aws.sqs()
-    dead = client.create_queue(QueueName=queue + DEAD_LETTERS)["QueueUrl"]
+    dead = client.create_queue(QueueName=queue.name + DEAD_LETTERS)["QueueUrl"]
     client.set_queue_attributes(QueueUrl=dead, Attributes={"MessageRetentionPeriod": str(_DAYS_14)})
-    url = client.create_queue(QueueName=queue)["QueueUrl"]
+    url = client.create_queue(QueueName=queue.name)["QueueUrl"]
     redrive = {
-        "deadLetterTargetArn": queue_arn(queue + DEAD_LETTERS),
-        "maxReceiveCount": function.queue.max_receive_count,
+        "deadLetterTargetArn": queue_arn(queue.name + DEAD_LETTERS),
+        "maxReceiveCount": queue.max_receive_count,
     }
     client.set_queue_attributes(
         QueueUrl=url,
         Attributes={
-            "VisibilityTimeout": str(visibility_timeout(function)),
+            "VisibilityTimeout": str(hidden),
             "RedrivePolicy": json.dumps(redrive),
         },
     )

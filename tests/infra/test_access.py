@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from functions.manifest import FUNCTIONS, Need
+from functions.manifest import FUNCTIONS, QUEUES, Need
 from tests.infra.conftest import Synthesised
 
 pytestmark = pytest.mark.xdist_group("cdk")
@@ -114,14 +114,14 @@ def test_what_is_precious_is_in_few_hands(env: Synthesised, action: str, resourc
 
 def test_a_function_sends_to_its_queues_and_reads_only_the_one_it_consumes(env: Synthesised) -> None:
     for name, actions in grants(env).items():
-        for queue in ("uploads", "email", "email_feedback"):
+        for queue, consumer in QUEUES.items():
             logical = f"Queues{queue.replace('_', '')}"
             sends, reads = (
                 any(f"{logical}{digit}" in str(actions.get(action, "")) for digit in "0123456789ABCDEF")
                 for action in ("sqs:SendMessage", "sqs:ReceiveMessage")
             )
             assert sends == (queue in FUNCTIONS[name].sends_to)
-            assert reads == (queue == FUNCTIONS[name].consumes)
+            assert reads == (name == consumer)
 
 
 def test_keys_are_used_through_the_service_they_are_for(env: Synthesised) -> None:

@@ -44,7 +44,6 @@ def test_given_every_function_then_exactly_one_thing_triggers_it_and_it_names_on
     for name, function in FUNCTIONS.items():
         triggers = [bool(function.routes), function.queue is not None, bool(function.schedule), function.on_deploy]
         assert triggers.count(True) == 1, name
-        assert bool(function.consumes) is (function.queue is not None), name
         assert function.sends_to <= QUEUES.keys(), name
         assert function.description, name
         assert not function.routes or function.timeout <= 29, f"API Gateway waits no longer for {name}"
