@@ -6,11 +6,14 @@ from dataclasses import dataclass, field
 from email.utils import parseaddr
 from typing import Any, Literal
 
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from quintet.db.models import SuppressedAddress, User
+from quintet.db.session import writing
+from quintet.events.consumer import started_by
 from quintet.events.record import SYSTEM, record, scope_of
 from quintet.events.types import EventType
 from quintet.observability import logger
@@ -26,6 +29,14 @@ class Feedback:
 
 _GREETING = "Successfully validated SNS topic"
 """How the sentence begins that SES sends when a topic becomes its destination; all else is JSON."""
+
+
+def process(record: SQSRecord) -> None:
+    """Take in one report, if the message is one of those that count."""
+    if feedback := read_feedback(record.body):
+        with writing() as session:
+            started_by(session, record)
+            suppress(session, feedback=feedback)
 
 
 def read_feedback(body: str) -> Feedback | None:

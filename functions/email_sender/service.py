@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
@@ -12,14 +13,20 @@ from functions.email_sender.emails import EMAILS, Email, Link
 from functions.email_sender.errors import NotSent
 from functions.email_sender.mail import Message, send
 from functions.email_sender.rendering import render
+from functions.manifest import FUNCTIONS, lease
 from quintet.config import settings
 from quintet.db.models import File, SuppressedAddress, User
 from quintet.db.partitions import time_of
 from quintet.db.session import writing
-from quintet.events.consumer import Claimed
+from quintet.events.consumer import Claimed, deliver
 from quintet.events.types import EventType
 from quintet.identity.one_time_tokens import Purpose, mint
 from quintet.observability import logger
+
+
+def process(record: SQSRecord) -> None:
+    """Send the email that one queue message names, unless that is done."""
+    deliver(record, send_email, lease_seconds=lease(FUNCTIONS["email_sender"]))
 
 
 def send_email(event: Claimed) -> str | None:

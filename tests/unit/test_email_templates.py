@@ -7,9 +7,7 @@ from xml.etree import ElementTree
 import pytest
 
 from functions.email_sender.emails import EMAILS
-from functions.email_sender.handler import LEASE_SECONDS
 from functions.email_sender.rendering import Content, render, shortened
-from functions.manifest import FUNCTIONS, visibility_timeout
 from quintet.events.types import DELIVERED_TO
 
 TEMPLATES = sorted({email.template for email in EMAILS.values()})
@@ -128,8 +126,3 @@ def test_given_a_secret_in_an_email_then_its_repr_does_not_show_it() -> None:
 
 def test_given_the_events_that_are_mailed_then_each_has_its_email() -> None:
     assert set(EMAILS) == {type for type, destinations in DELIVERED_TO.items() if "email" in destinations}
-
-
-def test_given_the_lease_then_it_outlives_the_function_and_ends_before_the_message_returns() -> None:
-    sender = FUNCTIONS["email_sender"]
-    assert sender.timeout < LEASE_SECONDS < visibility_timeout(sender)
