@@ -1,0 +1,154 @@
+"""`python -m tests.load` (`make bench`): every row of the table of speeds that this stage can measure.
+
+Each ratio compares two medians of one run, whose rounds take turns. Nothing is asserted: a machine may be busy.
+The exit code is 1 only when something could not be measured.
+"""
+
+import argparse
+import platform
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from infra.bundling import LAMBDA_PLATFORM, dependencies_layer, shared_layer
+from tests.load import cold, warm
+from tests.load.deployed import Runtime, runtime
+from tests.load.stand import Stand, stand
+
+SMALL, LARGE = 10_000, 1_000_000
+"""Rows of the two databases."""
+
+Seconds = Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A measured value beside where it should be."""
+
+    work: str
+    against: str
+    value: float
+    gate: float
+    goal: float
+    shown: str
+    """What the value was made of."""
+
+    def __str__(self) -> str:
+        verdict = "ABOVE THE GATE" if self.value > self.gate else "goal" if self.value <= self.goal else ""
+        numbers = f"{self.value:>8.2f} {self.gate:>7g} {self.goal:>6g}"
+        return f"{self.work:<47} {self.against:<37} {numbers}  {verdict:<14}  {self.shown}"
+
+
+def ratio(work: str, against: str, gate: float, goal: float, *, of: str, to: str, seconds: Seconds) -> Row:
+    """The row of one median divided by another."""
+    shown = " / ".join(f"{seconds[name] * 1000:.3g} ms" for name in (of, to))
+    return Row(work, against, seconds[of] / seconds[to], gate, goal, shown)
+
+
+def measure_cold(run: Runtime, people: Stand, quick: bool) -> list[Row]:
+    """Cold starts."""
+    seconds = cold.measure(run, people, rounds=3 if quick else 15)
+    select = "python -c 'psycopg SELECT 1'"
+    queued = [("email_feedback", "a bounce into two rows"), ("email_sender", "boto3 and SES's answer too")]
+    return [
+        ratio("cold start to the first 200, projects", select, 4.0, 3.0, of="projects", to="select", seconds=seconds),
+        *(
+            ratio(f"the same, {name}: {what}", "the same", 3.0, 2.0, of=name, to="select", seconds=seconds)
+            for name, what in queued
+        ),
+    ]
+
+
+def measure_lists(run: Runtime, people: Stand, quick: bool) -> list[Row]:
+    """A warm list."""
+    seconds = warm.lists(run, people, rounds=5 if quick else 25)
+    work = "warm list of 50 rows, event to answer"
+    twin = "Express + serverless-http + Drizzle"
+    return [
+        ratio(work, "its SQL, bare psycopg", 3.0, 2.0, of="ours", to="bare", seconds=seconds),
+        ratio("the same", twin, 1.0, 0.5, of="ours", to="twin", seconds=seconds),
+    ]
+
+
+def measure_sign_in(run: Runtime, people: Stand, quick: bool) -> list[Row]:
+    """A sign-in."""
+    seconds = warm.sign_ins(run, people, rounds=5 if quick else 25)
+    return [ratio("sign-in", "its argon2 verification", 1.3, 1.1, of="ours", to="argon2", seconds=seconds)]
+
+
+def measure_round_trips(run: Runtime, people: Stand, quick: bool) -> list[Row]:
+    """What a read costs the network."""
+    trips = warm.round_trips(run, people)
+    return [Row("database round trips, simple read", "", trips, 2, 2, "by libpq's trace")]
+
+
+def measure_pages(run: Runtime, people: Stand, quick: bool) -> list[Row]:
+    """A page of a long list. Uses `people` up: their database becomes the small one."""
+    large = people.copy("large")
+    rows = LARGE // 10 if quick else LARGE
+    for place, count in ((people, SMALL), (large, rows)):
+        _, _, _, many, few, *_ = place.people()
+        place.add_projects(few, 100)
+        place.add_projects(many, count)
+    seconds = warm.pages(run, people, large, rounds=5 if quick else 25)
+    return [
+        ratio(f"list page at {rows:,} rows, {which}", f"at {SMALL:,} rows", 1.2, 1.05,
+              of=f"large_{name}", to=f"small_{name}", seconds=seconds)
+        for name, which in (("middle", "mid-list"), ("old", "100 old ones"))
+    ]  # fmt: skip
+
+
+def measure_layer(run: Runtime, people: Stand, quick: bool) -> list[Row]:
+    """What Lambda unpacks."""
+    layers = dependencies_layer(LAMBDA_PLATFORM), shared_layer()
+    size = sum(file.stat().st_size for layer in layers for file in layer.rglob("*") if file.is_file())
+    return [Row("layers, unzipped with bytecode (MB)", "", size / 1e6, 100, 60, LAMBDA_PLATFORM)]
+
+
+PARTS: dict[str, Callable[[Runtime, Stand, bool], list[Row]]] = {
+    "cold": measure_cold,
+    "list": measure_lists,
+    "sign-in": measure_sign_in,
+    "trips": measure_round_trips,
+    "pages": measure_pages,
+    "layer": measure_layer,
+}
+"""What `--only` names, in the order measured."""
+
+
+def main() -> int:
+    """Measure and print; answers the exit code."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--only", choices=PARTS, action="append", help="a part; all of them otherwise")
+    parser.add_argument("--quick", action="store_true", help="few rounds and fewer rows: does it work?")
+    chosen = parser.parse_args()
+    began, failed = time.monotonic(), False
+    # Where any user may enter: PostgreSQL does not run as root.
+    with tempfile.TemporaryDirectory(prefix="quintet-bench-") as scratch:
+        folder = Path(scratch)
+        folder.chmod(0o755)
+        run = runtime(folder / "python")
+        packages = "the built layers" if run.bundled else "this environment's packages: no Python 3.13 to build layers"
+        print(f"Python {platform.python_version()}, {platform.machine()}; functions run from {packages}.")
+        print("PostgreSQL with its defaults, a commit waits for the disk; ratios of medians, rounds take turns.\n")
+        print(f"{'work':<47} {'against':<37} {'measured':>8} {'gate':>7} {'goal':>6}")
+        with stand(folder / "stand") as people:
+            for name in chosen.only or PARTS:
+                try:
+                    rows = PARTS[name](run, people, chosen.quick)
+                except Exception:
+                    traceback.print_exc()
+                    print(f"{name:<47} could not be measured; see above")
+                    failed = True
+                else:
+                    print(*rows, sep="\n", flush=True)
+    print(f"\nMeasured in {time.monotonic() - began:.0f} s.")
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
