@@ -22,7 +22,7 @@ from functions.auth.schemas import (
     SignOut,
     TokenRead,
 )
-from quintet.http.conditional import listed, written
+from quintet.http.answers import changed, created, listed
 from quintet.http.dependencies import Caller, Paging, SessionDep, client_ip
 from quintet.http.problems import responses
 from quintet.http.routing import Router
@@ -50,7 +50,7 @@ async def register(request: Request, session: SessionDep, new: AccountCreate) ->
         role=new.role,
         created_at=user.created_at,
     )
-    response = written(account, status=201)
+    response = created(request, account, f"/users/{user.id}")
     response.headers.update(limit)
     return response
 
@@ -178,7 +178,7 @@ async def public_keys(session: SessionDep) -> Response:
 
 def _tokens(tokens: service.Tokens, *, in_body: bool) -> Response:
     body = TokenRead(access_token=tokens.access, expires_in=LIFETIME, refresh_token=tokens.refresh if in_body else None)
-    response = written(body)
+    response = changed(body)
     if not in_body:
         set_cookie(response, tokens.refresh)
     return response

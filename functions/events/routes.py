@@ -12,7 +12,7 @@ from functions.events import queries
 from functions.events.schemas import EventRead, Feed, Filters
 from quintet.errors import BadRequest
 from quintet.events.types import EventType
-from quintet.http.conditional import listed
+from quintet.http.answers import listed
 from quintet.http.dependencies import Caller, Paging, SessionDep
 from quintet.http.problems import responses
 from quintet.http.routing import Router

@@ -10,9 +10,15 @@ from quintet.identity.permissions import Permission
 from quintet.identity.principal import Principal
 from quintet.pagination import PageRequest
 
-_EVERY = f"SELECT {columns_of(ProjectRead, 'p')} FROM projects p WHERE true"
-_SHARED = f"""SELECT {columns_of(ProjectRead, "p")}
+_COLUMNS = columns_of(ProjectRead, "p")
+_EVERY = f"SELECT {_COLUMNS} FROM projects p WHERE true"
+_SHARED = f"""SELECT {_COLUMNS}
     FROM project_members m JOIN projects p ON p.id = m.project_id WHERE m.user_id = %(caller)s"""
+_SHARED_NEWEST = f"""SELECT {_COLUMNS}
+    FROM project_members m CROSS JOIN LATERAL (SELECT * FROM projects WHERE id = m.project_id LIMIT 1) p
+    WHERE m.user_id = %(caller)s AND m.project_id < %(before)s"""
+"""The same as walked from one's newest membership on: the LIMIT keeps the planner from walking all projects instead,
+among which those of somebody who joined few and early come last."""
 
 _FILTERS = """
     AND p.id < %(before)s
@@ -41,7 +47,9 @@ def list_projects(
 ) -> bytes:
     """A page of the projects the caller may see; archived ones only when `status` asks for them."""
     params = {"status": status, "owner": owner, "product_type": product_type, "q": q}
-    return page(session, _visible(caller) + _FILTERS, {**params, "caller": caller.user_id}, paging)
+    # A search may rather begin with what it finds.
+    visible = _visible(caller) if q or caller.can(Permission.PROJECTS_READ_ALL) else _SHARED_NEWEST
+    return page(session, visible + _FILTERS, {**params, "caller": caller.user_id}, paging)
 
 
 def read_project(session: Session, caller: Principal, project_id: UUID) -> Versioned:

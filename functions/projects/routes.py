@@ -16,9 +16,9 @@ from functions.projects.schemas import (
     ProjectUpdate,
     Status,
 )
-from quintet.http.conditional import IfMatch, fresh, listed, written
+from quintet.http.answers import changed, created, listed
+from quintet.http.conditional import IfMatch, fresh
 from quintet.http.dependencies import Caller, Paging, SessionDep
-from quintet.http.envelope import link
 from quintet.http.idempotency import Idempotent
 from quintet.http.problems import responses
 from quintet.http.routing import Router
@@ -49,12 +49,7 @@ async def list_projects(
 async def create_project(request: Request, session: SessionDep, caller: Caller, new: ProjectCreate) -> Response:
     """Create a project, by default as a draft."""
     project = service.create_project(session, caller, new=new)
-    return written(
-        ProjectRead.model_validate(project),
-        project.version,
-        status=201,
-        location=link(request.scope, f"/projects/{project.id}"),
-    )
+    return created(request, ProjectRead.model_validate(project), f"/projects/{project.id}")
 
 
 @router.get("/{project_id}", response_model=ProjectRead)
@@ -65,12 +60,12 @@ async def read_project(request: Request, session: SessionDep, caller: Caller, pr
 
 @router.change("/{project_id}", response_model=ProjectRead, responses=responses(403))
 async def update_project(
-    session: SessionDep, caller: Caller, project_id: UUID, change: ProjectUpdate, if_match: IfMatch
+    session: SessionDep, caller: Caller, project_id: UUID, change: ProjectUpdate, expected: IfMatch
 ) -> Response:
     """Change the fields sent; for the project's editors."""
-    project = service.update_project(session, caller, project_id=project_id, change=change, if_match=if_match)
+    project = service.update_project(session, caller, project_id=project_id, change=change, expected=expected)
     session.flush()
-    return written(ProjectRead.model_validate(project), project.version)
+    return changed(ProjectRead.model_validate(project))
 
 
 @router.delete("/{project_id}", status_code=204, responses=responses(403, 409))
@@ -78,12 +73,12 @@ async def delete_project(
     session: SessionDep,
     caller: Caller,
     project_id: UUID,
-    if_match: IfMatch,
+    expected: IfMatch,
     purge: Annotated[bool, Query(description="Delete for good; needs `projects:purge`.")] = False,
 ) -> Response:
     """Archive a project, or delete it for good with `?purge=true`."""
     remove = service.purge_project if purge else service.archive_project
-    remove(session, caller, project_id=project_id, if_match=if_match)
+    remove(session, caller, project_id=project_id, expected=expected)
     return Response(status_code=204)
 
 

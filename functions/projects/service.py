@@ -12,7 +12,6 @@ from quintet.db.models import File, Project, ProjectMember, User
 from quintet.errors import BadRequest, Conflict, NotFound
 from quintet.events.record import record, scope_of
 from quintet.events.types import EventType
-from quintet.http.conditional import check_version
 from quintet.identity.membership import require_role
 from quintet.identity.permissions import Permission
 from quintet.identity.principal import Principal
@@ -30,13 +29,13 @@ def create_project(session: Session, caller: Principal, *, new: ProjectCreate) -
 
 
 def update_project(
-    session: Session, caller: Principal, *, project_id: UUID, change: ProjectUpdate, if_match: str | None
+    session: Session, caller: Principal, *, project_id: UUID, change: ProjectUpdate, expected: frozenset[int] | None
 ) -> Project:
     """Change the fields sent; for editors, but archiving is for owners however it is asked for."""
     changes = change.changes()
     archives = changes.get("status") == "archived"
     project = _locked(session, caller, project_id, at_least="owner" if archives else "editor")
-    check_version(if_match, project.version)
+    project.require_version(expected)
     for name, value in changes.items():
         setattr(project, name, value)
     if archives:
@@ -48,21 +47,21 @@ def update_project(
     return project
 
 
-def archive_project(session: Session, caller: Principal, *, project_id: UUID, if_match: str | None) -> None:
+def archive_project(session: Session, caller: Principal, *, project_id: UUID, expected: frozenset[int] | None) -> None:
     """Archive; for owners. Repeatable."""
     project = _locked(session, caller, project_id, at_least="owner")
-    check_version(if_match, project.version)
+    project.require_version(expected)
     if project.archived_at is None:
         project.status, project.archived_at = "archived", func.now()
         project.touch()
         _record(session, EventType.PROJECT_ARCHIVED, project)
 
 
-def purge_project(session: Session, caller: Principal, *, project_id: UUID, if_match: str | None) -> None:
+def purge_project(session: Session, caller: Principal, *, project_id: UUID, expected: frozenset[int] | None) -> None:
     """Delete for good; for administrators, and only without files, whose objects would be orphaned."""
     project = _locked(session, caller, project_id, at_least="viewer")
     caller.require(Permission.PROJECTS_PURGE)
-    check_version(if_match, project.version)
+    project.require_version(expected)
     if session.scalar(select(exists().where(File.project_id == project_id))):
         raise Conflict(
             "The project still has files. Delete them first.",

@@ -361,7 +361,7 @@ def test_given_a_promotion_not_yet_committed_when_a_manager_takes_over_the_accou
     with ThreadPoolExecutor(1) as pool:
         with writing() as session:
             change = UserUpdate(roles=["admin"])
-            service.update_account(session, boss, user_id=user.id, change=change, if_match=None)
+            service.update_account(session, boss, user_id=user.id, change=change, expected=None)
             session.flush()
             taking = pool.submit(manager.patch, f"/users/{user.id}", {"email": address()})
             with pytest.raises(TimeoutError):
@@ -413,7 +413,7 @@ def test_given_one_demotion_not_yet_committed_when_the_other_admin_is_to_go_then
     with ThreadPoolExecutor(1) as pool:
         with writing() as session:
             change = UserUpdate(roles=["user"])
-            service.update_account(session, boss, user_id=first.id, change=change, if_match=None)
+            service.update_account(session, boss, user_id=first.id, change=change, expected=None)
             session.flush()
             second = pool.submit(_DEMOTIONS[how], other, other.id)
             with pytest.raises(TimeoutError):

@@ -9,9 +9,9 @@ from starlette.responses import Response
 from functions.users.accounts import queries, service
 from functions.users.accounts.schemas import RoleName, Status, UserCreate, UserRead, UserUpdate
 from quintet.errors import NotFound
-from quintet.http.conditional import IfMatch, fresh, listed, written
+from quintet.http.answers import changed, created, listed
+from quintet.http.conditional import IfMatch, fresh
 from quintet.http.dependencies import Caller, Paging, SessionDep, client_ip
-from quintet.http.envelope import link
 from quintet.http.idempotency import Idempotent
 from quintet.http.problems import responses
 from quintet.http.routing import Router
@@ -38,10 +38,10 @@ async def read_me(request: Request, session: SessionDep, caller: Caller) -> Resp
 
 @users.change("/me", response_model=UserRead, responses=responses(403, 409, 429))
 async def update_me(
-    request: Request, session: SessionDep, caller: Caller, change: UserUpdate, if_match: IfMatch
+    request: Request, session: SessionDep, caller: Caller, change: UserUpdate, expected: IfMatch
 ) -> Response:
     """Change the caller's own profile; a new address has to be verified anew."""
-    return await update_user(request, session, caller, caller.user_id, change, if_match)
+    return await update_user(request, session, caller, caller.user_id, change, expected)
 
 
 @users.get("", response_model=Page[UserRead], responses=responses(403))
@@ -63,7 +63,7 @@ async def list_users(
 async def create_user(request: Request, session: SessionDep, caller: Caller, new: UserCreate) -> Response:
     """Create an account with roles; without a password its owner is invited by email to set one."""
     user_id = service.create_account(session, caller, new=new)
-    return written(queries.read_user(session, user_id), status=201, location=link(request.scope, f"/users/{user_id}"))
+    return created(request, queries.read_user(session, user_id), f"/users/{user_id}")
 
 
 @users.get("/{user_id}", response_model=UserRead)
@@ -78,7 +78,7 @@ async def read_user(request: Request, session: SessionDep, caller: Caller, user_
 @users.change("/{user_id}", response_model=UserRead, responses=responses(403, 409, 429))
 @admin.change("/{user_id}", response_model=UserRead, responses=responses(403, 409, 429), name="admin_update_user")
 async def update_user(
-    request: Request, session: SessionDep, caller: Caller, user_id: UUID, change: UserUpdate, if_match: IfMatch
+    request: Request, session: SessionDep, caller: Caller, user_id: UUID, change: UserUpdate, expected: IfMatch
 ) -> Response:
     """Change an account: one's own profile, or anything of it with `users:write`."""
     moves = "email" in change.model_fields_set and change.email.lower() != caller.email.lower()
@@ -86,9 +86,9 @@ async def update_user(
     if moves and user_id == caller.user_id:  # or anybody's mailbox could be filled
         ip = client_ip(request) or ""
         limit = rate_limits.count(session, "email_verification", account=str(user_id), ip=ip)
-    service.update_account(session, caller, user_id=user_id, change=change, if_match=if_match)
+    service.update_account(session, caller, user_id=user_id, change=change, expected=expected)
     session.flush()
-    response = written(queries.read_user(session, user_id))
+    response = changed(queries.read_user(session, user_id))
     response.headers.update(limit)
     return response
 
@@ -99,10 +99,10 @@ async def delete_user(
     session: SessionDep,
     caller: Caller,
     user_id: UUID,
-    if_match: IfMatch,
+    expected: IfMatch,
     purge: Annotated[bool, Query(description="Remove for good, if nothing refers to the account.")] = False,
 ) -> Response:
     """Disable an account, or remove it for good with `?purge=true`; its sessions end. Needs `users:write`."""
     remove = service.purge_account if purge else service.disable_account
-    remove(session, caller, user_id=user_id, if_match=if_match)
+    remove(session, caller, user_id=user_id, expected=expected)
     return Response(status_code=204)

@@ -13,7 +13,6 @@ from quintet.db.models import Role, User, UserRole, UserSession
 from quintet.errors import BadRequest, Conflict, FieldError, Forbidden, NotFound
 from quintet.events.record import record, scope_of
 from quintet.events.types import EventType
-from quintet.http.conditional import check_version
 from quintet.identity.passwords import check_strength, hash_password
 from quintet.identity.permissions import ADMIN, Permission
 from quintet.identity.principal import Principal
@@ -50,14 +49,14 @@ def create_account(session: Session, caller: Principal, *, new: UserCreate) -> U
 
 
 def update_account(
-    session: Session, caller: Principal, *, user_id: UUID, change: UserUpdate, if_match: str | None
+    session: Session, caller: Principal, *, user_id: UUID, change: UserUpdate, expected: frozenset[int] | None
 ) -> None:
     """Change the fields sent, of oneself or with `users:write`; roles and status only with that."""
     changes = change.changes()
     _require_access(caller, user_id, changes)
     # Roles are locked before accounts, here as where a role is renamed: no deadlock.
     wanted = _roles_named(session, changes.pop("roles")) if "roles" in changes else None
-    user = _locked(session, user_id, if_match)
+    user = _locked(session, user_id, expected)
     changes = {name: value for name, value in changes.items() if getattr(user, name) != value}
     if user_id != caller.user_id or wanted is not None or "status" in changes:
         held = _roles_of(session, user_id)
@@ -71,15 +70,15 @@ def update_account(
         _set_fields(session, user, changes)
 
 
-def disable_account(session: Session, caller: Principal, *, user_id: UUID, if_match: str | None) -> None:
+def disable_account(session: Session, caller: Principal, *, user_id: UUID, expected: frozenset[int] | None) -> None:
     """Nobody signs in as this account any more; it can be made active again. Repeatable."""
-    update_account(session, caller, user_id=user_id, change=UserUpdate(status="disabled"), if_match=if_match)
+    update_account(session, caller, user_id=user_id, change=UserUpdate(status="disabled"), expected=expected)
 
 
-def purge_account(session: Session, caller: Principal, *, user_id: UUID, if_match: str | None) -> None:
+def purge_account(session: Session, caller: Principal, *, user_id: UUID, expected: frozenset[int] | None) -> None:
     """Remove for good, if nothing of the account's own would be left behind."""
     _require_access(caller, user_id, {"status"})
-    user = _locked(session, user_id, if_match)
+    user = _locked(session, user_id, expected)
     held = _roles_of(session, user_id)
     _require_power_over(caller, held)
     if _is_admin(user.status, held):
@@ -120,11 +119,11 @@ def _require_power_over(caller: Principal, roles: Sequence[Role]) -> None:
         raise Forbidden(f"You lack permissions of the role {', '.join(lacking)}, so you cannot manage who holds it.")
 
 
-def _locked(session: Session, user_id: UUID, if_match: str | None) -> User:
+def _locked(session: Session, user_id: UUID, expected: frozenset[int] | None) -> User:
     user = session.scalar(select(User).where(User.id == user_id).with_for_update(key_share=True))
     if user is None:
         raise NotFound
-    check_version(if_match, user.version)
+    user.require_version(expected)
     return user
 
 

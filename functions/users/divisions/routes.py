@@ -7,9 +7,9 @@ from starlette.responses import Response
 
 from functions.users.divisions import queries, service
 from functions.users.divisions.schemas import DivisionCreate, DivisionMemberRead, DivisionRead, DivisionUpdate
-from quintet.http.conditional import IfMatch, fresh, listed, written
+from quintet.http.answers import changed, created, listed
+from quintet.http.conditional import IfMatch, fresh
 from quintet.http.dependencies import Caller, Paging, SessionDep
-from quintet.http.envelope import link
 from quintet.http.idempotency import Idempotent
 from quintet.http.problems import responses
 from quintet.http.routing import Router
@@ -28,8 +28,7 @@ async def list_divisions(session: SessionDep, caller: Caller, paging: Paging) ->
 async def create_division(request: Request, session: SessionDep, caller: Caller, new: DivisionCreate) -> Response:
     """Create a division; needs `divisions:write`."""
     division = service.create_division(session, caller, new=new)
-    location = link(request.scope, f"/divisions/{division.id}")
-    return written(DivisionRead.model_validate(division), division.version, status=201, location=location)
+    return created(request, DivisionRead.model_validate(division), f"/divisions/{division.id}")
 
 
 @router.get("/{division_id}", response_model=DivisionRead)
@@ -40,17 +39,17 @@ async def read_division(request: Request, session: SessionDep, caller: Caller, d
 
 @router.change("/{division_id}", response_model=DivisionRead, responses=responses(403, 409))
 async def update_division(
-    session: SessionDep, caller: Caller, division_id: UUID, change: DivisionUpdate, if_match: IfMatch
+    session: SessionDep, caller: Caller, division_id: UUID, change: DivisionUpdate, expected: IfMatch
 ) -> Response:
     """Change a division; needs `divisions:write`."""
-    division = service.update_division(session, caller, division_id=division_id, change=change, if_match=if_match)
-    return written(DivisionRead.model_validate(division), division.version)
+    division = service.update_division(session, caller, division_id=division_id, change=change, expected=expected)
+    return changed(DivisionRead.model_validate(division))
 
 
 @router.delete("/{division_id}", status_code=204, responses=responses(403))
-async def delete_division(session: SessionDep, caller: Caller, division_id: UUID, if_match: IfMatch) -> Response:
+async def delete_division(session: SessionDep, caller: Caller, division_id: UUID, expected: IfMatch) -> Response:
     """Remove a division; its members belong to it no more. Needs `divisions:write`."""
-    service.remove_division(session, caller, division_id=division_id, if_match=if_match)
+    service.remove_division(session, caller, division_id=division_id, expected=expected)
     return Response(status_code=204)
 
 

@@ -13,7 +13,6 @@ from quintet.db.models import Division, User, UserDivision
 from quintet.errors import NotFound
 from quintet.events.record import SYSTEM, record
 from quintet.events.types import EventType
-from quintet.http.conditional import check_version
 from quintet.identity.permissions import Permission
 from quintet.identity.principal import Principal
 
@@ -29,11 +28,11 @@ def create_division(session: Session, caller: Principal, *, new: DivisionCreate)
 
 
 def update_division(
-    session: Session, caller: Principal, *, division_id: UUID, change: DivisionUpdate, if_match: str | None
+    session: Session, caller: Principal, *, division_id: UUID, change: DivisionUpdate, expected: frozenset[int] | None
 ) -> Division:
     """Change the fields sent."""
     division = _locked(session, caller, division_id)
-    check_version(if_match, division.version)
+    division.require_version(expected)
     changes = {name: value for name, value in change.changes().items() if getattr(division, name) != value}
     if changes:
         for name, value in changes.items():
@@ -44,10 +43,10 @@ def update_division(
     return division
 
 
-def remove_division(session: Session, caller: Principal, *, division_id: UUID, if_match: str | None) -> None:
+def remove_division(session: Session, caller: Principal, *, division_id: UUID, expected: frozenset[int] | None) -> None:
     """Remove a division; its members belong to it no more."""
     division = _locked(session, caller, division_id)
-    check_version(if_match, division.version)
+    division.require_version(expected)
     touch_all(session, _members(division_id))
     session.delete(division)
     _record(session, EventType.DIVISION_REMOVED, division_id)

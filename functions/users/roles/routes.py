@@ -7,9 +7,9 @@ from starlette.responses import Response
 
 from functions.users.roles import queries, service
 from functions.users.roles.schemas import RoleCreate, RoleRead, RoleUpdate
-from quintet.http.conditional import IfMatch, fresh, listed, written
+from quintet.http.answers import changed, created, listed
+from quintet.http.conditional import IfMatch, fresh
 from quintet.http.dependencies import Caller, Paging, SessionDep
-from quintet.http.envelope import link
 from quintet.http.idempotency import Idempotent
 from quintet.http.problems import responses
 from quintet.http.routing import Router
@@ -28,8 +28,7 @@ async def list_roles(session: SessionDep, caller: Caller, paging: Paging) -> Res
 async def create_role(request: Request, session: SessionDep, caller: Caller, new: RoleCreate) -> Response:
     """Create a role; needs `roles:write`, and each permission that the role is to have."""
     role = service.create_role(session, caller, new=new)
-    location = link(request.scope, f"/roles/{role.id}")
-    return written(RoleRead.model_validate(role), role.version, status=201, location=location)
+    return created(request, RoleRead.model_validate(role), f"/roles/{role.id}")
 
 
 @router.get("/{role_id}", response_model=RoleRead)
@@ -40,15 +39,15 @@ async def read_role(request: Request, session: SessionDep, caller: Caller, role_
 
 @router.change("/{role_id}", response_model=RoleRead, responses=responses(403, 409))
 async def update_role(
-    session: SessionDep, caller: Caller, role_id: UUID, change: RoleUpdate, if_match: IfMatch
+    session: SessionDep, caller: Caller, role_id: UUID, change: RoleUpdate, expected: IfMatch
 ) -> Response:
     """Change a role, at once for everybody who holds it; needs `roles:write`, and each permission of the role."""
-    role = service.update_role(session, caller, role_id=role_id, change=change, if_match=if_match)
-    return written(RoleRead.model_validate(role), role.version)
+    role = service.update_role(session, caller, role_id=role_id, change=change, expected=expected)
+    return changed(RoleRead.model_validate(role))
 
 
 @router.delete("/{role_id}", status_code=204, responses=responses(403, 409))
-async def delete_role(session: SessionDep, caller: Caller, role_id: UUID, if_match: IfMatch) -> Response:
+async def delete_role(session: SessionDep, caller: Caller, role_id: UUID, expected: IfMatch) -> Response:
     """Remove a role that nobody holds; needs `roles:write`."""
-    service.remove_role(session, caller, role_id=role_id, if_match=if_match)
+    service.remove_role(session, caller, role_id=role_id, expected=expected)
     return Response(status_code=204)

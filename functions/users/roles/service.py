@@ -13,7 +13,6 @@ from quintet.db.models import Role, UserRole
 from quintet.errors import Conflict, Forbidden, NotFound
 from quintet.events.record import SYSTEM, record
 from quintet.events.types import EventType
-from quintet.http.conditional import check_version
 from quintet.identity.permissions import ADMIN, NEWCOMER, Permission
 from quintet.identity.principal import Principal
 
@@ -30,10 +29,10 @@ def create_role(session: Session, caller: Principal, *, new: RoleCreate) -> Role
 
 
 def update_role(
-    session: Session, caller: Principal, *, role_id: UUID, change: RoleUpdate, if_match: str | None
+    session: Session, caller: Principal, *, role_id: UUID, change: RoleUpdate, expected: frozenset[int] | None
 ) -> Role:
     """Change the fields sent; what the role permits changes at once for everybody who holds it."""
-    role = _locked(session, caller, role_id, if_match)
+    role = _locked(session, caller, role_id, expected)
     changes = {name: value for name, value in change.changes().items() if getattr(role, name) != value}
     _require_holding(caller, changes.get("permissions", ()))
     if "name" in changes and role.name == NEWCOMER:
@@ -48,9 +47,9 @@ def update_role(
     return role
 
 
-def remove_role(session: Session, caller: Principal, *, role_id: UUID, if_match: str | None) -> None:
+def remove_role(session: Session, caller: Principal, *, role_id: UUID, expected: frozenset[int] | None) -> None:
     """Remove a role that nobody holds."""
-    role = _locked(session, caller, role_id, if_match)
+    role = _locked(session, caller, role_id, expected)
     if role.name == NEWCOMER:
         raise Conflict(f"The role {NEWCOMER} is what every new account gets; it stays.")
     if session.scalar(select(exists().where(UserRole.role_id == role_id))):
@@ -62,7 +61,7 @@ def remove_role(session: Session, caller: Principal, *, role_id: UUID, if_match:
     _record(session, EventType.ROLE_REMOVED, role)
 
 
-def _locked(session: Session, caller: Principal, role_id: UUID, if_match: str | None) -> Role:
+def _locked(session: Session, caller: Principal, role_id: UUID, expected: frozenset[int] | None) -> Role:
     caller.require(Permission.ROLES_WRITE)
     role = session.scalar(select(Role).where(Role.id == role_id).with_for_update())
     if role is None:
@@ -70,7 +69,7 @@ def _locked(session: Session, caller: Principal, role_id: UUID, if_match: str | 
     if role.name == ADMIN:
         raise Conflict(f"The role {ADMIN} cannot be changed or removed.")
     _require_holding(caller, role.permissions)
-    check_version(if_match, role.version)
+    role.require_version(expected)
     return role
 
 

@@ -2,6 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
+
+_TITLES = {
+    413: "Content Too Large",
+    414: "URI Too Long",
+    416: "Range Not Satisfiable",
+    422: "Unprocessable Content",
+}
+"""As RFC 9110 has them; so does Python, but only from 3.13 on."""
+
+
+def title_of(status: int) -> str:
+    """The name of an HTTP status: `Not Found`."""
+    return _TITLES.get(status) or HTTPStatus(status).phrase
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +34,6 @@ class Problem(Exception):  # noqa: N818  (RFC 9457 calls it a problem)
     """
 
     status: int = 500
-    title: str = "Internal Server Error"
     type: str = "about:blank"
     keeps_changes: bool = False
     """True when what was written before raising is to stay: a refused attempt is counted and recorded."""
@@ -33,8 +46,8 @@ class Problem(Exception):  # noqa: N818  (RFC 9457 calls it a problem)
         next: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(detail or self.title)
-        self.detail = detail or self.title
+        self.detail = detail or title_of(self.status)
+        super().__init__(self.detail)
         self.errors = tuple(errors)
         self.next = next
         self.headers = dict(headers or {})
@@ -43,7 +56,7 @@ class Problem(Exception):  # noqa: N818  (RFC 9457 calls it a problem)
 class BadRequest(Problem):
     """400: the input is wrong; `errors` says which field and what to do."""
 
-    status, title = 400, "Bad Request"
+    status = 400
 
     @classmethod
     def at(cls, pointer: str, detail: str) -> "BadRequest":
@@ -54,7 +67,7 @@ class BadRequest(Problem):
 class Unauthorized(Problem):
     """401: no valid access token."""
 
-    status, title = 401, "Unauthorized"
+    status = 401
 
     def __init__(self, detail: str = "Sign in and send the access token as a Bearer token.") -> None:
         super().__init__(
@@ -67,58 +80,52 @@ class Unauthorized(Problem):
 class Forbidden(Problem):
     """403: signed in, and may know it exists, but may not do this."""
 
-    status, title = 403, "Forbidden"
+    status = 403
 
 
 class NotFound(Problem):
     """404: does not exist, or the caller may not know that it does."""
 
-    status, title = 404, "Not Found"
+    status = 404
 
 
 class Conflict(Problem):
     """409: the state of the thing does not allow it."""
 
-    status, title = 409, "Conflict"
+    status = 409
 
 
 class Gone(Problem):
     """410: it was there, and will not come back."""
 
-    status, title = 410, "Gone"
+    status = 410
 
 
 class PreconditionFailed(Problem):
     """412: `If-Match` named an old version."""
 
-    status, title = 412, "Precondition Failed"
+    status = 412
 
 
 class ContentTooLarge(Problem):
     """413: over the size limit."""
 
-    status, title = 413, "Content Too Large"
-
-
-class UnsupportedMediaType(Problem):
-    """415: the body's content type is not one the route reads."""
-
-    status, title = 415, "Unsupported Media Type"
+    status = 413
 
 
 class IdempotencyMismatch(Problem):
     """422: the Idempotency-Key was used with another request."""
 
-    status, title = 422, "Unprocessable Content"
+    status = 422
 
 
 class TooManyRequests(Problem):
     """429: over a rate limit; `Retry-After` says for how many seconds."""
 
-    status, title = 429, "Too Many Requests"
+    status = 429
 
 
 class ServiceUnavailable(Problem):
     """503: something we depend on does not answer."""
 
-    status, title = 503, "Service Unavailable"
+    status = 503

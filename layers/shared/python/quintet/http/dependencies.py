@@ -64,7 +64,14 @@ def client_ip(request: Request) -> str | None:
 
 async def _page_request(
     limit: Annotated[int, Query(ge=1, le=100, description="How many items at most.")] = 50,
-    cursor: Annotated[str | None, Query(max_length=200, description="The `next_cursor` of the page before.")] = None,
+    cursor: Annotated[
+        str | None,
+        Query(
+            max_length=200,
+            description="The `next_cursor` of the page before.",
+            json_schema_extra={"pattern": "^[A-Za-z0-9_-]{22}$"},
+        ),
+    ] = None,
 ) -> PageRequest:
     return PageRequest(limit, cursor)
 

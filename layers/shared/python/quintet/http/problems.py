@@ -1,7 +1,6 @@
 """Every error as RFC 9457 problem+json, and its place in the OpenAPI document."""
 
 from collections.abc import Iterable
-from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -14,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from quintet.db.conflicts import conflict_of
-from quintet.errors import BadRequest, FieldError, Problem, ServiceUnavailable
+from quintet.errors import BadRequest, FieldError, Problem, ServiceUnavailable, title_of
 from quintet.http.envelope import link, request_id_of
 from quintet.observability import logger
 
@@ -53,7 +52,7 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The OpenAPI entries of these errors, for a route's `responses`."""
     return {
         status: {
-            "description": HTTPStatus(status).phrase,
+            "description": title_of(status),
             "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
         }
         for status in statuses
@@ -64,7 +63,7 @@ def answer(request: Request, problem: Problem) -> Response:
     """`problem` as a response."""
     content: dict[str, Any] = {
         "type": problem.type,
-        "title": problem.title,
+        "title": title_of(problem.status),
         "status": problem.status,
         "detail": problem.detail,
         "instance": request_id_of(request.scope),
@@ -85,13 +84,15 @@ def install(app: FastAPI) -> None:
 
     async def on_invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
+        if request.method not in _methods_at(request):  # `DELETE /users/me`, which is no `/users/{user_id}`
+            return await on_http(request, HTTPException(405))
         return answer(request, BadRequest("The input is not valid.", errors=list(_field_errors(error.errors()))))
 
     async def on_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         problem = _from_http(error)
         if problem.status == 405:
-            problem.headers["Allow"] = ", ".join(_methods_at(request))
+            problem.headers["Allow"] = ", ".join(sorted(_methods_at(request)))
         return answer(request, problem)
 
     async def on_violation(request: Request, error: Exception) -> Response:
@@ -153,16 +154,19 @@ def _from_http(error: HTTPException) -> Problem:
     unreadable = [FieldError("", detail)] if error.status_code == 400 else []
     problem = Problem(detail, errors=unreadable, headers=error.headers)
     problem.status = error.status_code
-    problem.title = HTTPStatus(error.status_code).phrase
     return problem
 
 
-def _methods_at(request: Request) -> list[str]:
-    """Every method of the address (RFC 9110, 15.5.6); the framework names those of its first route alone."""
+def _methods_at(request: Request) -> set[str]:
+    """Every method of the address, that of its own name where there is one.
+
+    All are to be listed (RFC 9110, 15.5.6); the framework knows those of the first route that fits.
+    """
     path = request.scope["path"]
-    here = [route for route in iter_route_contexts(request.app.routes) if route.path_regex.match(path)]
-    methods = {method for route in here for method in route.methods or ()}
-    return sorted(methods | {"HEAD"} if "GET" in methods else methods)
+    fitting = [route for route in iter_route_contexts(request.app.routes) if route.path_regex.match(path)]
+    routes = [route for route in fitting if route.path == path] or fitting
+    methods = {method for route in routes for method in route.methods or ()}
+    return methods | {"HEAD"} if "GET" in methods else methods
 
 
 def _absolute(request: Request, href: str) -> str:

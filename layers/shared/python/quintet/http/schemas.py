@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Generic, Self, TypeVar
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     GetJsonSchemaHandler,
@@ -29,6 +30,16 @@ NO_NUL = r"^[^\x00]*$"
 def text(max_length: int, min_length: int = 0) -> StringConstraints:
     """For `Annotated[str, text(...)]`: trimmed, bounded, storable."""
     return StringConstraints(strip_whitespace=True, min_length=min_length, max_length=max_length, pattern=NO_NUL)
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, str | bool):
+        raise ValueError("send a number")
+    return value
+
+
+Number = BeforeValidator(_number)
+"""For `Annotated[int, Number]` in a body, where a number is neither "7" nor true."""
 
 
 def _address(value: str) -> str:

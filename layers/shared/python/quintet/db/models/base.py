@@ -1,5 +1,7 @@
 """What every table shares."""
 
+import json
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, ClassVar
 from uuid import UUID
@@ -7,6 +9,8 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ForeignKey, MetaData, Text, Uuid, func, text
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from quintet.errors import PreconditionFailed
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -55,6 +59,25 @@ class Changing:
     updated_at: Mapped[UpdatedAt]
     version: Mapped[Version]
 
+    def require_version(self, expected: frozenset[int] | None) -> None:
+        """412 unless this is one of the versions the change is meant for; None is any. The row is to be locked."""
+        if expected is not None and self.version not in expected:
+            raise PreconditionFailed("Somebody changed it in between. Read it again and repeat your change.")
+
+    def apply(self, changes: Mapping[str, Any]) -> list[str]:
+        """Set the fields that differ, and count the version up if there are any; returns their names."""
+        changed = sorted(name for name, value in changes.items() if _differ(getattr(self, name), value))
+        for name in changed:
+            setattr(self, name, changes[name])
+        if changed:
+            self.touch()
+        return changed
+
     def touch(self) -> None:
         """Count the version up. The row is to be locked (`with_for_update`), so none is lost."""
         self.version += 1
+
+
+def _differ(one: Any, other: Any) -> bool:
+    """Whether these are two values in JSON too, where 1 and true are not the same as they are in Python."""
+    return json.dumps(one, sort_keys=True, default=str) != json.dumps(other, sort_keys=True, default=str)
