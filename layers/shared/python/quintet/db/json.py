@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from types import UnionType
 from typing import Any, NamedTuple, Union, get_args, get_origin
+from uuid import UUID
 
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
@@ -54,7 +55,7 @@ def page(
     paging: PageRequest,
     *,
     empty_is_missing: bool = False,
-    visible: str = "true",
+    visible: str = "",
 ) -> bytes:
     """One page of `sql` as the API's list object, newest first, keyset on `id` alone.
 
@@ -62,17 +63,18 @@ def page(
     `< %(before)s`, where the planner can use an index for it. `empty_is_missing`: a first page without items
     means that the list itself is not there for the caller (404); so does `visible`, an SQL condition, when false.
     """
+    # The row beyond the page tells that there are more. To join the texts here takes half the time it takes there.
     statement = f"""
-        WITH page AS (SELECT row_to_json(r)::text AS item, r.id FROM ({sql}) r ORDER BY r.id DESC LIMIT %(limit)s + 1),
-        numbered AS (SELECT item, id, row_number() OVER (ORDER BY id DESC) AS n FROM page)
-        SELECT string_agg(item, ',' ORDER BY n) FILTER (WHERE n <= %(limit)s),
-               (array_agg(id) FILTER (WHERE n = %(limit)s))[1], count(*) > %(limit)s, {visible}
-        FROM numbered"""
+        SELECT row_to_json(r)::text AS item, r.id::text FROM ({sql}) r ORDER BY r.id DESC LIMIT %(limit)s + 1"""
+    if visible:  # then there is a row at least, of nulls when the page is empty
+        statement = f"SELECT p.* FROM (SELECT WHERE {visible}) v LEFT JOIN ({statement}) p ON true ORDER BY id DESC"
     params = {**params, "before": paging.before, "limit": paging.limit}
-    items, last, more, is_visible = session.connection().exec_driver_sql(statement, params).one()
-    if not is_visible or (empty_is_missing and items is None and paging.cursor is None):
+    rows = session.connection().exec_driver_sql(statement, params).all()
+    items = [row.item for row in rows if row.item is not None]
+    if (visible and not rows) or (empty_is_missing and not items and paging.cursor is None):
         raise NotFound
-    return page_bytes(items, encode_cursor(last) if more else None)
+    following = encode_cursor(UUID(rows[paging.limit - 1].id)) if len(items) > paging.limit else None
+    return page_bytes(",".join(items[: paging.limit]), following)
 
 
 def _column(table: str, name: str, annotation: Any) -> str:

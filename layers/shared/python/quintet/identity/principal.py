@@ -11,17 +11,15 @@ from quintet.errors import Forbidden, Unauthorized
 from quintet.identity.permissions import EVERYTHING, Permission
 from quintet.identity.tokens import verify
 
+# Planned at each request, for the proxy takes no prepared statements: two tables and two lookups plan in half the
+# time of one join of four.
 _IDENTITY = """
-    SELECT u.id AS user_id, s.id AS session_id, u.email, u.email_verified_at IS NOT NULL AS email_verified,
-           coalesce(array_agg(DISTINCT p.permission) FILTER (WHERE p.permission IS NOT NULL), '{}') AS permissions
-    FROM sessions s
-    JOIN users u ON u.id = s.user_id
-    LEFT JOIN user_roles ur ON ur.user_id = u.id
-    LEFT JOIN roles r ON r.id = ur.role_id
-    LEFT JOIN LATERAL unnest(r.permissions) AS p(permission) ON true
+    SELECT u.email, u.email_verified_at IS NOT NULL AS email_verified,
+           ARRAY(SELECT unnest(r.permissions) FROM roles r WHERE r.id = ANY (
+               ARRAY(SELECT ur.role_id FROM user_roles ur WHERE ur.user_id = u.id))) AS permissions
+    FROM sessions s JOIN users u ON u.id = s.user_id
     WHERE s.id = %(session_id)s AND u.id = %(user_id)s
-      AND s.revoked_at IS NULL AND s.expires_at > now() AND u.status = 'active'
-    GROUP BY u.id, s.id"""
+      AND s.revoked_at IS NULL AND s.expires_at > now() AND u.status = 'active'"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +75,8 @@ def _authenticate(session: Session, authorization: str | None) -> Principal:
     if row is None:
         raise Unauthorized("The session has ended. Sign in again.")
     return Principal(
-        user_id=row.user_id,
-        session_id=row.session_id,
+        user_id=says.user_id,
+        session_id=says.session_id,
         email=row.email,
         email_verified=row.email_verified,
         permissions=frozenset(row.permissions),
