@@ -1,7 +1,10 @@
-"""AWS clients, made when first used: importing boto3 costs a cold start some 200 ms."""
+"""AWS clients, made when first used: importing boto3 costs a cold start some 200 ms.
+
+Each has timeouts of its own: a call that stalls must not take the request, or a transaction, with it.
+"""
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -10,55 +13,59 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 
-@lru_cache(maxsize=1)
-def s3() -> "S3Client":
-    """S3, with SigV4 and regional addresses, which presigned links need.
-
-    Checksums are ours to choose: by default botocore would make every multipart upload one of CRC32 parts, each of
-    which the uploader had to send. The timeouts keep a stalled call from holding a transaction.
-    """
+def _client(service: str, *, read_timeout: int, attempts: int, **options: Any) -> Any:
     import boto3
     from botocore.config import Config
 
-    return boto3.client(
-        "s3",
-        config=Config(
-            signature_version="s3v4",
-            retries={"mode": "standard"},
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-            connect_timeout=3,
-            read_timeout=20,  # putting a large upload's parts together takes S3 a while
-        ),
+    config = Config(
+        connect_timeout=3,
+        read_timeout=read_timeout,
+        retries={"mode": "standard", "total_max_attempts": attempts},
+        **options,
     )
+    return boto3.client(service, config=config)  # type: ignore[call-overload]
+
+
+@lru_cache(maxsize=1)
+def s3() -> "S3Client":
+    """S3, with SigV4, which presigned links need.
+
+    Checksums are ours to choose: by default botocore would make every multipart upload one of CRC32 parts, each of
+    which the uploader had to send.
+    """
+    client: S3Client = _client(
+        "s3",
+        read_timeout=20,  # putting a large upload's parts together takes S3 a while
+        attempts=3,
+        signature_version="s3v4",
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+    return client
 
 
 @lru_cache(maxsize=1)
 def sqs() -> "SQSClient":
-    """SQS."""
-    import boto3
-
-    return boto3.client("sqs")
+    """SQS. Sending is best effort: what it misses, the dispatcher sends."""
+    client: SQSClient = _client("sqs", read_timeout=5, attempts=2)
+    return client
 
 
 @lru_cache(maxsize=1)
 def sesv2() -> "SESV2Client":
     """SES, version 2 of its API. Asked once: a retry after an answer that was lost would send the email twice."""
-    import boto3
-    from botocore.config import Config
-
-    return boto3.client("sesv2", config=Config(connect_timeout=3, read_timeout=10, retries={"total_max_attempts": 1}))
+    client: SESV2Client = _client("sesv2", read_timeout=10, attempts=1)
+    return client
 
 
 @lru_cache(maxsize=1)
 def secrets() -> "SecretsManagerClient":
     """Secrets Manager."""
-    import boto3
-
-    return boto3.client("secretsmanager")
+    client: SecretsManagerClient = _client("secretsmanager", read_timeout=5, attempts=3)
+    return client
 
 
 def forget_clients() -> None:
-    """Make every client anew when next used: after a fork of the environment, in tests."""
+    """Make every client anew when next used, as after a change of the environment."""
     for client in (s3, sqs, sesv2, secrets):
         client.cache_clear()
