@@ -52,6 +52,11 @@ format: .venv/ready ## Write the code the way `check` wants it
 openapi: .venv/ready ## Write docs/openapi.json anew
 	@python -m infra.openapi
 
+.PHONY: migration
+migration: .venv/ready ## Begin a change of the schema: make migration NAME="Tasks"
+	@alembic revision --message "$(NAME)" \
+		--rev-id "$$(printf %04d $$(($$(ls functions/db_migrator/versions/[0-9]*.py | wc -l) + 1)))"
+
 .PHONY: bench
 bench: .venv/ready ## Measure: ratios inside one run, beside their gates and goals
 	@python -m tests.load

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from quintet.identity.one_time_tokens import Purpose
 from tests.api import PASSWORD
 from tests.world import NEW_PASSWORD, World, form
 
@@ -105,6 +104,10 @@ def _urlencoded(body: str) -> Parts:
     return {"body": body.encode(), "headers": {"content-type": "application/x-www-form-urlencoded"}}
 
 
+def _of_project(world: World) -> Parts:
+    return {"query": {"project_id": str(world.project_id)}}
+
+
 def _in_project(world: World) -> Parts:
     return {"json_body": {"file_name": "a.txt", "size": 5, "project_id": str(world.project_id)}}
 
@@ -141,20 +144,18 @@ ACCESS: dict[str, Access] = {
     "POST /auth/password": _signed_in(json_(current_password=PASSWORD, new_password=NEW_PASSWORD)),
     "POST /auth/password-reset": _public(lambda w: {"json_body": {"email": w.owner.user["email"]}}),
     "POST /auth/password-reset/confirm": _public(
-        lambda w: {"json_body": {"token": w.mailed(Purpose.PASSWORD_RESET), "password": NEW_PASSWORD}}
+        lambda w: {"json_body": {"token": w.mailed("password_reset"), "password": NEW_PASSWORD}}
     ),
     "GET /auth/password-reset/page": _public(_token_page),
     "POST /auth/password-reset/page": _public(
-        lambda w: _urlencoded(f"token={w.mailed(Purpose.PASSWORD_RESET)}&password={NEW_PASSWORD}")
+        lambda w: _urlencoded(f"token={w.mailed('password_reset')}&password={NEW_PASSWORD}")
     ),
     "POST /auth/email-verification": _signed_in(),
     "POST /auth/email-verification/confirm": _public(
-        lambda w: {"json_body": {"token": w.mailed(Purpose.EMAIL_VERIFICATION)}}
+        lambda w: {"json_body": {"token": w.mailed("email_verification")}}
     ),
     "GET /auth/email-verification/page": _public(_token_page),
-    "POST /auth/email-verification/page": _public(
-        lambda w: _urlencoded(f"token={w.mailed(Purpose.EMAIL_VERIFICATION)}")
-    ),
+    "POST /auth/email-verification/page": _public(lambda w: _urlencoded(f"token={w.mailed('email_verification')}")),
     "GET /sessions": _signed_in(),
     "DELETE /sessions/{session_id}": Access(ok=frozenset({OWNER})),
     # --- users ---
@@ -183,7 +184,7 @@ ACCESS: dict[str, Access] = {
     **_both("/divisions/{division_id}", _admin(lambda _: {"json_body": {"name": _unique("D")}})),
     "DELETE /divisions/{division_id}": _admin(),
     "GET /divisions/{division_id}/members": Access(ok=SELF, others=403),
-    **_both("/divisions/{division_id}/members/{user_id}", _admin(path=_newcomer)),
+    "PUT /divisions/{division_id}/members/{user_id}": _admin(path=_newcomer),
     "DELETE /divisions/{division_id}/members/{user_id}": _admin(),
     # --- projects ---
     "GET /projects": _signed_in(),
@@ -196,15 +197,14 @@ ACCESS: dict[str, Access] = {
         ok=ADMIN, forbidden=READ, sends=lambda _: {"query": {"purge": "true"}}
     ),
     "GET /projects/{project_id}/members": Access(ok=READ),
-    **_both(
-        "/projects/{project_id}/members/{user_id}",
-        Access(ok=OWN, forbidden=READ, sends=json_(role="viewer"), path=_newcomer),
+    "PUT /projects/{project_id}/members/{user_id}": Access(
+        ok=OWN, forbidden=READ, sends=json_(role="viewer"), path=_newcomer
     ),
     "DELETE /projects/{project_id}/members/{user_id}": Access(
         ok=OWN | {MEMBER}, forbidden=READ, path=lambda w: {"user_id": w.member.id}
     ),
-    # --- files: what a body or a query names and the caller may not see is a 400 that names the field ---
-    "GET /folders": _signed_in(lambda w: {"query": {"project_id": str(w.project_id)}}),
+    # --- files: the place for a new one, when the caller may not see it, is a 400 that names the field ---
+    "GET /folders": Access(ok=READ, sends=_of_project),
     "POST /folders": Access(
         ok=CHANGE,
         forbidden=READ,
@@ -215,6 +215,7 @@ ACCESS: dict[str, Access] = {
     **_both("/folders/{folder_id}", Access(ok=CHANGE, forbidden=READ, sends=json_(name="Changed"))),
     "DELETE /folders/{folder_id}": Access(ok=CHANGE, forbidden=READ),
     "GET /files": _signed_in(),
+    "GET /files project": Access(ok=READ, sends=_of_project),
     "POST /files": Access(ok=CHANGE, forbidden=READ, others=400, sends=lambda w: form(project_id=str(w.project_id))),
     "POST /files alone": _signed_in(lambda _: form()),
     "POST /files/multipart": Access(ok=CHANGE, forbidden=READ, others=400, sends=_in_project),

@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from quintet.db.engine import owner_engine
 from quintet.db.partitions import ensure_partitions
+from quintet.db.session import writing
 from quintet.identity.keys import register_public_keys
 
 _LOCK = 0x5155494E  # any number; two deployments at once take turns
@@ -21,7 +22,8 @@ def migrate(revision: str = "head") -> str:
     """
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent))
-    with owner_engine().begin() as connection:
+    with writing(owner=True) as session:
+        connection = session.connection()
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
         config.attributes["connection"] = connection
         command.upgrade(config, revision)

@@ -8,12 +8,11 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote_plus
 
-from botocore.exceptions import ClientError
 from sqlalchemy import Row
 
-from quintet.aws import s3
 from quintet.db.session import writing
 from quintet.events.outbox import send, send_messages
+from quintet.files.objects import head
 from quintet.observability import count_metric, logger
 
 MAX_ATTEMPTS = 20
@@ -108,13 +107,10 @@ def _send_files(rows: list[Row[Any]], failed: set[str]) -> int:
 
 def _arrived(bucket: str, key: str) -> dict[str, Any] | None:
     """What S3 should have told the queue about this object; None when it is not there."""
-    try:
-        head = s3().head_object(Bucket=bucket, Key=key)
-    except ClientError as error:
-        if error.response["Error"]["Code"] in ("404", "NoSuchKey", "NotFound"):
-            return None
-        raise
-    found = {"key": quote_plus(key, safe="/"), "size": head["ContentLength"], "versionId": head.get("VersionId")}
+    there = head(bucket, key)
+    if there is None:
+        return None
+    found = {"key": quote_plus(key, safe="/"), "size": there["ContentLength"], "versionId": there.get("VersionId")}
     return {
         "Records": [
             {

@@ -8,7 +8,6 @@ from sqlalchemy.orm import Session
 
 from quintet.db.models import File, Folder, Project, ProjectMember
 from quintet.errors import BadRequest, NotFound
-from quintet.events.record import scope_of
 from quintet.identity.membership import require_role
 from quintet.identity.principal import Principal
 
@@ -81,11 +80,6 @@ def locked_project(session: Session, caller: Principal, project_id: UUID) -> Non
         require_role(caller, row.role, at_least="editor")
     except NotFound:
         raise BadRequest.at("/project_id", "There is no project with this id that you can see.") from None
-
-
-def scope(file: File) -> str:
-    """Who may read what happens to a file: its project's readers, or its owner."""
-    return scope_of("project", file.project_id) if file.project_id else scope_of("user", file.owner_id)
 
 
 def _with_role(caller: Principal, file_id: UUID) -> Select[File, str]:

@@ -1,8 +1,10 @@
 """Lambda entry of `files`."""
 
-from functions.files import routes, routes_folders, routes_uploads
+from functions.files.folders import routes as folders
+from functions.files.stored import routes as stored
+from functions.files.uploads import routes as uploads
 from quintet.http.app import create_app, lambda_handler
 
 # Uploads first: /files/presign-upload is no file's id.
-app = create_app(routes_folders.router, routes_uploads.router, routes.router)
+app = create_app(folders.router, uploads.router, stored.router)
 handler = lambda_handler(app)

@@ -18,6 +18,7 @@ from quintet.config import settings
 from quintet.db.engine import owner_engine
 from quintet.db.json import timestamp
 from quintet.db.partitions import month_of, oldest_kept, partition_name
+from quintet.db.session import reading
 from quintet.observability import logger
 
 _FETCHED = 1_000  # rows held at once
@@ -45,8 +46,8 @@ def key_of(month: datetime) -> str:
 def archive_old_partitions(time_left: Callable[[], bool]) -> dict[str, int]:
     """Archive and drop the months before those that are kept; returns how many events each had."""
     archived = {}
-    with owner_engine().connect() as connection:
-        tables = connection.exec_driver_sql(_TABLES).all()
+    with reading(owner=True) as session:
+        tables = session.connection().exec_driver_sql(_TABLES).all()
     for table in tables:
         if month_of(table.name) < oldest_kept() and time_left():
             archived[table.name] = _archive(table.name, attached=table.attached, detaching=table.detaching)
@@ -57,16 +58,16 @@ def _archive(table: str, *, attached: bool, detaching: bool) -> int:
     key = key_of(month_of(table))
     upload(table, key)
     stored = _count_stored(key)
-    with owner_engine().connect() as connection:
-        autocommit = connection.execution_options(isolation_level="AUTOCOMMIT")
+    with reading(owner=True) as session:  # no transaction may be open
+        connection = session.connection()
         if attached:
             # Locks nobody out, and waits for those who still read it.
             how = "FINALIZE" if detaching else "CONCURRENTLY"
-            autocommit.exec_driver_sql(f"ALTER TABLE events DETACH PARTITION {table} {how}")
-        rows = _count(autocommit, table)
+            connection.exec_driver_sql(f"ALTER TABLE events DETACH PARTITION {table} {how}")
+        rows = _count(connection, table)
         if stored != rows:
             raise RuntimeError(f"{table} has {rows} events, its archive {stored}; it stays")
-        autocommit.exec_driver_sql(f"DROP TABLE {table}")
+        connection.exec_driver_sql(f"DROP TABLE {table}")
     logger.info("Archived %s events of %s.", rows, table, key=key)
     return rows
 
@@ -75,7 +76,7 @@ def upload(table: str, key: str) -> None:
     """Stream the table into the object, some megabytes at a time."""
     from boto3.s3.transfer import TransferConfig
 
-    with owner_engine().connect() as connection:
+    with owner_engine().connect() as connection:  # in a transaction, as a cursor on the server must be
         rows = connection.execution_options(yield_per=_FETCHED).exec_driver_sql(_ROWS.format(table=table)).scalars()
         s3().upload_fileobj(
             cast("IO[bytes]", _Compressed(rows)),

@@ -3,14 +3,13 @@
 from collections.abc import Callable
 from uuid import UUID
 
-from botocore.exceptions import ClientError
-from sqlalchemy.orm import Session
+from sqlalchemy import delete
 
-from quintet.aws import s3
-from quintet.db.engine import owner_engine
+from quintet.db.models import File
 from quintet.db.partitions import oldest_kept, uuid_at
-from quintet.events.record import record, scope_of
-from quintet.events.types import EventType
+from quintet.db.session import reading, writing
+from quintet.files.events import record_removed
+from quintet.files.objects import head
 
 BATCH = 5_000
 
@@ -33,10 +32,6 @@ _ABANDONED = """
     WHERE status = 'pending' AND created_at < now() - interval '3 days' AND (created_at, id) > (%(at)s, %(id)s)
     ORDER BY created_at, id LIMIT 100"""
 
-_ABANDON = """
-    DELETE FROM files WHERE id = %(id)s AND status = 'pending'
-    RETURNING owner_id, project_id, bucket, key, upload_id"""
-
 
 def remove_expired_rows(time_left: Callable[[], bool]) -> dict[str, int]:
     """Remove expired rows while there is time; returns how many of each table."""
@@ -47,8 +42,8 @@ def _remove(table: str, expired: str, time_left: Callable[[], bool]) -> int:
     removed, batch = 0, BATCH
     statement = _REMOVE.format(table=table, expired=expired, batch=BATCH)
     while batch == BATCH and time_left():
-        with owner_engine().begin() as connection:
-            batch = connection.exec_driver_sql(statement, {"oldest_kept": uuid_at(oldest_kept())}).rowcount
+        with writing(owner=True) as session:
+            batch = session.connection().exec_driver_sql(statement, {"oldest_kept": uuid_at(oldest_kept())}).rowcount
         removed += batch
     return removed
 
@@ -60,10 +55,10 @@ def remove_abandoned_uploads(time_left: Callable[[], bool]) -> int:
     """
     removed, at, id = 0, "-infinity", UUID(int=0)
     while time_left():
-        with owner_engine().connect() as connection:
-            files = connection.exec_driver_sql(_ABANDONED, {"at": at, "id": id}).all()
+        with reading(owner=True) as session:
+            files = session.connection().exec_driver_sql(_ABANDONED, {"at": at, "id": id}).all()
         for file in files:
-            removed += not _arrived(file.bucket, file.key) and _abandon(file.id)
+            removed += head(file.bucket, file.key) is None and _abandon(file.id)
         if not files:
             break
         at, id = files[-1].created_at, files[-1].id
@@ -72,21 +67,8 @@ def remove_abandoned_uploads(time_left: Callable[[], bool]) -> int:
 
 def _abandon(file_id: UUID) -> bool:
     """As if its owner had deleted it: what there is of it in S3 is removed by whom the event is delivered to."""
-    with Session(owner_engine()) as session, session.begin():
-        file = session.connection().exec_driver_sql(_ABANDON, {"id": file_id}).one_or_none()
-        if file is None:
-            return False
-        scope = scope_of("project", file.project_id) if file.project_id else scope_of("user", file.owner_id)
-        data = {"bucket": file.bucket, "key": file.key, "upload_id": file.upload_id}
-        record(session, EventType.FILE_REMOVED, subject=file_id, scope=scope, data=data)
-    return True
-
-
-def _arrived(bucket: str, key: str) -> bool:
-    try:
-        s3().head_object(Bucket=bucket, Key=key)
-    except ClientError as error:
-        if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
-            return False
-        raise
-    return True
+    with writing(owner=True) as session:
+        file = session.scalar(delete(File).where(File.id == file_id, File.status == "pending").returning(File))
+        if file is not None:
+            record_removed(session, file)
+    return file is not None

@@ -7,11 +7,9 @@ and tokens signed with it live on; the one before that goes when nobody can hold
 import secrets as random
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy.orm import Session
-
 from quintet.aws import secrets
 from quintet.config import settings
-from quintet.db.engine import owner_engine
+from quintet.db.session import writing
 from quintet.events.record import SYSTEM, record
 from quintet.events.types import EventType
 from quintet.identity.keys import TokenKeys, register_public_keys, secret_versions
@@ -31,9 +29,9 @@ def rotate_if_due(*, rotate_now: bool = False) -> bool:
         return False
     secret = random.token_urlsafe(48)
     keys = TokenKeys.derive(secret)
-    with owner_engine().begin() as connection:
-        register_public_keys(connection, keys)
-    with Session(owner_engine()) as session, session.begin():
+    with writing(owner=True) as session:
+        register_public_keys(session.connection(), keys)
+    with writing(owner=True) as session:
         session.connection().exec_driver_sql(_TAKE_TURNS)
         if secret_versions()[0].id != seen.id:
             return False  # another run was quicker; twice at once would sign everybody out
@@ -49,7 +47,8 @@ def settle_public_keys() -> int:
     those whose last tokens have long expired, or that nothing ever signed with; returns how many were removed."""
     versions = secret_versions()
     long_ago = datetime.now(UTC) - KEEP_RETIRED
-    with owner_engine().begin() as connection:
+    with writing(owner=True) as session:
+        connection = session.connection()
         register_public_keys(connection)
         if versions[0].created_at > long_ago:
             return 0  # just rotated: what was retired with that may still be in use

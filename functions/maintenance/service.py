@@ -6,8 +6,8 @@ from typing import Any
 from functions.maintenance.archive import archive_old_partitions
 from functions.maintenance.expiry import remove_abandoned_uploads, remove_expired_rows
 from functions.maintenance.rotation import rotate_if_due, settle_public_keys
-from quintet.db.engine import owner_engine
 from quintet.db.partitions import ensure_partitions, months_ahead
+from quintet.db.session import reading, writing
 from quintet.observability import count_metric, logger
 
 TimeLeft = Callable[[], bool]
@@ -38,12 +38,13 @@ def maintain(*, rotate_now: bool, time_left: TimeLeft) -> dict[str, Any]:
 
 def _partitions_ahead() -> int:
     try:
-        with owner_engine().begin() as connection:
+        with writing(owner=True) as session:
+            connection = session.connection()
             # Whoever holds the table for so long must not have everybody queue up behind us; tomorrow is soon enough.
             connection.exec_driver_sql("SET LOCAL lock_timeout = '5s'")
             ensure_partitions(connection)
     finally:
-        with owner_engine().connect() as connection:
-            ahead = months_ahead(connection)
+        with reading(owner=True) as session:
+            ahead = months_ahead(session.connection())
         count_metric("PartitionsAhead", ahead, function="maintenance")
     return ahead

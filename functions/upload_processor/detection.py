@@ -7,7 +7,7 @@ from collections.abc import Callable
 from itertools import chain
 
 from functions.upload_processor.media_types import NAMES, TEXT, UNKNOWN, ZIP, canonical
-from quintet.purposes import DOCX, PPTX, XLSX
+from quintet.files.purposes import DOCX, PPTX, XLSX
 
 FIRST = 64 * 1024
 """Bytes that are looked at, at the beginning and, of an archive, at the end."""

@@ -1,6 +1,6 @@
 """The media types we can tell from a file's content, and what people call them."""
 
-from quintet.purposes import DOCX, GENERIC, PPTX, XLSX
+from quintet.files.purposes import DOCX, GENERIC, PPTX, XLSX
 
 UNKNOWN = "application/octet-stream"
 TEXT = "text/plain"

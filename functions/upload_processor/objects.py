@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from quintet.aws import s3
+from quintet.files.objects import head, is_missing, named
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
 
 _CHUNK = 1024 * 1024
-_MISSING = frozenset({"404", "NoSuchKey", "NoSuchVersion", "NotFound", "NoSuchUpload"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,31 +49,28 @@ class StoredObject:
         return base64.b64encode(digest.digest()).decode()
 
     def _names(self) -> Any:
-        return _names(self.bucket, self.key, self.version_id)
+        return named(self.bucket, self.key, self.version_id)
 
 
 def look_up(bucket: str, key: str, version_id: str | None) -> StoredObject | None:
     """The object's version, or its newest one; None when it is not there."""
-    try:
-        head = s3().head_object(**_names(bucket, key, version_id), ChecksumMode="ENABLED")
-    except ClientError as error:
-        if _is_missing(error):
-            return None
-        raise
-    whole = head.get("ChecksumType", "FULL_OBJECT") == "FULL_OBJECT"
+    found = head(bucket, key, version_id)
+    if found is None:
+        return None
+    whole = found.get("ChecksumType", "FULL_OBJECT") == "FULL_OBJECT"
     return StoredObject(
         bucket,
         key,
-        head.get("VersionId", version_id),
-        head["ContentLength"],
-        head.get("ChecksumSHA256") if whole else None,
-        head.get("ChecksumCRC64NVME") if whole else None,
+        found.get("VersionId", version_id),
+        found["ContentLength"],
+        found.get("ChecksumSHA256") if whole else None,
+        found.get("ChecksumCRC64NVME") if whole else None,
     )
 
 
 def delete_version(bucket: str, key: str, version_id: str | None) -> None:
     """Delete this version for good. Repeatable."""
-    s3().delete_object(**_names(bucket, key, version_id))
+    s3().delete_object(**named(bucket, key, version_id))
 
 
 def delete_everything(bucket: str, key: str, upload_id: str | None) -> None:
@@ -82,7 +79,7 @@ def delete_everything(bucket: str, key: str, upload_id: str | None) -> None:
         try:
             s3().abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload_id)
         except ClientError as error:
-            if not _is_missing(error):
+            if not is_missing(error):
                 raise
     for page in s3().get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key):
         found: list[ObjectIdentifierTypeDef] = [
@@ -94,12 +91,3 @@ def delete_everything(bucket: str, key: str, upload_id: str | None) -> None:
             answer = s3().delete_objects(Bucket=bucket, Delete={"Objects": found, "Quiet": True})
             if errors := answer.get("Errors"):
                 raise RuntimeError(f"S3 kept {len(errors)} versions: {errors[0].get('Code')}")
-
-
-def _names(bucket: str, key: str, version_id: str | None) -> Any:
-    names = {"Bucket": bucket, "Key": key}
-    return {**names, "VersionId": version_id} if version_id else names
-
-
-def _is_missing(error: ClientError) -> bool:
-    return error.response.get("Error", {}).get("Code", "") in _MISSING

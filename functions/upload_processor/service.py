@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import unquote_plus
-from uuid import UUID
 
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from functions.manifest import FUNCTIONS, lease
 from functions.upload_processor.detection import FIRST, detect
 from functions.upload_processor.media_types import NAMES, reconcile
 from functions.upload_processor.objects import StoredObject, delete_everything, delete_version, look_up
@@ -24,14 +24,13 @@ from quintet.db.partitions import time_of
 from quintet.db.session import reading, writing
 from quintet.events.consumer import Claimed, deliver, started_by
 from quintet.events.record import record as record_event
-from quintet.events.record import scope_of
 from quintet.events.types import EventType
+from quintet.files.events import scope_of_file
+from quintet.files.objects import file_id_of
+from quintet.files.purposes import PURPOSES, essence
 from quintet.observability import logger
-from quintet.purposes import PURPOSES, essence
 
 _UNDECIDED = ("pending", "uploaded")
-_LEASE = 330
-"""Seconds; more than the function's timeout."""
 _COMMITTED_BY = timedelta(minutes=1)
 """After its id was made, by when a file's row is there if ever: the API's requests end sooner."""
 _GLANCES = (0, 0.1, 0.4, 1.5)
@@ -65,7 +64,7 @@ def process(record: SQSRecord) -> None:
     """Act on one message."""
     message = record.json_body
     if "event_id" in message:
-        deliver(record, _remove_object, lease_seconds=_LEASE)
+        deliver(record, _remove_object, lease_seconds=lease(FUNCTIONS["upload_processor"]))
     elif message.get("Event") == "s3:TestEvent":
         logger.info("S3 says that its notifications work.")
     else:
@@ -116,11 +115,8 @@ def _file_of(arrival: Arrival) -> File | None:
 
 def _made_at(key: str) -> datetime | None:
     """When the file's id, which is in the key, was made; None when the key is not one of ours."""
-    prefix, _, name = key.partition("/")
-    try:
-        return time_of(UUID(name)) if prefix == "uploads" else None
-    except ValueError:
-        return None
+    file_id = file_id_of(key)
+    return time_of(file_id) if file_id else None
 
 
 def _discard_unknown(arrival: Arrival) -> None:
@@ -188,10 +184,9 @@ def _record(session: Session, file: File) -> None:
     type, data = (
         (EventType.FILE_REJECTED, {"reason": file.reason})
         if file.reason
-        else (PURPOSES[file.purpose].when_ready, {"content_type": file.detected_type, "size": file.size})
+        else (EventType.FILE_READY, {"content_type": file.detected_type, "size": file.size})
     )
-    scope = scope_of("project", file.project_id) if file.project_id else scope_of("user", file.owner_id)
-    record_event(session, type, subject=file.id, scope=scope, data=data)
+    record_event(session, type, subject=file.id, scope=scope_of_file(file), data=data)
 
 
 def _unused(file: File, version_id: str | None) -> bool:

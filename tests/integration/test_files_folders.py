@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from functions.files.schemas import FolderRead
+from functions.files.folders.schemas import FolderRead
 from quintet.db.engine import owner_engine
 from quintet.http.schemas import Page
 from tests.api import Api
@@ -61,16 +61,18 @@ def test_given_a_tree_when_listing_then_each_level_is_documented_and_costs_two_s
     assert listed("root") == [other, top]
     assert listed(top) == [inside]
     assert user.get("/folders").status == 400
+    assert user.get("/folders", query=[("project_id", str(uuid4()))]).status == 404
 
 
 def test_given_a_folder_when_a_second_with_its_name_comes_then_409_and_elsewhere_it_may(
     user: Api, project: str
 ) -> None:
     first = folder(user, project, "Plans")
-    assert user.post("/folders", {"project_id": project, "name": "Plans"}).status == 409
+    again = user.post("/folders", {"project_id": project, "name": "Plans"})
+    assert (again.status, again.json()["errors"][0]["pointer"]) == (409, "/name")
     second = folder(user, project, "Plans", first)
     moved = user.patch(f"/folders/{second}", {"parent_id": None})
-    assert (moved.status, "another name" in moved.json()["detail"]) == (409, True)
+    assert (moved.status, moved.json()["errors"][0]["pointer"]) == (409, "/name")
 
 
 @pytest.mark.parametrize("method", ["put", "patch"])
@@ -184,7 +186,9 @@ def test_given_an_idempotency_key_when_creating_twice_then_one_folder(user: Api,
 
 def test_given_folder_changes_then_each_is_an_event_of_the_project(user: Api, project: str) -> None:
     made = folder(user, project, "secret")
-    user.patch(f"/folders/{made}", {"name": "b"})
+    assert user.patch(f"/folders/{made}", {"name": "b"}).json()["version"] == 2
+    # what changes nothing is no change
+    assert user.patch(f"/folders/{made}", {"name": "b", "parent_id": None}).json()["version"] == 2
     user.delete(f"/folders/{made}")
     with owner_engine().begin() as connection:
         events = connection.exec_driver_sql(

@@ -8,11 +8,13 @@ from uuid import uuid4
 
 import pytest
 
-from functions.files.schemas import FileRead, PresignedUpload
-from functions.files.uploads import MAX_DIRECT
+from functions.files.stored.schemas import FileRead
+from functions.files.uploads.schemas import PresignedUpload
+from functions.files.uploads.service import MAX_DIRECT
 from quintet import aws
 from quintet.config import settings
-from quintet.purposes import GB, MB, PURPOSES
+from quintet.db.models.files import FilePurpose
+from quintet.files.purposes import GB, MB, PURPOSES
 from tests.api import Api
 from tests.people import person
 from tests.statements import counted
@@ -114,7 +116,9 @@ def test_given_an_empty_file_when_announcing_it_then_400_says_so(user: Api) -> N
 
 
 @pytest.mark.parametrize("purpose", PURPOSES)
-def test_given_the_limit_of_a_purpose_then_it_may_be_that_large_and_not_a_byte_larger(user: Api, purpose: str) -> None:
+def test_given_the_limit_of_a_purpose_then_it_may_be_that_large_and_not_a_byte_larger(
+    user: Api, purpose: FilePurpose
+) -> None:
     limit = PURPOSES[purpose].max_size
     assert presign(user, limit, purpose=purpose).status == 200
     new = {"file_name": "a", "size": limit, "purpose": purpose}

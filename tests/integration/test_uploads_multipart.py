@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 import requests
 
-from functions.files.schemas import FileRead, MultipartRead, PartLinks, PartRead
-from functions.files.uploads import part_count, part_size
+from functions.files.stored.schemas import FileRead
+from functions.files.uploads.multipart import part_count, part_size
+from functions.files.uploads.schemas import MultipartRead, PartLinks, PartRead
 from quintet import aws
 from quintet.config import settings
+from quintet.files.purposes import GB, MB
 from quintet.http.schemas import Page
-from quintet.purposes import GB, MB
 from tests.api import Api
 from tests.people import person
 from tests.statements import counted
@@ -77,6 +78,7 @@ def test_given_a_large_file_when_uploading_in_parts_then_it_becomes_ready(user: 
     made = MultipartRead.model_validate_json(created.body, strict=True)
     assert (made.part_size, made.part_count, made.checksum) == (16 * MB, 2, "CRC64NVME")
     file_id = str(made.file_id)
+    assert user.get(created.header("location") or "").header("etag") == created.header("etag") == '"1"'
     parts = send_parts(user, file_id)
     answer = user.post(f"/files/{file_id}/complete", {"parts": parts[::-1]})
     assert (answer.status, FileRead.model_validate_json(answer.body, strict=True).status) == (200, "uploaded")

@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from functions.upload_processor.detection import FIRST, detect
 from functions.upload_processor.media_types import NAMES, reconcile
-from quintet.purposes import ACTIVE, DOCX, PPTX, PROGRAMS, PURPOSES, XLSX
+from quintet.files.purposes import ACTIVE, DOCX, PPTX, PROGRAMS, PURPOSES, XLSX
 
 
 def archive(*names: str, padding: int = 0) -> bytes:
@@ -167,6 +168,6 @@ def test_given_a_document_with_scripts_then_only_a_projects_material_may_be_one(
 
 
 def test_given_the_purposes_then_they_are_the_models() -> None:
-    from quintet.db.models.files import FILE_PURPOSES
+    from quintet.db.models.files import FilePurpose
 
-    assert tuple(PURPOSES) == FILE_PURPOSES
+    assert tuple(PURPOSES) == get_args(FilePurpose)

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from functions.files.links import content_disposition
-from functions.files.schemas import MediaType, Name, Sha256
+from functions.files.fields import Name
+from functions.files.stored.links import content_disposition
+from functions.files.uploads.schemas import MediaType, Sha256
 
 
 @pytest.mark.parametrize(

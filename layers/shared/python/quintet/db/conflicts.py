@@ -12,6 +12,7 @@ _TAKEN = {
     "uq_users_username": FieldError("/username", "There is an account with this username."),
     "uq_roles_name": FieldError("/name", "There is a role with this name."),
     "uq_divisions_name": FieldError("/name", "There is a division with this name."),
+    "uq_folders_project_id_parent_id_name": FieldError("/name", "There is a folder with this name in the same place."),
 }
 """Unique constraint -> the field that is to be changed."""
 

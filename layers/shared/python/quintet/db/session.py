@@ -9,26 +9,27 @@ from contextlib import contextmanager
 
 from sqlalchemy.orm import Session
 
-from quintet.db.engine import engine
+from quintet.db.engine import engine, owner_engine
 from quintet.errors import Problem
 
 AfterCommit = Callable[[], None]
 
 
 @contextmanager
-def reading() -> Iterator[Session]:
-    """A session for reads: every statement stands alone."""
-    with Session(engine().execution_options(isolation_level="AUTOCOMMIT"), autoflush=False) as session:
+def reading(*, owner: bool = False) -> Iterator[Session]:
+    """A session for reads: every statement stands alone. `owner`: as the schema's owner."""
+    connected = owner_engine() if owner else engine()
+    with Session(connected.execution_options(isolation_level="AUTOCOMMIT"), autoflush=False) as session:
         yield session
 
 
 @contextmanager
-def writing() -> Iterator[Session]:
-    """A session for one transaction: committed at the end, rolled back on an error.
+def writing(*, owner: bool = False) -> Iterator[Session]:
+    """A session for one transaction: committed at the end, rolled back on an error. `owner`: as the schema's owner.
 
     A `Problem` that says `keeps_changes` (a refused sign-in that is to be counted) commits and is raised on.
     """
-    with Session(engine(), autoflush=False) as session:
+    with Session(owner_engine() if owner else engine(), autoflush=False) as session:
         try:
             yield session
         except Problem as problem:

@@ -1,15 +1,16 @@
 """Stored objects and the folders they lie in."""
 
 from datetime import datetime
+from typing import Literal, get_args
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, text
+from sqlalchemy import BigInteger, CheckConstraint, Index, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from quintet.db.models.base import Base, Changing, Id, one_of, references
 
-FILE_STATUSES = ("pending", "uploaded", "ready", "rejected")
-FILE_PURPOSES = ("asset", "attachment", "campaign_data")
+FileStatus = Literal["pending", "uploaded", "ready", "rejected"]
+FilePurpose = Literal["asset", "attachment", "campaign_data"]
 
 
 class Folder(Changing, Base):
@@ -41,8 +42,8 @@ class File(Changing, Base):
 
     __tablename__ = "files"
     __table_args__ = (
-        one_of("status", *FILE_STATUSES),
-        one_of("purpose", *FILE_PURPOSES),
+        one_of("status", *get_args(FileStatus)),
+        one_of("purpose", *get_args(FilePurpose)),
         CheckConstraint("size >= 0", name="size"),
         Index("ix_files_pending", "created_at", postgresql_where=text("status IN ('pending', 'uploaded')")),
         Index("ix_files_owner_id_id", "owner_id", "id"),
@@ -68,8 +69,8 @@ class File(Changing, Base):
     """Of the whole object, base64; none for a multipart upload (there is no such checksum)."""
     crc64nvme: Mapped[str | None]
     """Of the whole object of a multipart upload, base64, as its uploader says."""
-    purpose: Mapped[str] = mapped_column(server_default=text("'asset'"))
-    status: Mapped[str] = mapped_column(server_default=text("'pending'"))
+    purpose: Mapped[FilePurpose] = mapped_column(Text, server_default=text("'asset'"))
+    status: Mapped[FileStatus] = mapped_column(Text, server_default=text("'pending'"))
     upload_id: Mapped[str | None]
     """The multipart upload under way."""
     version_id: Mapped[str | None]

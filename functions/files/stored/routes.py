@@ -7,10 +7,13 @@ from uuid import UUID
 from fastapi import Query, Request
 from starlette.responses import RedirectResponse, Response
 
-from functions.files import links, queries, service
-from functions.files.schemas import FileDetail, FileRead, FileUpdate, PresignedDownload, Purpose, Root, Status
+from functions.files.fields import Root
+from functions.files.stored import links, queries, service
+from functions.files.stored.schemas import FileDetail, FileRead, FileUpdate, PresignedDownload
 from quintet.db.json import Versioned
-from quintet.http.conditional import IfMatch, fresh, listed, written
+from quintet.db.models.files import FilePurpose, FileStatus
+from quintet.http.answers import changed, listed
+from quintet.http.conditional import IfMatch, fresh
 from quintet.http.dependencies import Caller, Paging, SessionDep
 from quintet.http.problems import responses
 from quintet.http.routing import Router
@@ -19,15 +22,15 @@ from quintet.http.schemas import Page
 router = Router(prefix="/files", tags=["files"])
 
 
-@router.get("", response_model=Page[FileRead])
+@router.get("", response_model=Page[FileRead], responses=responses(404))
 async def list_files(
     session: SessionDep,
     caller: Caller,
     paging: Paging,
     project_id: UUID | None = None,
     folder_id: Annotated[UUID | Root | None, Query(description="`root`: files in no folder.")] = None,
-    status: Status | None = None,
-    purpose: Purpose | None = None,
+    status: FileStatus | None = None,
+    purpose: FilePurpose | None = None,
 ) -> Response:
     """List the caller's own files and those of their projects, newest first."""
     return listed(
@@ -41,7 +44,7 @@ async def list_files(
 async def presign_download(session: SessionDep, caller: Caller, file_id: UUID) -> Response:
     """A link to a file's content, for some minutes."""
     link = links.download(queries.read_file(session, caller, file_id).stored)
-    return written(PresignedDownload(file_id=file_id, url=link.url, expires_at=link.expires_at))
+    return changed(PresignedDownload(file_id=file_id, url=link.url, expires_at=link.expires_at))
 
 
 @router.get("/{file_id}", response_model=FileDetail)
@@ -77,15 +80,15 @@ async def read_content(session: SessionDep, caller: Caller, file_id: UUID) -> Re
 
 @router.change("/{file_id}", response_model=FileRead, responses=responses(403))
 async def update_file(
-    session: SessionDep, caller: Caller, file_id: UUID, change: FileUpdate, if_match: IfMatch
+    session: SessionDep, caller: Caller, file_id: UUID, change: FileUpdate, expected: IfMatch
 ) -> Response:
     """Rename a file, or move it to another folder or project."""
-    file = service.update_file(session, caller, file_id=file_id, change=change, if_match=if_match)
-    return written(FileRead.model_validate(file), file.version)
+    file = service.update_file(session, caller, file_id=file_id, change=change, expected=expected)
+    return changed(FileRead.model_validate(file))
 
 
 @router.delete("/{file_id}", status_code=204, responses=responses(403))
-async def remove_file(session: SessionDep, caller: Caller, file_id: UUID, if_match: IfMatch) -> Response:
+async def remove_file(session: SessionDep, caller: Caller, file_id: UUID, expected: IfMatch) -> Response:
     """Delete a file and its content, all versions of it; aborts an upload that is under way."""
-    service.remove_file(session, caller, file_id=file_id, if_match=if_match)
+    service.remove_file(session, caller, file_id=file_id, expected=expected)
     return Response(status_code=204)

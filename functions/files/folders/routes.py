@@ -6,11 +6,12 @@ from uuid import UUID
 from fastapi import Query, Request
 from starlette.responses import Response
 
-from functions.files import folders, queries
-from functions.files.schemas import FolderCreate, FolderRead, FolderUpdate, Root
-from quintet.http.conditional import IfMatch, fresh, listed, written
+from functions.files.fields import Root
+from functions.files.folders import queries, service
+from functions.files.folders.schemas import FolderCreate, FolderRead, FolderUpdate
+from quintet.http.answers import changed, created, listed
+from quintet.http.conditional import IfMatch, fresh
 from quintet.http.dependencies import Caller, Paging, SessionDep
-from quintet.http.envelope import link
 from quintet.http.idempotency import Idempotent
 from quintet.http.problems import responses
 from quintet.http.routing import Router
@@ -19,7 +20,7 @@ from quintet.http.schemas import Page
 router = Router(prefix="/folders", tags=["folders"])
 
 
-@router.get("", response_model=Page[FolderRead])
+@router.get("", response_model=Page[FolderRead], responses=responses(404))
 async def list_folders(
     session: SessionDep,
     caller: Caller,
@@ -34,13 +35,8 @@ async def list_folders(
 @router.post("", status_code=201, response_model=FolderRead, dependencies=[Idempotent], responses=responses(403, 409))
 async def create_folder(request: Request, session: SessionDep, caller: Caller, new: FolderCreate) -> Response:
     """Create a folder; for the project's editors."""
-    folder = folders.create_folder(session, caller, new=new)
-    return written(
-        FolderRead.model_validate(folder),
-        folder.version,
-        status=201,
-        location=link(request.scope, f"/folders/{folder.id}"),
-    )
+    folder = service.create_folder(session, caller, new=new)
+    return created(request, FolderRead.model_validate(folder), f"/folders/{folder.id}")
 
 
 @router.get("/{folder_id}", response_model=FolderRead)
@@ -51,15 +47,15 @@ async def read_folder(request: Request, session: SessionDep, caller: Caller, fol
 
 @router.change("/{folder_id}", response_model=FolderRead, responses=responses(403, 409))
 async def update_folder(
-    session: SessionDep, caller: Caller, folder_id: UUID, change: FolderUpdate, if_match: IfMatch
+    session: SessionDep, caller: Caller, folder_id: UUID, change: FolderUpdate, expected: IfMatch
 ) -> Response:
     """Rename a folder, or move it within its project; for the project's editors."""
-    folder = folders.update_folder(session, caller, folder_id=folder_id, change=change, if_match=if_match)
-    return written(FolderRead.model_validate(folder), folder.version)
+    folder = service.update_folder(session, caller, folder_id=folder_id, change=change, expected=expected)
+    return changed(FolderRead.model_validate(folder))
 
 
 @router.delete("/{folder_id}", status_code=204, responses=responses(403, 409))
-async def remove_folder(session: SessionDep, caller: Caller, folder_id: UUID, if_match: IfMatch) -> Response:
+async def remove_folder(session: SessionDep, caller: Caller, folder_id: UUID, expected: IfMatch) -> Response:
     """Delete an empty folder; for the project's editors."""
-    folders.remove_folder(session, caller, folder_id=folder_id, if_match=if_match)
+    service.remove_folder(session, caller, folder_id=folder_id, expected=expected)
     return Response(status_code=204)

@@ -9,31 +9,29 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import Field, ValidationError
 from starlette.responses import Response
 
-from functions.files import service, uploads
-from functions.files.schemas import (
+from functions.files.fields import Name
+from functions.files.stored.schemas import FileRead
+from functions.files.uploads import multipart, service
+from functions.files.uploads.schemas import (
     FileCreate,
-    FileRead,
     MediaType,
     MultipartRead,
-    Name,
     PartLinks,
     PartRange,
     PartRead,
     PresignedUpload,
-    Purpose,
     Sha256,
     Size,
     UploadComplete,
 )
-from quintet.errors import ContentTooLarge
-from quintet.http.conditional import written
+from quintet.db.models.files import FilePurpose
+from quintet.files.purposes import MB
+from quintet.http.answers import changed, created
 from quintet.http.dependencies import Caller, Paging, SessionDep, in_transaction, outside_transaction
-from quintet.http.envelope import link
 from quintet.http.idempotency import Idempotent
 from quintet.http.problems import responses
 from quintet.http.routing import Router
 from quintet.http.schemas import Page
-from quintet.purposes import MB
 
 router = Router(prefix="/files", tags=["uploads"])
 
@@ -53,20 +51,13 @@ async def upload_file(
     file: Annotated[UploadFile, Field(description="The content, 4 MB at most, with its name and type.")],
     project_id: Annotated[UUID | None, Form()] = None,
     folder_id: Annotated[UUID | None, Form()] = None,
-    purpose: Annotated[Purpose, Form()] = "asset",
+    purpose: Annotated[FilePurpose, Form()] = "asset",
 ) -> Response:
     """Upload a small file. It is checked at once, from a queue: its status becomes ready or rejected."""
-    content = await file.read(uploads.MAX_DIRECT + 1)
-    if len(content) > uploads.MAX_DIRECT:
-        raise ContentTooLarge("Through the API 4 MB at most. Ask for a presigned upload.", next=uploads.PRESIGN)
+    content = await file.read()
     new = _described(file, len(content), project_id, folder_id, purpose)
-    stored = uploads.upload_direct(session, caller, new=new, content=content)
-    return written(
-        FileRead.model_validate(stored),
-        stored.version,
-        status=201,
-        location=link(request.scope, f"/files/{stored.id}"),
-    )
+    stored = service.upload_direct(session, caller, new=new, content=content)
+    return created(request, FileRead.model_validate(stored), f"/files/{stored.id}")
 
 
 @router.get(
@@ -84,7 +75,7 @@ async def presign_upload(
     sha256: Annotated[Sha256 | None, Query()] = None,
     project_id: Annotated[UUID | None, Query(description="Without it the file is yours alone.")] = None,
     folder_id: UUID | None = None,
-    purpose: Purpose = "asset",
+    purpose: FilePurpose = "asset",
 ) -> Response:
     """Register a file and get a form that uploads it to S3; for up to 5 GB."""
     new = FileCreate(
@@ -95,8 +86,8 @@ async def presign_upload(
         folder_id=folder_id,
         purpose=purpose,
     )
-    file, form = uploads.presign_upload(session, caller, new=new, sha256=sha256)
-    return written(PresignedUpload(file_id=file.id, url=form.url, fields=form.fields, expires_at=form.expires_at))
+    file, form = service.presign_upload(session, caller, new=new, sha256=sha256)
+    return changed(PresignedUpload(file_id=file.id, url=form.url, fields=form.fields, expires_at=form.expires_at))
 
 
 @router.post(
@@ -108,14 +99,14 @@ async def presign_upload(
 )
 async def create_multipart(request: Request, session: SessionDep, caller: Caller, new: FileCreate) -> Response:
     """Begin a multipart upload, for large files."""
-    file = uploads.create_multipart(session, caller, new=new)
-    return written(
-        MultipartRead(
-            file_id=file.id, part_size=uploads.part_size(file.size), part_count=uploads.part_count(file.size)
-        ),
-        status=201,
-        location=link(request.scope, f"/files/{file.id}"),
+    file = multipart.create(session, caller, new=new)
+    begun = MultipartRead(
+        file_id=file.id,
+        part_size=multipart.part_size(file.size),
+        part_count=multipart.part_count(file.size),
+        version=file.version,
     )
+    return created(request, begun, f"/files/{file.id}")
 
 
 @router.post(
@@ -126,16 +117,16 @@ async def create_multipart(request: Request, session: SessionDep, caller: Caller
 )
 async def sign_parts(session: SessionDep, caller: Caller, file_id: UUID, wanted: PartRange) -> Response:
     """Get links to send parts to; each is good for an hour."""
-    expires_at = datetime.now(UTC) + uploads.PART_LIFETIME
-    items = uploads.sign_parts(session, caller, file_id=file_id, wanted=wanted)
-    return written(PartLinks(items=items, expires_at=expires_at))
+    expires_at = datetime.now(UTC) + multipart.PART_LIFETIME
+    items = multipart.sign_parts(session, caller, file_id=file_id, wanted=wanted)
+    return changed(PartLinks(items=items, expires_at=expires_at))
 
 
 @router.get("/{file_id}/parts", response_model=Page[PartRead], responses=responses(403, 409, 410, 503))
 async def list_parts(session: SessionDep, caller: Caller, file_id: UUID, paging: Paging) -> Response:
     """List the parts that have arrived, by number, so that an upload can go on where it stopped."""
-    items, next_cursor = uploads.list_parts(session, caller, file_id=file_id, paging=paging)
-    return written(Page[PartRead](items=items, next_cursor=next_cursor))
+    items, next_cursor = multipart.list_parts(session, caller, file_id=file_id, paging=paging)
+    return changed(Page[PartRead](items=items, next_cursor=next_cursor))
 
 
 @router.post(
@@ -147,19 +138,19 @@ async def list_parts(session: SessionDep, caller: Caller, file_id: UUID, paging:
 )
 async def complete_upload(session: SessionDep, caller: Caller, file_id: UUID, upload: UploadComplete) -> Response:
     """Put the parts together. The file is checked at once, from a queue: its status becomes ready or rejected."""
-    file = uploads.complete(session, caller, file_id=file_id, parts=upload.parts, crc64nvme=upload.crc64nvme)
-    return written(FileRead.model_validate(file), file.version)
+    file = multipart.complete(session, caller, file_id=file_id, parts=upload.parts, crc64nvme=upload.crc64nvme)
+    return changed(FileRead.model_validate(file))
 
 
 @router.post("/{file_id}/abort", status_code=204, responses=responses(403, 409))
 async def abort_upload(session: SessionDep, caller: Caller, file_id: UUID) -> Response:
     """Give up a multipart upload; its parts and the file go."""
-    service.abort_upload(session, caller, file_id=file_id)
+    multipart.abort(session, caller, file_id=file_id)
     return Response(status_code=204)
 
 
 def _described(
-    file: UploadFile, size: int, project_id: UUID | None, folder_id: UUID | None, purpose: Purpose
+    file: UploadFile, size: int, project_id: UUID | None, folder_id: UUID | None, purpose: FilePurpose
 ) -> FileCreate:
     """What the part's own headers say of the file, checked like any other description."""
     try:

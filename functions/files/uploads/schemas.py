@@ -1,40 +1,24 @@
-"""Bodies of folders and files."""
+"""Bodies of uploads."""
 
 import base64
 import binascii
 import re
-import unicodedata
 from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, BeforeValidator, Field, Strict
 
-from quintet.http.schemas import Input, Output, Timestamp, Update, text
-
-Purpose = Literal["asset", "attachment", "campaign_data"]
-Status = Literal["pending", "uploaded", "ready", "rejected"]
-Root = Literal["root"]
-"""In a filter: in no folder."""
+from functions.files.fields import FILE_ALIASES, Name
+from quintet.db.models.files import FilePurpose
+from quintet.http.schemas import Input, Output, Timestamp, text
 
 MAX_PARTS = 10_000
 """S3's limit for one multipart upload."""
 MAX_LINKS = 100
 """Part links signed at once."""
 
-_BIDI = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""Turn the writing direction: `exe.gpj` would read as `jpg.exe`."""
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _MEDIA_TYPE = re.compile(rf'{_TOKEN}/{_TOKEN}(?:\s*;\s*{_TOKEN}=(?:{_TOKEN}|"[^"\\]*"))*')
-
-
-def _name(value: str) -> str:
-    if any(c in "/\\" for c in value) or value in (".", ".."):
-        raise ValueError("a name has no / or \\ and is not . or ..")
-    if any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") or c in _BIDI for c in value):
-        raise ValueError("a name has no control characters")
-    if len(value.encode()) > 255:
-        raise ValueError("a name has 255 bytes at most, in UTF-8")
-    return value
 
 
 def _media_type(value: str) -> str:
@@ -62,7 +46,6 @@ def _checksum(size: int) -> AfterValidator:
     return AfterValidator(check)
 
 
-Name = Annotated[str, text(255, min_length=1), AfterValidator(_name)]
 MediaType = Annotated[str, text(255, min_length=3), AfterValidator(_media_type)]
 Size = Annotated[int, Field(ge=1, le=2**50, description="Bytes."), BeforeValidator(_not_empty)]
 Sha256 = Annotated[
@@ -78,95 +61,18 @@ Crc64Nvme = Annotated[
     Field(description="CRC-64/NVME of the whole content, base64 or hex."),
 ]
 
-_FOLDER_ALIASES = {"project_id": ("projectId",), "parent_id": ("parentId",)}
-_FILE_ALIASES = {
-    "file_name": ("fileName", "name"),
-    "content_type": ("contentType",),
-    "project_id": ("projectId",),
-    "folder_id": ("folderId",),
-}
-
-
-class FolderCreate(Input):
-    """A new folder, at the top of its project or in another folder."""
-
-    aliases: ClassVar = _FOLDER_ALIASES
-
-    project_id: UUID
-    parent_id: UUID | None = None
-    name: Name
-
-
-class FolderUpdate(Update):
-    """The fields to change; a `parent_id` of null moves the folder to the top of its project."""
-
-    aliases: ClassVar = {"parent_id": ("parentId",)}
-
-    name: Name = ""
-    parent_id: UUID | None = None
-
-
-class FolderRead(Output):
-    """A folder of a project."""
-
-    id: UUID
-    project_id: UUID
-    parent_id: UUID | None
-    name: str
-    created_at: Timestamp
-    updated_at: Timestamp
-    version: int
-
 
 class FileCreate(Input):
     """A file about to be uploaded: what it is, and where it goes."""
 
-    aliases: ClassVar = _FILE_ALIASES
+    aliases: ClassVar = {**FILE_ALIASES, "content_type": ("contentType",)}
 
     file_name: Name
     size: Annotated[Size, Strict()]
     content_type: MediaType = "application/octet-stream"
     project_id: UUID | None = Field(None, description="Without it the file is yours alone.")
     folder_id: UUID | None = None
-    purpose: Purpose = "asset"
-
-
-class FileUpdate(Update):
-    """The fields to change. Null takes the file out of its folder, or out of its project."""
-
-    aliases: ClassVar = {key: _FILE_ALIASES[key] for key in ("file_name", "project_id", "folder_id")}
-
-    file_name: Name = ""
-    project_id: UUID | None = None
-    folder_id: UUID | None = None
-
-
-class FileRead(Output):
-    """A file: pending (not arrived), uploaded (being checked), ready, or rejected for a `reason`."""
-
-    id: UUID
-    owner_id: UUID
-    project_id: UUID | None
-    folder_id: UUID | None
-    file_name: str
-    purpose: Purpose
-    status: Status
-    reason: str | None = Field(description="Why the file was rejected.")
-    size: int = Field(description="Bytes.")
-    content_type: str = Field(description="As declared by the uploader.")
-    detected_type: str | None = Field(description="As the content says; known once the file is ready.")
-    sha256: str | None
-    uploaded_at: Timestamp | None
-    created_at: Timestamp
-    updated_at: Timestamp
-    version: int
-
-
-class FileDetail(FileRead):
-    """A file, with a link to its content while it is ready."""
-
-    download_url: str | None
-    download_expires_at: Timestamp | None
+    purpose: FilePurpose = "asset"
 
 
 class PresignedUpload(Output):
@@ -179,15 +85,6 @@ class PresignedUpload(Output):
     expires_at: Timestamp
 
 
-class PresignedDownload(Output):
-    """A link to a file's content."""
-
-    file_id: UUID
-    url: str
-    method: Literal["GET"] = "GET"
-    expires_at: Timestamp
-
-
 class MultipartRead(Output):
     """A multipart upload under way: every part but the last has `part_size` bytes."""
 
@@ -195,6 +92,7 @@ class MultipartRead(Output):
     part_size: int
     part_count: int
     checksum: Literal["CRC64NVME"] = Field("CRC64NVME", description="Of the whole object; S3 computes it.")
+    version: int = Field(description="Of the file.")
 
 
 PartNumber = Annotated[int, Strict(), Field(ge=1, le=MAX_PARTS)]

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 from urllib.parse import quote
 
-from functions.files.queries import Stored
+from functions.files.stored.queries import Stored
 from quintet.aws import s3
 from quintet.errors import Conflict
 

@@ -6,7 +6,7 @@ API's. What the table refuses is what harms whoever opens the download.
 
 from dataclasses import dataclass
 
-from quintet.events.types import EventType
+from quintet.db.models.files import FilePurpose
 
 MB = 1024**2
 GB = 1024**3
@@ -36,25 +36,23 @@ ACTIVE = ("text/html", "application/xhtml+xml", "image/svg+xml", "text/javascrip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Purpose:
+class PurposeRules:
     """`allows` and `refuses` are media types, or their beginnings up to the slash; refusing wins."""
 
     max_size: int  # bytes
     allows: tuple[str, ...] = ("",)
     refuses: tuple[str, ...] = PROGRAMS
-    when_ready: EventType = EventType.FILE_READY
-    """What is recorded when a file has passed: `DELIVERED_TO` says who acts on it."""
 
     def accepts(self, media_type: str) -> bool:
         """Whether a file of this real type may serve the purpose."""
         return media_type.startswith(self.allows) and media_type not in self.refuses
 
 
-PURPOSES: dict[str, Purpose] = {
+PURPOSES: dict[FilePurpose, PurposeRules] = {
     # Designs, models, builds: any format there is. 5 GB is also what S3 takes in one POST.
-    "asset": Purpose(max_size=5 * GB),
+    "asset": PurposeRules(max_size=5 * GB),
     # What people send each other.
-    "attachment": Purpose(
+    "attachment": PurposeRules(
         max_size=100 * MB,
         allows=(
             "image/",
@@ -74,12 +72,11 @@ PURPOSES: dict[str, Purpose] = {
         refuses=PROGRAMS + ACTIVE,
     ),
     # Contacts, as the import reads them.
-    "campaign_data": Purpose(
+    "campaign_data": PurposeRules(
         max_size=2 * GB,
         allows=("text/csv", "text/plain", "text/tab-separated-values", XLSX),
     ),
 }
-"""The keys are `FILE_PURPOSES` of the model."""
 
 
 def essence(content_type: str) -> str:

@@ -2,18 +2,15 @@
 
 from uuid import UUID
 
-from psycopg.errors import UniqueViolation
 from sqlalchemy import exists, select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from functions.files.access import locked_project
-from functions.files.schemas import FolderCreate, FolderUpdate
+from functions.files.folders.schemas import FolderCreate, FolderUpdate
 from quintet.db.models import File, Folder, Project, ProjectMember
 from quintet.errors import BadRequest, Conflict, NotFound
 from quintet.events.record import record, scope_of
 from quintet.events.types import EventType
-from quintet.http.conditional import check_version
 from quintet.identity.membership import require_role
 from quintet.identity.principal import Principal
 
@@ -25,32 +22,29 @@ def create_folder(session: Session, caller: Principal, *, new: FolderCreate) -> 
         _check_parent(session, new.project_id, new.parent_id)
     folder = Folder(**new.model_dump())
     session.add(folder)
-    _flush(session)
+    session.flush()
     _record(session, EventType.FOLDER_CREATED, folder)
     return folder
 
 
 def update_folder(
-    session: Session, caller: Principal, *, folder_id: UUID, change: FolderUpdate, if_match: str | None
+    session: Session, caller: Principal, *, folder_id: UUID, change: FolderUpdate, expected: frozenset[int] | None
 ) -> Folder:
     """Rename, or move within the project; for editors."""
     folder = _locked(session, caller, folder_id)
-    check_version(if_match, folder.version)
+    folder.require_version(expected)
     changes = change.changes()
     if (parent_id := changes.get("parent_id")) is not None:
         _check_parent(session, folder.project_id, parent_id, moved=folder.id)
-    for name, value in changes.items():
-        setattr(folder, name, value)
-    folder.touch()
-    _flush(session)
-    _record(session, EventType.FOLDER_UPDATED, folder, fields=sorted(changes))
+    if changed := folder.apply(changes):
+        _record(session, EventType.FOLDER_UPDATED, folder, fields=changed)
     return folder
 
 
-def remove_folder(session: Session, caller: Principal, *, folder_id: UUID, if_match: str | None) -> None:
+def remove_folder(session: Session, caller: Principal, *, folder_id: UUID, expected: frozenset[int] | None) -> None:
     """Delete an empty folder; for editors."""
     folder = _locked(session, caller, folder_id)
-    check_version(if_match, folder.version)
+    folder.require_version(expected)
     session.execute(select(Folder.id).where(Folder.id == folder_id).with_for_update())  # waits for what is coming in
     has_files, has_folders = session.execute(
         select(exists().where(File.folder_id == folder_id), exists().where(Folder.parent_id == folder_id))
@@ -95,15 +89,6 @@ def _check_parent(session: Session, project_id: UUID, parent_id: UUID, *, moved:
         raise BadRequest.at("/parent_id", "There is no folder with this id in the project.")
     if moved in ids:
         raise BadRequest.at("/parent_id", "A folder cannot be moved into itself or into a folder inside of it.")
-
-
-def _flush(session: Session) -> None:
-    try:
-        session.flush()
-    except IntegrityError as error:
-        if isinstance(error.orig, UniqueViolation):
-            raise Conflict("There is a folder with this name already. Choose another name.") from None
-        raise
 
 
 def _record(session: Session, type: EventType, folder: Folder, **data: object) -> None:

@@ -1,0 +1,1 @@
+"""Folders, the tree in each project."""

@@ -1,0 +1,1 @@
+"""Uploads: how files get in."""

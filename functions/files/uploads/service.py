@@ -1,0 +1,110 @@
+"""The rules of uploads: what may come, and how it gets to S3 without passing through us when it is large."""
+
+import base64
+import hashlib
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+from sqlalchemy import func
+from sqlalchemy.orm import Session
+
+from functions.files.access import place_for
+from functions.files.uploads.schemas import FileCreate
+from functions.files.uploads.storage import ask
+from quintet.aws import s3
+from quintet.config import settings
+from quintet.db.models import File
+from quintet.errors import BadRequest, ContentTooLarge
+from quintet.events.record import record
+from quintet.events.types import EventType
+from quintet.files.events import scope_of_file
+from quintet.files.objects import key_of
+from quintet.files.purposes import MB, PURPOSES, essence
+from quintet.identity.principal import Principal
+
+MAX_DIRECT = 4 * MB
+"""Bytes of a file sent through the API: base64 makes them 5.3 MB of the 6 that Lambda takes."""
+FORM_LIFETIME = timedelta(minutes=15)
+"""S3 looks at it when an upload begins."""
+
+
+class Form(NamedTuple):
+    """A presigned POST."""
+
+    url: str
+    fields: dict[str, str]
+    expires_at: datetime
+
+
+def presign_upload(session: Session, caller: Principal, *, new: FileCreate, sha256: str | None) -> tuple[File, Form]:
+    """A pending file, and a form that lets exactly this content in: key, size, type and checksum are bound."""
+    file = declare(session, caller, new, sha256=sha256, within="query/")
+    fields = {"Content-Type": file.content_type}
+    if sha256 is not None:
+        fields |= {"x-amz-checksum-algorithm": "SHA256", "x-amz-checksum-sha256": sha256}
+    conditions: list[Any] = [{name: value} for name, value in fields.items()]
+    expires_at = datetime.now(UTC) + FORM_LIFETIME
+    form = s3().generate_presigned_post(
+        file.bucket,
+        file.key,
+        Fields=fields,
+        Conditions=[*conditions, ["content-length-range", file.size, file.size]],
+        ExpiresIn=int(FORM_LIFETIME.total_seconds()),
+    )
+    return file, Form(form["url"], form["fields"], expires_at)
+
+
+def upload_direct(session: Session, caller: Principal, *, new: FileCreate, content: bytes) -> File:
+    """Store a small file sent through the API; it is checked like any other, from the queue.
+
+    413 for more than `MAX_DIRECT` bytes. The object comes last before the commit. Should that fail, the object has
+    no file, and its notification has it removed; the other way round, a repeat by Idempotency-Key would promise a
+    file that never came.
+    """
+    if new.size > MAX_DIRECT:
+        raise ContentTooLarge(
+            "Through the API 4 MB at most. Ask for a presigned upload.",
+            next={"rel": "presign-upload", "href": "/files/presign-upload"},
+        )
+    digest = base64.b64encode(hashlib.sha256(content).digest()).decode()
+    file = declare(session, caller, new, sha256=digest, status="uploaded", uploaded_at=func.now())
+    ask(
+        "put_object",
+        Bucket=file.bucket,
+        Key=file.key,
+        Body=content,
+        ContentType=file.content_type,
+        ChecksumAlgorithm="SHA256",
+        ChecksumSHA256=digest,
+    )
+    return file
+
+
+def declare(session: Session, caller: Principal, new: FileCreate, *, within: str = "/", **more: Any) -> File:
+    """A row for a file that is to come, if its purpose and its place allow it."""
+    rules = PURPOSES[new.purpose]
+    if new.size > rules.max_size:
+        raise ContentTooLarge(
+            f"A file with the purpose {new.purpose} has {rules.max_size} bytes at most; this one has {new.size}."
+        )
+    declared = essence(new.content_type)
+    if declared in rules.refuses:  # what it really is, and whether that is allowed, its content will show
+        raise BadRequest.at(f"{within}content_type", f"{declared} is not accepted for the purpose {new.purpose}.")
+    place = place_for(session, caller, project_id=new.project_id, folder_id=new.folder_id, within=within)
+    file = File(
+        id=place.new_id,
+        owner_id=caller.user_id,
+        project_id=place.project_id,
+        folder_id=place.folder_id,
+        file_name=new.file_name,
+        bucket=settings().files_bucket,
+        key=key_of(place.new_id),
+        content_type=new.content_type,
+        size=new.size,
+        purpose=new.purpose,
+        **more,
+    )
+    session.add(file)
+    data = {"purpose": file.purpose, "size": file.size}
+    record(session, EventType.FILE_UPLOAD_REQUESTED, subject=file.id, scope=scope_of_file(file), data=data)
+    return file

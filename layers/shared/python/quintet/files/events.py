@@ -1,0 +1,22 @@
+"""What is recorded of files."""
+
+from sqlalchemy.orm import Session
+
+from quintet.db.models import File
+from quintet.events.record import record, scope_of
+from quintet.events.types import EventType
+
+
+def scope_of_file(file: File) -> str:
+    """Who may read what happens to a file: its project's readers, or its owner."""
+    return scope_of("project", file.project_id) if file.project_id else scope_of("user", file.owner_id)
+
+
+def record_removed(session: Session, file: File) -> None:
+    """Record that a file's row goes in this transaction.
+
+    With it goes, as a delivery that is repeated until it is done, the order to delete the object: a crash at any
+    moment leaves neither a row without an object nor an object for ever.
+    """
+    data = {"bucket": file.bucket, "key": file.key, "upload_id": file.upload_id}
+    record(session, EventType.FILE_REMOVED, subject=file.id, scope=scope_of_file(file), data=data)
