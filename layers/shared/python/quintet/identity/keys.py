@@ -9,15 +9,19 @@ public half is registered before anything signs with it.
 import hmac
 import math
 import time
+from base64 import urlsafe_b64decode
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from joserfc.jwk import OKPKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
 from quintet.config import settings
+
+if TYPE_CHECKING:
+    from joserfc.jwk import OKPKey
 
 CACHE_SECONDS = 300
 
@@ -26,7 +30,7 @@ CACHE_SECONDS = 300
 class TokenKeys:
     """What one version of the secret gives: the key of access tokens and the HMAC key of refresh tokens."""
 
-    access: OKPKey
+    access: "OKPKey"
     refresh: bytes
 
     @property
@@ -37,6 +41,8 @@ class TokenKeys:
     @classmethod
     def derive(cls, secret: str) -> "TokenKeys":
         """Both keys of `secret`: the access key by HKDF-SHA256 (RFC 5869), the refresh key by HMAC-SHA256."""
+        from joserfc.jwk import OKPKey  # 40 ms, and most functions only verify
+
         return cls(OKPKey.derive_key(secret), hmac.digest(secret.encode(), b"refresh token", "sha256"))
 
 
@@ -51,7 +57,7 @@ class SecretVersion:
 
 _NEVER = -math.inf
 _private: tuple[float, tuple[TokenKeys, ...]] = (_NEVER, ())
-_public: tuple[float, dict[str, OKPKey]] = (_NEVER, {})
+_public: tuple[float, dict[str, Ed25519PublicKey]] = (_NEVER, {})
 
 
 def token_keys(*, max_age: float = CACHE_SECONDS) -> tuple[TokenKeys, ...]:
@@ -84,14 +90,14 @@ def secret_versions() -> list[SecretVersion]:
     return found
 
 
-def public_key(session: Session, kid: str) -> OKPKey | None:
+def public_key(session: Session, kid: str) -> Ed25519PublicKey | None:
     """The public key `kid`; None when there is none. Cached for five minutes, read again for an unknown one."""
     global _public
     loaded_at, keys = _public
     age = time.monotonic() - loaded_at
     if age > CACHE_SECONDS or (kid not in keys and age > 1):
         rows = session.connection().exec_driver_sql("SELECT kid, jwk FROM signing_keys").all()
-        keys = {row.kid: OKPKey.import_key(row.jwk) for row in rows}
+        keys = {row.kid: Ed25519PublicKey.from_public_bytes(_decoded(row.jwk["x"])) for row in rows}
         _public = (time.monotonic(), keys)
     return keys.get(kid)
 
@@ -110,6 +116,10 @@ def register_public_keys(connection: Connection, *more: TokenKeys) -> None:
 def public_jwk(keys: TokenKeys) -> dict[str, Any]:
     """The public key as a JWK for the key set (RFC 7517, RFC 8037)."""
     return {**keys.access.as_dict(private=False), "kid": keys.kid, "use": "sig", "alg": "Ed25519"}
+
+
+def _decoded(text: str) -> bytes:
+    return urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
 def forget_keys() -> None:
