@@ -9,7 +9,6 @@ from cryptography import x509
 from infra.app import build, new_app
 from infra.bundling import RDS_CERTIFICATES
 from infra.config import ENVIRONMENTS, POSTGRES_VERSION
-from quintet.files.objects import UPLOADS
 from tests.infra.conftest import Synthesised
 
 pytestmark = pytest.mark.xdist_group("cdk")
@@ -111,7 +110,7 @@ def test_buckets_are_private_encrypted_versioned_and_reached_by_tls_only(env: Sy
 def test_an_upload_is_announced_on_its_queue_and_browsers_may_make_it(env: Synthesised) -> None:
     [files] = [b for name, b in env.resources("data", "AWS::S3::Bucket").items() if name.startswith("StorageFiles")]
     [announced] = files["Properties"]["NotificationConfiguration"]["QueueConfigurations"]
-    assert announced["Filter"]["S3Key"]["Rules"] == [{"Name": "prefix", "Value": UPLOADS}]
+    assert announced["Filter"]["S3Key"]["Rules"] == [{"Name": "prefix", "Value": "uploads/"}]
     assert announced["Queue"]["Fn::GetAtt"][0].startswith("Queuesuploads")
     [policy] = files["DependsOn"]
     statements = env.resources("data", "AWS::SQS::QueuePolicy")[policy]["Properties"]["PolicyDocument"]["Statement"]
