@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import quintet.coldstart  # noqa: F401  (first)
 from functions.db_migrator.service import migrate
 from quintet.observability import logger, observed
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import quintet.coldstart  # noqa: F401  (first)
 from functions.maintenance.service import maintain
 from quintet.observability import observed
 

@@ -9,7 +9,10 @@ from typing import Any
 
 from aws_lambda_powertools.logging import Logger
 
+from quintet import coldstart
 from quintet.config import settings
+
+METRICS_NAMESPACE = "Quintet"
 
 logger = Logger(service="quintet", use_rfc3339=True, utc=True)
 
@@ -17,8 +20,12 @@ LambdaHandler = Callable[[dict[str, Any], Any], Any]
 
 
 def observed(handler: LambdaHandler) -> LambdaHandler:
-    """Decorate a Lambda handler: its logs carry function and request id; Sentry, where configured, hears of errors."""
+    """Decorate a Lambda handler: its logs carry function and request id; Sentry, where configured, hears of errors.
+
+    The last thing that happens before the first invocation.
+    """
     _start_sentry()
+    coldstart.over()
 
     @functools.wraps(handler)
     def wrapped(event: dict[str, Any], context: Any) -> Any:
@@ -37,7 +44,7 @@ def count_metric(name: str, value: float, *, function: str) -> None:
 
     # Two environments may share an account.
     dimensions = {"service": function, "environment": settings().environment}
-    with single_metric(name, MetricUnit.Count, value, namespace="Quintet", default_dimensions=dimensions):
+    with single_metric(name, MetricUnit.Count, value, namespace=METRICS_NAMESPACE, default_dimensions=dimensions):
         pass
 
 

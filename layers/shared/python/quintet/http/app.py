@@ -1,7 +1,6 @@
 """An API function: FastAPI inside Mangum inside Lambda."""
 
 import asyncio
-import gc
 import threading
 from typing import Any
 
@@ -70,8 +69,6 @@ def lambda_handler(app: FastAPI) -> LambdaHandler:
         _use_own_event_loop()
         return mangum(event, context)
 
-    # What is loaded by now lives as long as the process: the collector need not look at it again.
-    gc.freeze()
     return handler
 
 
