@@ -8,8 +8,9 @@ from uuid import UUID
 from functions.auth.refresh import refresh_token
 from quintet import aws
 from quintet.db.engine import owner_engine
+from quintet.db.models.identity import TokenPurpose
 from quintet.db.session import writing
-from quintet.identity.one_time_tokens import Purpose, mint
+from quintet.identity.one_time_tokens import LIFETIMES, mint
 from tests.api import Api
 from tests.people import person
 
@@ -124,10 +125,16 @@ class World:
         """The refresh token of that session."""
         return refresh_token(self.session_id, 0)
 
-    def mailed(self, purpose: Purpose) -> str:
+    def mailed(self, purpose: TokenPurpose) -> str:
         """A token as it would be mailed to the owner."""
         with writing() as session:
-            return mint(session, user_id=self.owner.id, email=self.owner.user["email"], purpose=purpose)
+            return mint(
+                session,
+                user_id=self.owner.id,
+                email=self.owner.user["email"],
+                purpose=purpose,
+                lifetime=LIFETIMES[purpose],
+            )
 
     def _one(self, sql: str, **params: Any) -> UUID:
         with owner_engine().begin() as connection:

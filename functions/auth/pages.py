@@ -11,10 +11,9 @@ from starlette.responses import HTMLResponse
 
 from functions.auth import service
 from quintet.errors import BadRequest
-from quintet.http.dependencies import SessionDep, client_ip
+from quintet.http.dependencies import SessionDep, rate_limit
 from quintet.http.problems import responses
 from quintet.http.routing import Router
-from quintet.identity import rate_limits
 from quintet.identity.passwords import MAX_LENGTH, MIN_LENGTH
 
 router = Router(prefix="/auth", tags=["auth"])
@@ -38,7 +37,7 @@ async def verification_page(token: TokenQuery) -> HTMLResponse:
 @router.post("/email-verification/page", response_class=HTMLResponse, responses=_RESPONSES)
 async def verify(request: Request, session: SessionDep, token: TokenField) -> HTMLResponse:
     """Verify the address, as the page's button does."""
-    rate_limits.count(session, "token_confirm", ip=client_ip(request) or "")
+    rate_limit(request, session, "token_confirm")
     try:
         service.confirm_email(session, token=token)
     except BadRequest as problem:
@@ -57,10 +56,10 @@ async def reset_password(
     request: Request,
     session: SessionDep,
     token: TokenField,
-    password: Annotated[str, Form(max_length=1024)],
+    password: Annotated[str, Form(min_length=1, max_length=1024)],
 ) -> HTMLResponse:
     """Set the new password, as the page's form does."""
-    rate_limits.count(session, "token_confirm", ip=client_ip(request) or "")
+    rate_limit(request, session, "token_confirm")
     if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
         return _page("password.html", 400, token=token, error=f"Use {MIN_LENGTH} to {MAX_LENGTH} characters.")
     try:

@@ -18,6 +18,7 @@ from quintet.errors import Unauthorized
 from quintet.events.record import record, scope_of
 from quintet.events.types import EventType
 from quintet.identity.keys import TokenKeys, token_keys
+from quintet.identity.sessions import end_sessions
 
 GRACE = timedelta(seconds=10)
 IDLE = timedelta(days=30)
@@ -89,10 +90,10 @@ def rotate(session: Session, presented: Presented) -> UserSession:
     current, within_grace = found
     if current.counter == presented.counter + 1 and within_grace:
         return current
-    current.revoked_at = func.now()
+    end_sessions(session, current.user_id, UserSession.id == current.id)
     record(
         session,
-        EventType.REFRESH_REUSED,
+        EventType.SESSION_REFRESH_REUSED,
         subject=current.id,
         scope=scope_of("user", current.user_id),
         data={"user_id": str(current.user_id)},

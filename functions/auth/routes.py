@@ -23,11 +23,10 @@ from functions.auth.schemas import (
     TokenRead,
 )
 from quintet.http.answers import changed, created, listed
-from quintet.http.dependencies import Caller, Paging, SessionDep, client_ip
+from quintet.http.dependencies import Caller, Paging, SessionDep, client_ip, rate_limit
 from quintet.http.problems import responses
 from quintet.http.routing import Router
 from quintet.http.schemas import Page
-from quintet.identity import rate_limits
 from quintet.identity.principal import authenticate
 from quintet.identity.tokens import LIFETIME
 
@@ -39,7 +38,7 @@ RefreshCookie = Annotated[str | None, Cookie(alias=COOKIE, include_in_schema=Fal
 @router.post("/auth/register", status_code=201, response_model=AccountRead, responses=responses(409, 429))
 async def register(request: Request, session: SessionDep, new: AccountCreate) -> Response:
     """Create an account; a verification link is mailed."""
-    limit = rate_limits.count(session, "register", ip=client_ip(request) or "")
+    rate_limit(request, session, "register")
     user = service.register(session, new=new)
     account = AccountRead(
         id=user.id,
@@ -47,30 +46,25 @@ async def register(request: Request, session: SessionDep, new: AccountCreate) ->
         username=user.username,
         full_name=user.full_name,
         email_verified=False,
-        role=new.role,
+        roles=[new.role],
         created_at=user.created_at,
     )
-    response = created(request, account, f"/users/{user.id}")
-    response.headers.update(limit)
-    return response
+    return created(request, account, f"/users/{user.id}")
 
 
 @router.post("/auth/login", response_model=TokenRead, responses=responses(401, 429))
 @router.post("/login", response_model=TokenRead, responses=responses(401, 429), name="login_short")
 async def login(request: Request, session: SessionDep, credentials: SignIn) -> Response:
     """Sign in with email and password."""
-    ip = client_ip(request)
-    limit = rate_limits.count(session, "sign_in", account=credentials.email, ip=ip or "")
+    rate_limit(request, session, "sign_in", account=credentials.email)
     tokens = service.sign_in(
         session,
         email=credentials.email,
         password=credentials.password,
-        ip=ip,
+        ip=client_ip(request),
         user_agent=request.headers.get("user-agent"),
     )
-    response = _tokens(tokens, in_body=credentials.token_delivery == "body")
-    response.headers.update(limit)
-    return response
+    return _tokens(tokens, in_body=credentials.token_delivery == "body")
 
 
 @router.post("/auth/refresh", response_model=TokenRead, responses=responses(401, 403, 429))
@@ -81,14 +75,12 @@ async def refresh_tokens(
     cookie: RefreshCookie = None,
 ) -> Response:
     """Exchange the refresh token (cookie or body) for new tokens; it is spent by that."""
-    limit = rate_limits.count(session, "refresh", ip=client_ip(request) or "")
+    rate_limit(request, session, "refresh")
     in_body = sent is not None and sent.refresh_token is not None
     if not in_body:
         check_origin(request)
     presented = refresh.parse(sent.refresh_token if sent and in_body else cookie)
-    response = _tokens(service.tokens_of(refresh.rotate(session, presented)), in_body=in_body)
-    response.headers.update(limit)
-    return response
+    return _tokens(service.tokens_of(refresh.rotate(session, presented)), in_body=in_body)
 
 
 @router.post("/auth/logout", status_code=204, responses=responses(401, 403))
@@ -109,7 +101,7 @@ async def logout(
             check_origin(request)
         signed_in = refresh.rotate(session, refresh.parse(sent.refresh_token or cookie))
         session_id, user_id = signed_in.id, signed_in.user_id
-    service.end_sessions(session, session_id=session_id, user_id=user_id, scope=sent.scope)
+    service.sign_out(session, session_id=session_id, user_id=user_id, scope=sent.scope)
     response = Response(status_code=204)
     if sent.scope != "others":
         clear_cookie(response)
@@ -132,7 +124,7 @@ async def end_session(session: SessionDep, caller: Caller, session_id: UUID) -> 
 @router.post("/auth/password", status_code=204, responses=responses(429))
 async def change_password(request: Request, session: SessionDep, caller: Caller, change: PasswordChange) -> Response:
     """Change the password; every session of the account ends, this one too."""
-    rate_limits.count(session, "sign_in", account=caller.email, ip=client_ip(request) or "")
+    rate_limit(request, session, "sign_in", account=caller.email)
     service.change_password(session, caller, current=change.current_password, new=change.new_password)
     return Response(status_code=204)
 
@@ -140,33 +132,33 @@ async def change_password(request: Request, session: SessionDep, caller: Caller,
 @router.post("/auth/password-reset", status_code=202, response_class=Response, responses=responses(429))
 async def request_password_reset(request: Request, session: SessionDep, sent: PasswordResetRequest) -> Response:
     """Have a reset link mailed; the answer is the same whether or not there is an account."""
-    limit = rate_limits.count(session, "password_reset", account=sent.email, ip=client_ip(request) or "")
+    rate_limit(request, session, "password_reset", account=sent.email)
     service.request_password_reset(session, email=sent.email)
-    return Response(status_code=202, headers=limit)
+    return Response(status_code=202)
 
 
 @router.post("/auth/password-reset/confirm", status_code=204, responses=responses(429))
 async def confirm_password_reset(request: Request, session: SessionDep, sent: PasswordResetConfirm) -> Response:
     """Set a new password with the mailed token; every session of the account ends."""
-    limit = rate_limits.count(session, "token_confirm", ip=client_ip(request) or "")
+    rate_limit(request, session, "token_confirm")
     service.confirm_password_reset(session, token=sent.token, password=sent.password)
-    return Response(status_code=204, headers=limit)
+    return Response(status_code=204)
 
 
 @router.post("/auth/email-verification", status_code=202, response_class=Response, responses=responses(429))
 async def request_email_verification(request: Request, session: SessionDep, caller: Caller) -> Response:
     """Have the verification link mailed again."""
-    limit = rate_limits.count(session, "email_verification", account=caller.email, ip=client_ip(request) or "")
+    rate_limit(request, session, "email_verification", account=caller.email)
     service.request_email_verification(session, caller)
-    return Response(status_code=202, headers=limit)
+    return Response(status_code=202)
 
 
 @router.post("/auth/email-verification/confirm", status_code=204, responses=responses(429))
 async def confirm_email(request: Request, session: SessionDep, sent: EmailVerificationConfirm) -> Response:
     """Verify the address with the mailed token."""
-    limit = rate_limits.count(session, "token_confirm", ip=client_ip(request) or "")
+    rate_limit(request, session, "token_confirm")
     service.confirm_email(session, token=sent.token)
-    return Response(status_code=204, headers=limit)
+    return Response(status_code=204)
 
 
 @router.get("/.well-known/jwks.json", response_model=KeySet)

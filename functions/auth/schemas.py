@@ -36,7 +36,7 @@ class AccountRead(Output):
     username: str | None
     full_name: str
     email_verified: bool
-    role: str
+    roles: list[str]
     created_at: Timestamp
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from functions.auth.refresh import IDLE, refresh_token
@@ -15,10 +15,11 @@ from quintet.events.record import SYSTEM, record, scope_of
 from quintet.events.types import EventType
 from quintet.identity import tokens
 from quintet.identity.keys import token_keys
-from quintet.identity.one_time_tokens import Purpose, spend
+from quintet.identity.one_time_tokens import spend
 from quintet.identity.passwords import check_strength, hash_password, verify_password
 from quintet.identity.permissions import NEWCOMER
 from quintet.identity.principal import Principal
+from quintet.identity.sessions import end_sessions
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ def sign_in(session: Session, *, email: str, password: str, ip: str | None, user
     if user is None or not valid or user.status != "active":
         record(
             session,
-            EventType.SIGN_IN_FAILED,
+            EventType.SESSION_REFUSED,
             subject=None,
             scope=scope_of("user", user.id) if user else SYSTEM,
             data={"user_id": str(user.id)} if user else {},
@@ -88,7 +89,7 @@ def sign_in(session: Session, *, email: str, password: str, ip: str | None, user
     session.flush()
     record(
         session,
-        EventType.SIGNED_IN,
+        EventType.SESSION_STARTED,
         subject=signed_in.id,
         scope=scope_of("user", user.id),
         data={"user_id": str(user.id)},
@@ -105,28 +106,18 @@ def tokens_of(signed_in: UserSession) -> Tokens:
     )
 
 
-def end_sessions(
-    session: Session, *, session_id: UUID, user_id: UUID, scope: Literal["current", "others", "all"]
+def sign_out(
+    session: Session, *, session_id: UUID, user_id: UUID, scope: Literal["current", "others", "all"] = "current"
 ) -> None:
     """End the session, all others of its account, or all. Repeatable."""
-    chosen = {
-        "current": UserSession.id == session_id,
-        "others": UserSession.id != session_id,
-        "all": UserSession.user_id == user_id,
-    }[scope]
-    ended = session.scalars(
-        update(UserSession)
-        .where(UserSession.user_id == user_id, chosen, UserSession.revoked_at.is_(None))
-        .values(revoked_at=func.now())
-        .returning(UserSession.id)
-    ).all()
-    if ended:
+    chosen = {"current": [UserSession.id == session_id], "others": [UserSession.id != session_id], "all": []}[scope]
+    if ended := end_sessions(session, user_id, *chosen):
         record(
             session,
             EventType.SESSION_ENDED,
             subject=session_id,
             scope=scope_of("user", user_id),
-            data={"user_id": str(user_id), "ended": scope, "count": len(ended)},
+            data={"user_id": str(user_id), "ended": scope, "count": ended},
             actor_id=user_id,
         )
 
@@ -141,7 +132,7 @@ def end_session(session: Session, caller: Principal, *, session_id: UUID) -> Non
     )
     if session.scalar(owned) is None:
         raise NotFound
-    end_sessions(session, session_id=session_id, user_id=caller.user_id, scope="current")
+    sign_out(session, session_id=session_id, user_id=caller.user_id)
 
 
 def change_password(session: Session, caller: Principal, *, current: str, new: str) -> None:
@@ -157,7 +148,7 @@ def request_password_reset(session: Session, *, email: str) -> None:
     user_id = session.scalar(select(User.id).where(User.email == email, User.status == "active"))
     record(
         session,
-        EventType.PASSWORD_RESET_REQUESTED,
+        EventType.ACCOUNT_PASSWORD_RESET_REQUESTED,
         subject=user_id,
         scope=scope_of("user", user_id) if user_id else SYSTEM,
     )
@@ -165,7 +156,7 @@ def request_password_reset(session: Session, *, email: str) -> None:
 
 def confirm_password_reset(session: Session, *, token: str, password: str) -> None:
     """Set a new password by a mailed token; every session of the account ends, and its address is proven."""
-    user = spend(session, token=token, purpose=Purpose.PASSWORD_RESET)
+    user = spend(session, token=token, purpose="password_reset")
     if user is None:
         raise BadRequest.at("/token", "This link has expired or was used before. Ask for a new one.")
     user.email_verified_at = user.email_verified_at or func.now()
@@ -177,7 +168,7 @@ def request_email_verification(session: Session, caller: Principal) -> None:
     if not caller.email_verified:
         record(
             session,
-            EventType.EMAIL_VERIFICATION_REQUESTED,
+            EventType.ACCOUNT_EMAIL_VERIFICATION_REQUESTED,
             subject=caller.user_id,
             scope=scope_of("user", caller.user_id),
         )
@@ -185,22 +176,26 @@ def request_email_verification(session: Session, caller: Principal) -> None:
 
 def confirm_email(session: Session, *, token: str) -> None:
     """Prove an address by a mailed token."""
-    user = spend(session, token=token, purpose=Purpose.EMAIL_VERIFICATION)
+    user = spend(session, token=token, purpose="email_verification")
     if user is None:
         raise BadRequest.at("/token", "This link has expired or was used before. Ask for a new one.")
     if user.email_verified_at is None:
         user.email_verified_at = func.now()
         user.touch()
-        record(session, EventType.EMAIL_VERIFIED, subject=user.id, scope=scope_of("user", user.id), actor_id=user.id)
+        record(
+            session,
+            EventType.ACCOUNT_EMAIL_VERIFIED,
+            subject=user.id,
+            scope=scope_of("user", user.id),
+            actor_id=user.id,
+        )
 
 
 def _set_password(session: Session, user: User, password: str, *, pointer: str) -> None:
     check_strength(password, user.email, user.full_name, user.username or "", pointer=pointer)
     user.password_hash = hash_password(password)
     user.touch()
-    session.execute(
-        update(UserSession)
-        .where(UserSession.user_id == user.id, UserSession.revoked_at.is_(None))
-        .values(revoked_at=func.now())
+    end_sessions(session, user.id)
+    record(
+        session, EventType.ACCOUNT_PASSWORD_CHANGED, subject=user.id, scope=scope_of("user", user.id), actor_id=user.id
     )
-    record(session, EventType.PASSWORD_CHANGED, subject=user.id, scope=scope_of("user", user.id), actor_id=user.id)

@@ -4,15 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
+from quintet.db.models.identity import TokenPurpose
 from quintet.events.types import EventType
-from quintet.identity.one_time_tokens import LIFETIMES, Purpose
+from quintet.identity.one_time_tokens import LIFETIMES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
     """A page of the API that spends a token; `path` follows the API's address."""
 
-    purpose: Purpose
+    purpose: TokenPurpose
     path: str
     lifetime: timedelta
 
@@ -29,24 +30,22 @@ class Email:
 
 
 _VERIFY = Link(
-    purpose=Purpose.EMAIL_VERIFICATION,
+    purpose="email_verification",
     path="/auth/email-verification/page",
-    lifetime=LIFETIMES[Purpose.EMAIL_VERIFICATION],
+    lifetime=LIFETIMES["email_verification"],
 )
-_RESET = Link(
-    purpose=Purpose.PASSWORD_RESET, path="/auth/password-reset/page", lifetime=LIFETIMES[Purpose.PASSWORD_RESET]
-)
+_RESET = Link(purpose="password_reset", path="/auth/password-reset/page", lifetime=LIFETIMES["password_reset"])
 _INVITE = Link(purpose=_RESET.purpose, path=_RESET.path, lifetime=timedelta(days=3))  # nobody is waiting for it
 
 _VERIFICATION = Email(template="verification", link=_VERIFY)
 
 EMAILS: Mapping[EventType, Email] = {
     EventType.ACCOUNT_REGISTERED: _VERIFICATION,
-    EventType.EMAIL_VERIFICATION_REQUESTED: _VERIFICATION,
+    EventType.ACCOUNT_EMAIL_VERIFICATION_REQUESTED: _VERIFICATION,
     EventType.ACCOUNT_CREATED: Email(template="invitation", link=_INVITE, named_by_us=True),
-    EventType.EMAIL_VERIFIED: Email(template="welcome"),
-    EventType.PASSWORD_RESET_REQUESTED: Email(template="password_reset", link=_RESET),
-    EventType.PASSWORD_CHANGED: Email(template="password_changed"),
+    EventType.ACCOUNT_EMAIL_VERIFIED: Email(template="welcome"),
+    EventType.ACCOUNT_PASSWORD_RESET_REQUESTED: Email(template="password_reset", link=_RESET),
+    EventType.ACCOUNT_PASSWORD_CHANGED: Email(template="password_changed"),
     EventType.FILE_REJECTED: Email(template="file_rejected"),
 }
 """Event type -> the email it asks for."""

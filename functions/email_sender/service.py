@@ -20,7 +20,7 @@ from quintet.db.partitions import time_of
 from quintet.db.session import writing
 from quintet.events.consumer import Claimed, deliver
 from quintet.events.types import EventType
-from quintet.identity.one_time_tokens import Purpose, mint
+from quintet.identity.one_time_tokens import mint
 from quintet.observability import logger
 
 
@@ -56,7 +56,7 @@ def compose(session: Session, event: Claimed, email: Email) -> Message:
         user_id, facts = _rejected_file(session, event)
     user = _recipient(session, user_id)
     if email.link:
-        if email.link.purpose is Purpose.EMAIL_VERIFICATION and user.email_verified_at:
+        if email.link.purpose == "email_verification" and user.email_verified_at:
             raise NotSent("The address is verified already.")
         facts |= _link(session, user, email.link)
     at = time_of(event.id).astimezone(UTC)

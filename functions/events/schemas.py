@@ -1,14 +1,14 @@
 """Bodies and filters of events."""
 
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
+from fastapi import Query
 from pydantic import Field
 
 from quintet.events.types import EventType
-from quintet.http.schemas import Output, Timestamp
+from quintet.http.schemas import Instant, Output, Timestamp
 
 
 class EventRead(Output):
@@ -33,14 +33,23 @@ class Feed(Output):
     next_cursor: str = Field(description="Send it as `?after=`; when nothing is new, later.")
 
 
+Scope = Annotated[
+    str,
+    Query(
+        pattern=r"^(system|(user|project|conversation|campaign|course):[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$",
+        description="`project:<id>`, `user:<id>`, ...; `system` is for `events:read_all`.",
+    ),
+]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filters:
     """Which events are asked for; None is any."""
 
     type: EventType | None = None
-    subject_type: str | None = None
+    subject_type: Annotated[str | None, Query(pattern="^[a-z_]{1,40}$")] = None
     subject_id: UUID | None = None
-    actor_id: UUID | None = None
-    scope: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
+    actor_id: Annotated[UUID | None, Query(description="What this account did.")] = None
+    scope: Scope | None = None
+    since: Annotated[Instant | None, Query(alias="from", description="At this time or later.")] = None
+    until: Annotated[Instant | None, Query(alias="to", description="Before this time.")] = None

@@ -22,7 +22,7 @@ among which those of somebody who joined few and early come last."""
 
 _FILTERS = """
     AND p.id < %(before)s
-    AND (%(status)s::text IS NULL AND p.archived_at IS NULL OR p.status = %(status)s)
+    AND (%(status)s::text IS NULL AND p.status <> 'archived' OR p.status = %(status)s)
     AND (%(owner)s::uuid IS NULL OR p.owner_id = %(owner)s)
     AND (%(product_type)s::text IS NULL OR p.product_type = %(product_type)s)
     AND (%(q)s::text IS NULL OR p.search @@ websearch_to_tsquery('simple', %(q)s))"""

@@ -10,12 +10,11 @@ from functions.projects import queries, service
 from functions.projects.schemas import (
     MemberRead,
     MemberSet,
-    ProductType,
     ProjectCreate,
     ProjectRead,
     ProjectUpdate,
-    Status,
 )
+from quintet.db.models.projects import ProductType, ProjectStatus
 from quintet.http.answers import changed, created, listed
 from quintet.http.conditional import IfMatch, fresh
 from quintet.http.dependencies import Caller, Paging, SessionDep
@@ -34,7 +33,7 @@ async def list_projects(
     session: SessionDep,
     caller: Caller,
     paging: Paging,
-    status: Annotated[Status | None, Query(description="Archived projects are listed only on request.")] = None,
+    status: Annotated[ProjectStatus | None, Query(description="Archived projects are listed only on request.")] = None,
     owner: Annotated[UUID | None, Query(description="Projects of this account.")] = None,
     product_type: ProductType | None = None,
     q: Search | None = None,
@@ -64,7 +63,6 @@ async def update_project(
 ) -> Response:
     """Change the fields sent; for the project's editors."""
     project = service.update_project(session, caller, project_id=project_id, change=change, expected=expected)
-    session.flush()
     return changed(ProjectRead.model_validate(project))
 
 
@@ -88,7 +86,7 @@ async def list_members(session: SessionDep, caller: Caller, project_id: UUID, pa
     return listed(queries.list_members(session, caller, project_id, paging))
 
 
-@router.change("/{project_id}/members/{user_id}", status_code=204, responses=responses(403, 409))
+@router.put("/{project_id}/members/{user_id}", status_code=204, responses=responses(403, 409))
 async def set_member(
     session: SessionDep, caller: Caller, project_id: UUID, user_id: UUID, member: MemberSet
 ) -> Response:

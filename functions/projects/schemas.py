@@ -5,11 +5,8 @@ from uuid import UUID
 
 from pydantic import Field
 
+from quintet.db.models.projects import MemberRole, ProductType, ProjectStatus
 from quintet.http.schemas import Input, JsonObject, Output, Timestamp, Update, text
-
-Status = Literal["draft", "active", "completed", "archived"]
-ProductType = Literal["physical_product", "software", "service"]
-MemberRole = Literal["owner", "editor", "viewer"]
 
 Title = Annotated[str, text(200, min_length=1)]
 Description = Annotated[str, text(20_000)]
@@ -36,7 +33,7 @@ class ProjectUpdate(Update):
 
     title: Title = ""
     description: Description = ""
-    status: Status = "draft"
+    status: ProjectStatus = "draft"
     product_type: ProductType | None = None
     settings: JsonObject = Field(default={}, description="Replaces the settings as a whole.")
 
@@ -48,7 +45,7 @@ class ProjectRead(Output):
     title: str
     description: str
     owner_id: UUID
-    status: Status
+    status: ProjectStatus
     product_type: ProductType | None
     settings: dict[str, object]
     archived_at: Timestamp | None

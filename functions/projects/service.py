@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from functions.projects.schemas import ProjectCreate, ProjectUpdate
 from quintet.db.models import File, Project, ProjectMember, User
+from quintet.db.models.projects import MemberRole
 from quintet.errors import BadRequest, Conflict, NotFound
 from quintet.events.record import record, scope_of
 from quintet.events.types import EventType
@@ -31,30 +32,25 @@ def create_project(session: Session, caller: Principal, *, new: ProjectCreate) -
 def update_project(
     session: Session, caller: Principal, *, project_id: UUID, change: ProjectUpdate, expected: frozenset[int] | None
 ) -> Project:
-    """Change the fields sent; for editors, but archiving is for owners however it is asked for."""
+    """Change the fields sent; for editors, but archiving is for owners, and an event of its own."""
     changes = change.changes()
     archives = changes.get("status") == "archived"
     project = _locked(session, caller, project_id, at_least="owner" if archives else "editor")
     project.require_version(expected)
-    for name, value in changes.items():
-        setattr(project, name, value)
-    if archives:
-        project.archived_at = project.archived_at or func.now()
-    elif "status" in changes:
-        project.archived_at = None
-    project.touch()
-    _record(session, EventType.PROJECT_UPDATED, project, fields=sorted(changes))
+    fields = project.apply(changes)
+    if "status" in fields:
+        project.archived_at = func.now() if archives else None
+    if archives and "status" in fields:
+        fields.remove("status")
+        _record(session, EventType.PROJECT_ARCHIVED, project)
+    if fields:
+        _record(session, EventType.PROJECT_UPDATED, project, fields=fields)
     return project
 
 
 def archive_project(session: Session, caller: Principal, *, project_id: UUID, expected: frozenset[int] | None) -> None:
     """Archive; for owners. Repeatable."""
-    project = _locked(session, caller, project_id, at_least="owner")
-    project.require_version(expected)
-    if project.archived_at is None:
-        project.status, project.archived_at = "archived", func.now()
-        project.touch()
-        _record(session, EventType.PROJECT_ARCHIVED, project)
+    update_project(session, caller, project_id=project_id, change=ProjectUpdate(status="archived"), expected=expected)
 
 
 def purge_project(session: Session, caller: Principal, *, project_id: UUID, expected: frozenset[int] | None) -> None:
@@ -71,7 +67,7 @@ def purge_project(session: Session, caller: Principal, *, project_id: UUID, expe
     _record(session, EventType.PROJECT_PURGED, project)
 
 
-def set_member(session: Session, caller: Principal, *, project_id: UUID, user_id: UUID, role: str) -> None:
+def set_member(session: Session, caller: Principal, *, project_id: UUID, user_id: UUID, role: MemberRole) -> None:
     """Add a member or change what they may do; for owners. Repeatable."""
     project = _locked(session, caller, project_id, at_least="owner")
     if user_id == project.owner_id and role != "owner":
@@ -79,12 +75,15 @@ def set_member(session: Session, caller: Principal, *, project_id: UUID, user_id
     if not session.scalar(select(exists().where(User.id == user_id, User.status == "active"))):
         raise BadRequest.at("path/user_id", "There is no active account with this id.")
     statement = insert(ProjectMember).values(project_id=project_id, user_id=user_id, role=role)
-    session.execute(
+    changed = session.scalar(
         statement.on_conflict_do_update(
-            index_elements=["project_id", "user_id"], set_={"role": statement.excluded.role}
-        )
+            index_elements=["project_id", "user_id"],
+            set_={"role": statement.excluded.role},
+            where=ProjectMember.role != statement.excluded.role,
+        ).returning(ProjectMember.user_id)
     )
-    _record(session, EventType.MEMBER_SET, project, user_id=str(user_id), role=role)
+    if changed:
+        _record(session, EventType.PROJECT_MEMBER_SET, project, user_id=str(user_id), role=role)
 
 
 def remove_member(session: Session, caller: Principal, *, project_id: UUID, user_id: UUID) -> None:
@@ -100,7 +99,7 @@ def remove_member(session: Session, caller: Principal, *, project_id: UUID, user
     ).one_or_none()
     if removed is None:
         raise NotFound("This account is not a member of the project.")
-    _record(session, EventType.MEMBER_REMOVED, project, user_id=str(user_id))
+    _record(session, EventType.PROJECT_MEMBER_REMOVED, project, user_id=str(user_id))
 
 
 def _locked(session: Session, caller: Principal, project_id: UUID, *, at_least: str) -> Project:

@@ -9,17 +9,20 @@ from urllib.parse import urlencode
 import pytest
 
 from infra.local.events import Response
+from quintet.db.models.identity import TokenPurpose
 from quintet.db.session import writing
-from quintet.identity.one_time_tokens import Purpose, mint
+from quintet.identity.one_time_tokens import LIFETIMES, mint
 from tests.api import PASSWORD, Api
 
 NEW_PASSWORD = "another good phrase 42 indeed"
 
 
-def minted(user: Api, purpose: Purpose, email: str = "") -> str:
+def minted(user: Api, purpose: TokenPurpose, email: str = "") -> str:
     """The token that would be mailed."""
     with writing() as session:
-        return mint(session, user_id=user.id, email=email or user.user["email"], purpose=purpose)
+        return mint(
+            session, user_id=user.id, email=email or user.user["email"], purpose=purpose, lifetime=LIFETIMES[purpose]
+        )
 
 
 def cookie_of(answer: Response) -> str:
@@ -35,6 +38,8 @@ def test_given_a_new_account_when_it_signs_in_then_the_token_opens_the_api(api: 
     assert made.status == 201
     assert made.json()["full_name"] == "Ada L"
     assert made.json()["email_verified"] is False
+    assert made.json()["roles"] == ["student"]
+    assert made.header("location") == f"/api/v1/users/{made.json()['id']}"
     assert PASSWORD not in made.body.decode()
 
     signed = api.post("/api/auth/login", {"email": "ada@example.com", "password": PASSWORD})
@@ -175,7 +180,7 @@ def test_given_the_cookie_when_refreshing_then_foreign_origins_are_refused(api: 
 
 def test_given_a_mailed_reset_token_then_it_works_once_and_every_session_ends(api: Api) -> None:
     user = api.register()
-    token = minted(user, Purpose.PASSWORD_RESET)
+    token = minted(user, "password_reset")
     weak = api.post("/auth/password-reset/confirm", {"token": token, "password": "password1"})
     assert weak.status == 400, "a refused password does not spend the token"
     done = api.post("/auth/password-reset/confirm", {"token": token, "new_password": NEW_PASSWORD})
@@ -189,7 +194,7 @@ def test_given_a_mailed_reset_token_then_it_works_once_and_every_session_ends(ap
 
 def test_given_one_reset_token_when_two_race_then_one_wins(api: Api) -> None:
     user = api.register()
-    token = minted(user, Purpose.PASSWORD_RESET)
+    token = minted(user, "password_reset")
     start = threading.Barrier(4)
 
     def confirm(n: int) -> int:
@@ -203,13 +208,13 @@ def test_given_one_reset_token_when_two_race_then_one_wins(api: Api) -> None:
 
 def test_given_an_address_that_changed_when_its_old_token_is_used_then_it_proves_nothing(api: Api) -> None:
     user = api.register()
-    token = minted(user, Purpose.EMAIL_VERIFICATION, email="former@example.com")
+    token = minted(user, "email_verification", email="former@example.com")
     assert api.post("/auth/email-verification/confirm", {"token": token}).status == 400
 
 
 def test_given_a_verification_token_then_the_address_is_proven(api: Api) -> None:
     user = api.register()
-    token = minted(user, Purpose.EMAIL_VERIFICATION)
+    token = minted(user, "email_verification")
     assert api.post("/auth/email-verification/confirm", {"token": token}).status == 204
     assert user.get("/users/me").json()["email_verified"] is True
 
@@ -238,6 +243,8 @@ def test_given_many_failed_sign_ins_then_429_says_when_to_come_back(api: Api) ->
     wrong = {"email": user.user["email"], "password": "wrong one"}
     answers = [api.post("/auth/login", wrong) for _ in range(11)]
     assert [a.status for a in answers[:9]] == [401] * 9
+    # AND each answer, refused or not, says how many are left.
+    assert [(a.header("ratelimit") or "").split(";")[1] for a in answers[:2]] == ["r=8", "r=7"]
     assert answers[-1].status == 429
     assert int(answers[-1].header("retry-after") or 0) > 0
     assert "ratelimit-policy" in {name.lower() for name, _ in answers[-1].headers}
@@ -291,7 +298,7 @@ def test_given_a_token_of_another_algorithm_or_type_then_401(api: Api) -> None:
 def test_given_the_mailed_pages_then_a_person_without_a_front_end_gets_through(api: Api) -> None:
     user = api.register()
     form = {"content-type": "application/x-www-form-urlencoded"}
-    token = minted(user, Purpose.EMAIL_VERIFICATION)
+    token = minted(user, "email_verification")
     page = api.get("/auth/email-verification/page", query=[("token", token)])
     assert page.status == 200
     assert f'value="{token}"' in page.body.decode()
@@ -299,7 +306,7 @@ def test_given_the_mailed_pages_then_a_person_without_a_front_end_gets_through(a
     shown = api.post("/auth/email-verification/page", body=urlencode({"token": token}).encode(), headers=form)
     assert "verified" in shown.body.decode()
 
-    token = minted(user, Purpose.PASSWORD_RESET)
+    token = minted(user, "password_reset")
     sent = urlencode({"token": token, "password": "password1"}).encode()
     refused = api.post("/auth/password-reset/page", body=sent, headers=form)
     assert refused.status == 400

@@ -69,7 +69,11 @@ def received(queue: str) -> list[Any]:
 def request_mail(session: Session, user: Api) -> UUID:
     """An event that is delivered to `email`."""
     return record(
-        session, EventType.PASSWORD_RESET_REQUESTED, subject=user.id, scope=scope_of("user", user.id), actor_id=user.id
+        session,
+        EventType.ACCOUNT_PASSWORD_RESET_REQUESTED,
+        subject=user.id,
+        scope=scope_of("user", user.id),
+        actor_id=user.id,
     )
 
 

@@ -127,7 +127,6 @@ def test_given_no_permission_when_writing_then_403(api: Api, keeper: Api) -> Non
         user.patch(path, {"name": name()}),
         user.delete(path),
         user.put(f"{path}/members/{user.id}"),
-        user.patch(f"{path}/members/{user.id}"),
         user.delete(f"{path}/members/{user.id}"),
     ):
         assert answer.status == 403

@@ -120,7 +120,7 @@ def test_given_a_permanent_bounce_when_it_is_reported_then_the_account_gets_no_m
 
     # AND nothing is sent there
     with writing() as session:
-        event_id = record(session, EventType.PASSWORD_CHANGED, subject=user.id, scope=SYSTEM)
+        event_id = record(session, EventType.ACCOUNT_PASSWORD_CHANGED, subject=user.id, scope=SYSTEM)
     message = {"event_id": str(event_id), "destination": "email"}
     assert invoke("email_sender", sqs_event("email", [message])) == {"batchItemFailures": []}
     with owner_engine().connect() as connection:

@@ -39,7 +39,7 @@ def ses(stack: Postgres) -> Iterator[Ses]:
 
 def test_given_many_deliveries_at_once_then_ses_is_asked_once(api: Api, ses: Ses) -> None:
     users = [api.register() for _ in range(3)]
-    events = [happened(EventType.PASSWORD_CHANGED, user.id) for user in users]
+    events = [happened(EventType.ACCOUNT_PASSWORD_CHANGED, user.id) for user in users]
     threads = 8
     together = threading.Barrier(threads)
 
@@ -141,7 +141,7 @@ def test_given_a_process_killed_at_ses_then_the_email_is_not_lost_and_twice_only
     api: Api, ses: Ses, deadly: type[DeadlySes], repository: Path, behaviour: str, times: int
 ) -> None:
     user = api.register()
-    event_id = happened(EventType.PASSWORD_CHANGED, user.id)
+    event_id = happened(EventType.ACCOUNT_PASSWORD_CHANGED, user.id)
     server = deadly(behaviour)
 
     # GIVEN the process that sends it is killed (-9) around SES's acceptance
@@ -168,7 +168,7 @@ def test_given_an_error_that_quotes_the_email_then_no_log_does(
     api: Api, deadly: type[DeadlySes], repository: Path, behaviour: str
 ) -> None:
     user = api.register(full_name="Marguerite Unmistakable")
-    event_id = happened(EventType.PASSWORD_RESET_REQUESTED, user.id)
+    event_id = happened(EventType.ACCOUNT_PASSWORD_RESET_REQUESTED, user.id)
     server = deadly(behaviour)
 
     exit_code, output = server.deliver_in_a_process_of_its_own(event_id, repository)

@@ -126,7 +126,7 @@ def test_given_a_registration_when_its_email_arrives_then_the_link_verifies_and_
     assert Api(token=user.token).get("/users/me").json()["email_verified"] is True
 
     # AND the welcome knows the name
-    assert deliver(happened_already(EventType.EMAIL_VERIFIED, user.id)) == []
+    assert deliver(happened_already(EventType.ACCOUNT_EMAIL_VERIFIED, user.id)) == []
     welcome = ses.to(address_of(user))[1]["Content"]["Simple"]
     assert welcome["Subject"]["Data"] == "Welcome to Quintet"
     assert "Hello Win money at evil.example," in welcome["Body"]["Text"]["Data"]
@@ -151,7 +151,7 @@ def test_given_a_reset_request_then_the_link_sets_a_password_for_half_an_hour_an
 ) -> None:
     user = api.register()
     assert Api().post("/auth/password-reset", {"email": address_of(user)}).status == 202
-    assert deliver(happened_already(EventType.PASSWORD_RESET_REQUESTED, user.id)) == []
+    assert deliver(happened_already(EventType.ACCOUNT_PASSWORD_RESET_REQUESTED, user.id)) == []
 
     content = ses.only(address_of(user))
     assert content["Subject"]["Data"] == "Reset your password"
@@ -166,7 +166,7 @@ def test_given_a_reset_request_then_the_link_sets_a_password_for_half_an_hour_an
     assert submit(path, token=token, password=NEW_PASSWORD) == 200
     Api().sign_in(address_of(user), NEW_PASSWORD)
 
-    assert deliver(happened_already(EventType.PASSWORD_CHANGED, user.id)) == []
+    assert deliver(happened_already(EventType.ACCOUNT_PASSWORD_CHANGED, user.id)) == []
     notice = ses.to(address_of(user))[1]["Content"]["Simple"]
     assert notice["Subject"]["Data"] == "Your password was changed"
     assert re.search(r"changed on \d+ \w+ \d{4} at\s\d\d:\d\d UTC", notice["Body"]["Text"]["Data"])
@@ -208,7 +208,7 @@ def test_given_a_configuration_set_and_a_sender_with_an_umlaut_then_ses_gets_bot
     monkeypatch.setenv("EMAIL_FROM", "Büro <no-reply@quintet.example>")
     settings.cache_clear()
     try:
-        assert deliver(happened(EventType.PASSWORD_CHANGED, user.id)) == []
+        assert deliver(happened(EventType.ACCOUNT_PASSWORD_CHANGED, user.id)) == []
     finally:
         monkeypatch.undo()
         settings.cache_clear()
@@ -220,9 +220,13 @@ def test_given_a_configuration_set_and_a_sender_with_an_umlaut_then_ses_gets_bot
 @pytest.mark.parametrize(
     ("assignment", "type", "note"),
     [
-        ("status = 'disabled'", EventType.PASSWORD_CHANGED, "The account is disabled."),
+        ("status = 'disabled'", EventType.ACCOUNT_PASSWORD_CHANGED, "The account is disabled."),
         ("email_verified_at = now()", EventType.ACCOUNT_REGISTERED, "The address is verified already."),
-        ("email_verified_at = now()", EventType.EMAIL_VERIFICATION_REQUESTED, "The address is verified already."),
+        (
+            "email_verified_at = now()",
+            EventType.ACCOUNT_EMAIL_VERIFICATION_REQUESTED,
+            "The address is verified already.",
+        ),
     ],
 )
 def test_given_an_account_that_is_not_to_be_written_to_then_nothing_is_sent_and_the_delivery_says_why(
@@ -246,7 +250,7 @@ def test_given_a_suppressed_address_then_nothing_is_sent_whatever_its_case(api: 
         "INSERT INTO suppressed_addresses (email, reason) VALUES (%(email)s, 'bounce') RETURNING 1",
         email=address_of(user).upper(),
     )
-    event_id = happened(EventType.PASSWORD_RESET_REQUESTED, user.id)
+    event_id = happened(EventType.ACCOUNT_PASSWORD_RESET_REQUESTED, user.id)
     assert deliver(event_id) == []
     assert ses.requests == []
     assert delivery(event_id)["error"] == "The address bounced or complained before."
@@ -255,8 +259,8 @@ def test_given_a_suppressed_address_then_nothing_is_sent_whatever_its_case(api: 
 @pytest.mark.parametrize(
     ("type", "subject", "note"),
     [
-        (EventType.PASSWORD_RESET_REQUESTED, None, "Nobody has this address."),
-        (EventType.PASSWORD_CHANGED, uuid4(), "The account is gone."),
+        (EventType.ACCOUNT_PASSWORD_RESET_REQUESTED, None, "Nobody has this address."),
+        (EventType.ACCOUNT_PASSWORD_CHANGED, uuid4(), "The account is gone."),
         (EventType.FILE_REJECTED, uuid4(), "The file is gone."),
     ],
 )
@@ -274,7 +278,7 @@ def test_given_an_event_without_a_recipient_then_nothing_is_sent_and_the_deliver
 def test_given_an_email_that_ses_refuses_for_good_then_it_is_done_with_a_note(
     api: Api, refusing: list[tuple[int, str]], ses: Ses, code: str
 ) -> None:
-    event_id = happened(EventType.PASSWORD_CHANGED, api.register().id)
+    event_id = happened(EventType.ACCOUNT_PASSWORD_CHANGED, api.register().id)
     refusing.append((400, code))
 
     assert deliver(event_id, event_id) == []
@@ -291,7 +295,7 @@ def test_given_ses_has_no_time_then_only_that_message_comes_again_and_is_sent_th
     api: Api, refusing: list[tuple[int, str]], ses: Ses, status: int, code: str
 ) -> None:
     late, prompt = api.register(), api.register()
-    waiting, sent = (happened(EventType.PASSWORD_CHANGED, user.id) for user in (late, prompt))
+    waiting, sent = (happened(EventType.ACCOUNT_PASSWORD_CHANGED, user.id) for user in (late, prompt))
     refusing.append((status, code))
 
     # WHEN a batch meets the error, THEN that message alone fails, asked for once
@@ -311,7 +315,7 @@ def test_given_ses_has_no_time_then_only_that_message_comes_again_and_is_sent_th
 def test_given_a_sender_that_is_not_verified_then_no_email_is_lost(
     api: Api, ses: Ses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    event_id = happened(EventType.PASSWORD_CHANGED, api.register().id)
+    event_id = happened(EventType.ACCOUNT_PASSWORD_CHANGED, api.register().id)
     monkeypatch.setenv("EMAIL_FROM", "Quintet <no-reply@mistyped.example>")
     settings.cache_clear()
     try:

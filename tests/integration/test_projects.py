@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from functions.projects.schemas import MemberRead, ProjectRead
 from quintet.db.engine import owner_engine
 from quintet.http.schemas import Output, Page
-from tests.api import Api
+from tests.api import Api, events_about
 from tests.people import person
 from tests.statements import counted
 
@@ -293,6 +293,33 @@ def test_given_a_change_of_status_to_archived_then_only_its_owners_may_and_the_t
     assert archived["archived_at"] is not None
     again = owner.patch(path, {"status": "archived", "title": "Renamed"}).json()
     assert again["archived_at"] == archived["archived_at"]
+    # AND what is recorded is what DELETE records; bringing it back is a change like others.
+    assert owner.patch(path, {"status": "active"}).status == 200
+    assert events_about(project["id"])[2:] == [
+        ("project.updated", {"fields": ["status"]}),
+        ("project.archived", {}),
+        ("project.updated", {"fields": ["title"]}),
+        ("project.updated", {"fields": ["status"]}),
+    ]
+
+
+@pytest.mark.parametrize("change", [{"title": "Same"}, {"settings": {"a": [1, True]}, "status": "draft"}])
+def test_given_a_change_that_changes_nothing_then_neither_version_nor_log_say_it_did(owner: Api, change: Any) -> None:
+    project = created(owner, title="Same", settings={"a": [1, True]})
+    path = f"/projects/{project['id']}"
+    assert owner.patch(path, change).json() == project
+    assert owner.get(path).json() == project
+    member = person()
+    for _ in range(2):
+        assert owner.put(f"{path}/members/{member.id}", {"role": "viewer"}).status == 204
+    assert events_of(project["id"]) == ["project.created", "project.member_set"]
+
+
+def test_given_one_and_true_when_one_becomes_the_other_then_that_is_a_change(owner: Api) -> None:
+    project = created(owner, settings={"a": 1})
+    changed = owner.patch(f"/projects/{project['id']}", {"settings": {"a": True}}).json()
+    assert changed["settings"]["a"] is True
+    assert changed["version"] == 2
 
 
 def test_given_a_purge_then_only_an_administrator_may_and_it_is_gone_with_its_members(owner: Api) -> None:
@@ -347,7 +374,7 @@ def test_given_members_then_an_owner_removes_them_and_everybody_may_leave_but_th
     path = f"/projects/{created(owner)['id']}/members"
     one, two = person(), person()
     for member in (one, two):
-        owner.patch(f"{path}/{member.id}", {"role": "viewer"})
+        owner.put(f"{path}/{member.id}", {"role": "viewer"})
     assert one.delete(f"{path}/{two.id}").status == 403
     assert one.delete(f"{path}/{one.id}").status == 204
     assert one.get(path).status == 404

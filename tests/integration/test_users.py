@@ -7,7 +7,7 @@ import pytest
 
 from functions.users.accounts.schemas import UserRead
 from quintet.http.schemas import Page
-from quintet.identity.one_time_tokens import Purpose, mint
+from quintet.identity.one_time_tokens import LIFETIMES, mint
 from tests.api import PASSWORD, Api, events_about
 from tests.statements import counted
 
@@ -321,7 +321,13 @@ def minted(user: Api) -> str:
     from quintet.db.session import writing
 
     with writing() as session:
-        return mint(session, user_id=user.id, email=user.user["email"], purpose=Purpose.EMAIL_VERIFICATION)
+        return mint(
+            session,
+            user_id=user.id,
+            email=user.user["email"],
+            purpose="email_verification",
+            lifetime=LIFETIMES["email_verification"],
+        )
 
 
 def verify(user: Api) -> None:

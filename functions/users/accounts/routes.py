@@ -7,16 +7,16 @@ from fastapi import Depends, Query, Request
 from starlette.responses import Response
 
 from functions.users.accounts import queries, service
-from functions.users.accounts.schemas import RoleName, Status, UserCreate, UserRead, UserUpdate
+from functions.users.accounts.schemas import RoleName, UserCreate, UserRead, UserUpdate
+from quintet.db.models.identity import UserStatus
 from quintet.errors import NotFound
 from quintet.http.answers import changed, created, listed
 from quintet.http.conditional import IfMatch, fresh
-from quintet.http.dependencies import Caller, Paging, SessionDep, client_ip
+from quintet.http.dependencies import Caller, Paging, SessionDep, rate_limit
 from quintet.http.idempotency import Idempotent
 from quintet.http.problems import responses
 from quintet.http.routing import Router
 from quintet.http.schemas import Page, text
-from quintet.identity import rate_limits
 from quintet.identity.permissions import Permission
 
 
@@ -52,7 +52,7 @@ async def list_users(
     paging: Paging,
     q: Prefix | None = None,
     role: Annotated[RoleName | None, Query(description="Accounts that hold this role.")] = None,
-    status: Status | None = None,
+    status: UserStatus | None = None,
     division_id: Annotated[UUID | None, Query(description="Accounts that belong to this division.")] = None,
 ) -> Response:
     """List all accounts, newest first; needs `users:read`."""
@@ -82,15 +82,10 @@ async def update_user(
 ) -> Response:
     """Change an account: one's own profile, or anything of it with `users:write`."""
     moves = "email" in change.model_fields_set and change.email.lower() != caller.email.lower()
-    limit = {}
     if moves and user_id == caller.user_id:  # or anybody's mailbox could be filled
-        ip = client_ip(request) or ""
-        limit = rate_limits.count(session, "email_verification", account=str(user_id), ip=ip)
+        rate_limit(request, session, "email_verification", account=str(user_id))
     service.update_account(session, caller, user_id=user_id, change=change, expected=expected)
-    session.flush()
-    response = changed(queries.read_user(session, user_id))
-    response.headers.update(limit)
-    return response
+    return changed(queries.read_user(session, user_id))
 
 
 @users.delete("/{user_id}", status_code=204, responses=responses(403, 409))

@@ -1,14 +1,13 @@
 """Bodies of accounts."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
+from quintet.db.models.identity import UserStatus
 from quintet.http.schemas import NO_NUL, Email, FullName, Input, NewPassword, Output, Timestamp, Update, Username, text
 from quintet.identity.permissions import NEWCOMER
-
-Status = Literal["active", "disabled"]
 
 RoleName = Annotated[str, text(50, min_length=1)]
 
@@ -55,7 +54,7 @@ class UserUpdate(Update):
     full_name: FullName = ""
     username: Username | None = None
     roles: RoleNames = Field(default=[])
-    status: Status = "active"
+    status: UserStatus = "active"
 
 
 class DivisionName(Output):
@@ -72,7 +71,7 @@ class UserRead(Output):
     email: str
     username: str | None
     full_name: str
-    status: Status
+    status: UserStatus
     email_verified: bool
     roles: list[str]
     divisions: list[DivisionName]

@@ -4,18 +4,19 @@ from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, delete, exists, func, select, update
+from sqlalchemy import Select, delete, exists, select, update
 from sqlalchemy.orm import Session
 
 from functions.users.accounts.queries import references_to
 from functions.users.accounts.schemas import UserCreate, UserUpdate
-from quintet.db.models import Role, User, UserRole, UserSession
+from quintet.db.models import Role, User, UserRole
 from quintet.errors import BadRequest, Conflict, FieldError, Forbidden, NotFound
 from quintet.events.record import record, scope_of
 from quintet.events.types import EventType
 from quintet.identity.passwords import check_strength, hash_password
 from quintet.identity.permissions import ADMIN, Permission
 from quintet.identity.principal import Principal
+from quintet.identity.sessions import end_sessions
 
 _ADMINISTRATIVE = frozenset({"roles", "status"})
 
@@ -44,7 +45,7 @@ def create_account(session: Session, caller: Principal, *, new: UserCreate) -> U
         invited=new.password is None,
     )
     if new.password is not None:  # an invitation would have proven the address
-        _record(session, EventType.EMAIL_VERIFICATION_REQUESTED, user.id)
+        _record(session, EventType.ACCOUNT_EMAIL_VERIFICATION_REQUESTED, user.id)
     return user.id
 
 
@@ -57,7 +58,6 @@ def update_account(
     # Roles are locked before accounts, here as where a role is renamed: no deadlock.
     wanted = _roles_named(session, changes.pop("roles")) if "roles" in changes else None
     user = _locked(session, user_id, expected)
-    changes = {name: value for name, value in changes.items() if getattr(user, name) != value}
     if user_id != caller.user_id or wanted is not None or "status" in changes:
         held = _roles_of(session, user_id)
         _require_power_over(caller, held)
@@ -66,8 +66,7 @@ def update_account(
             _require_another_admin(session, user_id)
         if roles != held:
             _set_roles(session, caller, user, held, roles)
-    if changes:
-        _set_fields(session, user, changes)
+    _set_fields(session, user, changes)
 
 
 def disable_account(session: Session, caller: Principal, *, user_id: UUID, expected: frozenset[int] | None) -> None:
@@ -169,7 +168,7 @@ def _set_roles(session: Session, caller: Principal, user: User, held: Sequence[R
     user.touch()
     _record(
         session,
-        EventType.ROLES_CHANGED,
+        EventType.ACCOUNT_ROLES_CHANGED,
         user.id,
         given=[role.name for role in given],
         taken=[role.name for role in taken],
@@ -177,27 +176,21 @@ def _set_roles(session: Session, caller: Principal, user: User, held: Sequence[R
 
 
 def _set_fields(session: Session, user: User, changes: dict[str, Any]) -> None:
-    """Set fields that differ, and record what that means."""
+    """Set fields, and record what that means."""
     moved = "email" in changes and changes["email"].lower() != user.email.lower()
-    for name, value in changes.items():
-        setattr(user, name, value)
+    fields = user.apply(changes)
     if moved:
         user.email_verified_at = None
-    user.touch()
-    if fields := sorted(changes.keys() - {"status"}):
-        _record(session, EventType.ACCOUNT_UPDATED, user.id, fields=fields)
+    if profile := [name for name in fields if name != "status"]:
+        _record(session, EventType.ACCOUNT_UPDATED, user.id, fields=profile)
     if moved:
-        _record(session, EventType.EMAIL_VERIFICATION_REQUESTED, user.id)
-    if changes.get("status") == "active":
+        _record(session, EventType.ACCOUNT_EMAIL_VERIFICATION_REQUESTED, user.id)
+    if "status" not in fields:
+        return
+    if user.status == "active":
         _record(session, EventType.ACCOUNT_ENABLED, user.id)
-    if changes.get("status") == "disabled":
-        ended = session.scalars(
-            update(UserSession)
-            .where(UserSession.user_id == user.id, UserSession.revoked_at.is_(None))
-            .values(revoked_at=func.now())
-            .returning(UserSession.id)
-        ).all()
-        _record(session, EventType.ACCOUNT_DISABLED, user.id, sessions_ended=len(ended))
+    else:
+        _record(session, EventType.ACCOUNT_DISABLED, user.id, sessions_ended=end_sessions(session, user.id))
 
 
 def _record(session: Session, type: EventType, user_id: UUID, **data: Any) -> None:

@@ -49,7 +49,7 @@ async def update_division(
 @router.delete("/{division_id}", status_code=204, responses=responses(403))
 async def delete_division(session: SessionDep, caller: Caller, division_id: UUID, expected: IfMatch) -> Response:
     """Remove a division; its members belong to it no more. Needs `divisions:write`."""
-    service.remove_division(session, caller, division_id=division_id, expected=expected)
+    service.delete_division(session, caller, division_id=division_id, expected=expected)
     return Response(status_code=204)
 
 
@@ -59,7 +59,7 @@ async def list_division_members(session: SessionDep, caller: Caller, division_id
     return listed(queries.list_members(session, caller, division_id, paging))
 
 
-@router.change("/{division_id}/members/{user_id}", status_code=204, responses=responses(403))
+@router.put("/{division_id}/members/{user_id}", status_code=204, responses=responses(403))
 async def add_division_member(session: SessionDep, caller: Caller, division_id: UUID, user_id: UUID) -> Response:
     """Have an account belong to a division; needs `divisions:write`."""
     service.add_member(session, caller, division_id=division_id, user_id=user_id)

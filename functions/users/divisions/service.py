@@ -33,17 +33,13 @@ def update_division(
     """Change the fields sent."""
     division = _locked(session, caller, division_id)
     division.require_version(expected)
-    changes = {name: value for name, value in change.changes().items() if getattr(division, name) != value}
-    if changes:
-        for name, value in changes.items():
-            setattr(division, name, value)
-        division.touch()
-        _record(session, EventType.DIVISION_UPDATED, division_id, fields=sorted(changes))
+    if fields := division.apply(change.changes()):
+        _record(session, EventType.DIVISION_UPDATED, division_id, fields=fields)
         touch_all(session, _members(division_id))
     return division
 
 
-def remove_division(session: Session, caller: Principal, *, division_id: UUID, expected: frozenset[int] | None) -> None:
+def delete_division(session: Session, caller: Principal, *, division_id: UUID, expected: frozenset[int] | None) -> None:
     """Remove a division; its members belong to it no more."""
     division = _locked(session, caller, division_id)
     division.require_version(expected)
@@ -63,7 +59,7 @@ def add_member(session: Session, caller: Principal, *, division_id: UUID, user_i
     )
     if added:
         user.touch()
-        _record(session, EventType.DIVISION_JOINED, division_id, user_id=str(user_id))
+        _record(session, EventType.DIVISION_MEMBER_ADDED, division_id, user_id=str(user_id))
 
 
 def remove_member(session: Session, caller: Principal, *, division_id: UUID, user_id: UUID) -> None:
@@ -77,7 +73,7 @@ def remove_member(session: Session, caller: Principal, *, division_id: UUID, use
     if removed is None:
         raise NotFound("This account does not belong to the division.")
     user.touch()
-    _record(session, EventType.DIVISION_LEFT, division_id, user_id=str(user_id))
+    _record(session, EventType.DIVISION_MEMBER_REMOVED, division_id, user_id=str(user_id))
 
 
 def _locked(session: Session, caller: Principal, division_id: UUID, *, key_only: bool = False) -> Division:

@@ -49,5 +49,5 @@ async def update_role(
 @router.delete("/{role_id}", status_code=204, responses=responses(403, 409))
 async def delete_role(session: SessionDep, caller: Caller, role_id: UUID, expected: IfMatch) -> Response:
     """Remove a role that nobody holds; needs `roles:write`."""
-    service.remove_role(session, caller, role_id=role_id, expected=expected)
+    service.delete_role(session, caller, role_id=role_id, expected=expected)
     return Response(status_code=204)

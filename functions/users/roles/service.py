@@ -33,21 +33,19 @@ def update_role(
 ) -> Role:
     """Change the fields sent; what the role permits changes at once for everybody who holds it."""
     role = _locked(session, caller, role_id, expected)
-    changes = {name: value for name, value in change.changes().items() if getattr(role, name) != value}
+    changes = change.changes()
     _require_holding(caller, changes.get("permissions", ()))
-    if "name" in changes and role.name == NEWCOMER:
+    if role.name == NEWCOMER and changes.get("name", NEWCOMER) != NEWCOMER:
         raise Conflict(f"The role {NEWCOMER} is what every new account gets; it keeps its name.")
-    if changes:
-        for name, value in changes.items():
-            setattr(role, name, value)
-        role.touch()
-        _record(session, EventType.ROLE_UPDATED, role, fields=sorted(changes), permissions=role.permissions)
-    if "name" in changes:
+    fields = role.apply(changes)
+    if fields:
+        _record(session, EventType.ROLE_UPDATED, role, fields=fields, permissions=role.permissions)
+    if "name" in fields:
         touch_all(session, select(UserRole.user_id).where(UserRole.role_id == role_id))
     return role
 
 
-def remove_role(session: Session, caller: Principal, *, role_id: UUID, expected: frozenset[int] | None) -> None:
+def delete_role(session: Session, caller: Principal, *, role_id: UUID, expected: frozenset[int] | None) -> None:
     """Remove a role that nobody holds."""
     role = _locked(session, caller, role_id, expected)
     if role.name == NEWCOMER:

@@ -12,16 +12,16 @@ class EventType(StrEnum):
     ACCOUNT_ENABLED = "account.enabled"
     ACCOUNT_DISABLED = "account.disabled"
     ACCOUNT_REMOVED = "account.removed"
-    ROLES_CHANGED = "account.roles_changed"
-    EMAIL_VERIFICATION_REQUESTED = "account.email_verification_requested"
-    EMAIL_VERIFIED = "account.email_verified"
-    PASSWORD_RESET_REQUESTED = "account.password_reset_requested"
-    PASSWORD_CHANGED = "account.password_changed"
+    ACCOUNT_ROLES_CHANGED = "account.roles_changed"
+    ACCOUNT_EMAIL_VERIFICATION_REQUESTED = "account.email_verification_requested"
+    ACCOUNT_EMAIL_VERIFIED = "account.email_verified"
+    ACCOUNT_PASSWORD_RESET_REQUESTED = "account.password_reset_requested"
+    ACCOUNT_PASSWORD_CHANGED = "account.password_changed"
 
-    SIGNED_IN = "session.started"
-    SIGN_IN_FAILED = "session.refused"
+    SESSION_STARTED = "session.started"
+    SESSION_REFUSED = "session.refused"
     SESSION_ENDED = "session.ended"
-    REFRESH_REUSED = "session.refresh_reused"
+    SESSION_REFRESH_REUSED = "session.refresh_reused"
 
     ROLE_CREATED = "role.created"
     ROLE_UPDATED = "role.updated"
@@ -29,20 +29,20 @@ class EventType(StrEnum):
     DIVISION_CREATED = "division.created"
     DIVISION_UPDATED = "division.updated"
     DIVISION_REMOVED = "division.removed"
-    DIVISION_JOINED = "division.member_added"
-    DIVISION_LEFT = "division.member_removed"
+    DIVISION_MEMBER_ADDED = "division.member_added"
+    DIVISION_MEMBER_REMOVED = "division.member_removed"
 
     PROJECT_CREATED = "project.created"
     PROJECT_UPDATED = "project.updated"
     PROJECT_ARCHIVED = "project.archived"
     PROJECT_PURGED = "project.purged"
-    MEMBER_SET = "project.member_set"
-    MEMBER_REMOVED = "project.member_removed"
+    PROJECT_MEMBER_SET = "project.member_set"
+    PROJECT_MEMBER_REMOVED = "project.member_removed"
 
     FOLDER_CREATED = "folder.created"
     FOLDER_UPDATED = "folder.updated"
     FOLDER_REMOVED = "folder.removed"
-    FILE_REQUESTED = "file.upload_requested"
+    FILE_UPLOAD_REQUESTED = "file.upload_requested"
     FILE_UPDATED = "file.updated"
     FILE_READY = "file.ready"
     FILE_REJECTED = "file.rejected"
@@ -55,10 +55,10 @@ class EventType(StrEnum):
 DELIVERED_TO: dict[EventType, tuple[str, ...]] = {
     EventType.ACCOUNT_REGISTERED: ("email",),
     EventType.ACCOUNT_CREATED: ("email",),
-    EventType.EMAIL_VERIFICATION_REQUESTED: ("email",),
-    EventType.EMAIL_VERIFIED: ("email",),
-    EventType.PASSWORD_RESET_REQUESTED: ("email",),
-    EventType.PASSWORD_CHANGED: ("email",),
+    EventType.ACCOUNT_EMAIL_VERIFICATION_REQUESTED: ("email",),
+    EventType.ACCOUNT_EMAIL_VERIFIED: ("email",),
+    EventType.ACCOUNT_PASSWORD_RESET_REQUESTED: ("email",),
+    EventType.ACCOUNT_PASSWORD_CHANGED: ("email",),
     EventType.FILE_REJECTED: ("email",),
     EventType.FILE_REMOVED: ("uploads",),
 }

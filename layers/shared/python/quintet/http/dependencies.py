@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 
 from quintet.db.session import reading, writing
 from quintet.events.record import Origin, originate
-from quintet.http.envelope import request_id_of
+from quintet.http.envelope import answer_headers, request_id_of
+from quintet.identity import rate_limits
 from quintet.identity.principal import Principal, authenticate
 from quintet.pagination import PageRequest
 
@@ -62,6 +63,15 @@ def client_ip(request: Request) -> str | None:
     return request.client.host if request.client else None
 
 
+def rate_limit(request: Request, session: Session, name: str, **values: str) -> None:
+    """Count one attempt at `name` by the caller's address and by `values`; 429 when it is one too many.
+
+    The `RateLimit` headers go onto whatever the request is answered.
+    """
+    headers = rate_limits.count(session, name, ip=client_ip(request) or "", **values)
+    answer_headers(request.scope).update(headers)
+
+
 async def _page_request(
     limit: Annotated[int, Query(ge=1, le=100, description="How many items at most.")] = 50,
     cursor: Annotated[
@@ -69,7 +79,7 @@ async def _page_request(
         Query(
             max_length=200,
             description="The `next_cursor` of the page before.",
-            json_schema_extra={"pattern": "^[A-Za-z0-9_-]{22}$"},
+            json_schema_extra={"pattern": "^([A-Za-z0-9_-]{22})?$"},
         ),
     ] = None,
 ) -> PageRequest:

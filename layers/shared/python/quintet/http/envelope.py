@@ -42,6 +42,7 @@ class Envelope:
         if method == "HEAD":
             scope["method"] = "GET"
         request_id = request_id_of(scope)
+        added = answer_headers(scope)
         logger.thread_safe_append_keys(request_id=request_id)  # the one the client can quote
         status = 500
 
@@ -53,6 +54,7 @@ class Envelope:
                 message["headers"] = [
                     *message["headers"],
                     (b"x-request-id", request_id.encode()),
+                    *((name.lower().encode(), value.encode()) for name, value in added.items()),
                     *(pair for pair in _DEFAULTS if pair[0] not in present),
                 ]
             elif method == "HEAD":
@@ -82,6 +84,12 @@ def request_id_of(scope: Scope) -> str:
     """API Gateway's id of the request; empty outside of it."""
     event: dict[str, Any] = scope.get("aws.event", {})
     return str(event.get("requestContext", {}).get("requestId", ""))
+
+
+def answer_headers(scope: Scope) -> dict[str, str]:
+    """The headers that go onto the answer of this request, whatever it will be; to be added to."""
+    headers: dict[str, str] = scope.setdefault("quintet.headers", {})
+    return headers
 
 
 def stage_path(scope: Scope) -> str:

@@ -91,13 +91,14 @@ Idempotent = Depends(idempotent)
 """For the `dependencies` of a POST that creates something."""
 
 
-def store_answer(request: Request, session: Session, response: Response) -> None:
-    """Keep the answer with the claimed key, in the transaction of the change."""
+def store_answer(request: Request, response: Response) -> None:
+    """Keep the answer with the key if the request claimed one, in the transaction of the change."""
     claim: dict[str, Any] | None = getattr(request.state, "idempotency_claim", None)
     if claim is None:
         return
     kept = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
     body = bytes(response.body) if len(response.body) <= MAX_STORED_BODY else b""
+    session: Session = request.state.session
     session.connection().exec_driver_sql(
         _STORE, {**claim, "status": response.status_code, "headers": Jsonb(kept), "body": body}
     )

@@ -24,8 +24,7 @@ class Route(APIRoute):
                 response = await handle(request)
             except Replayed as replayed:
                 return replayed.response
-            if hasattr(request.state, "idempotency_claim"):
-                store_answer(request, request.state.session, response)
+            store_answer(request, response)
             return response
 
         return handler

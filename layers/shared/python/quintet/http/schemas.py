@@ -1,11 +1,13 @@
 """What the bodies of all resources are made of."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Generic, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
+    AwareDatetime,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -69,16 +71,31 @@ NewPassword = Annotated[
 ]
 
 
-def _rfc3339(at: datetime) -> str:
+def rfc3339(at: datetime) -> str:
+    """A time as the API writes it: UTC, microseconds, Z."""
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 Timestamp = Annotated[
     datetime,
-    PlainSerializer(_rfc3339, return_type=str, when_used="json"),
+    PlainSerializer(rfc3339, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
 """UTC with microseconds and Z, the form `quintet.db.json` writes too (RFC 3339)."""
+
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+
+
+def _as_rfc3339(value: Any) -> Any:
+    if isinstance(value, str) and not _RFC_3339.fullmatch(value):
+        raise ValueError("not a time as RFC 3339 has it: 2026-11-20T09:30:00Z")
+    return value
+
+
+Instant = Annotated[
+    AwareDatetime, BeforeValidator(_as_rfc3339), WithJsonSchema({"type": "string", "format": "date-time"})
+]
+"""A moment we are sent: as RFC 3339 has it, and nothing else that a library would take for a time."""
 
 
 def _storable(value: Any, depth: int = 0) -> Any:

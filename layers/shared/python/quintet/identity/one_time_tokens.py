@@ -3,27 +3,23 @@
 import hashlib
 import secrets
 from datetime import timedelta
-from enum import StrEnum
 from uuid import UUID
 
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from quintet.db.models import OneTimeToken, User
+from quintet.db.models.identity import TokenPurpose
+
+LIFETIMES: dict[TokenPurpose, timedelta] = {
+    "password_reset": timedelta(minutes=30),
+    "email_verification": timedelta(days=3),
+}
+"""How long a token is good for, unless nobody is waiting for it."""
 
 
-class Purpose(StrEnum):
-    """What a token is good for."""
-
-    PASSWORD_RESET = "password_reset"
-    EMAIL_VERIFICATION = "email_verification"
-
-
-LIFETIMES = {Purpose.PASSWORD_RESET: timedelta(minutes=30), Purpose.EMAIL_VERIFICATION: timedelta(days=3)}
-
-
-def mint(session: Session, *, user_id: UUID, email: str, purpose: Purpose, lifetime: timedelta | None = None) -> str:
-    """A new token for `user_id`, to be sent to `email`; `lifetime` replaces the purpose's own."""
+def mint(session: Session, *, user_id: UUID, email: str, purpose: TokenPurpose, lifetime: timedelta) -> str:
+    """A new token for `user_id`, to be sent to `email`."""
     token = secrets.token_urlsafe(32)
     session.add(
         OneTimeToken(
@@ -31,14 +27,14 @@ def mint(session: Session, *, user_id: UUID, email: str, purpose: Purpose, lifet
             purpose=purpose,
             user_id=user_id,
             email=email,
-            expires_at=func.now() + (lifetime or LIFETIMES[purpose]),
+            expires_at=func.now() + lifetime,
         )
     )
     session.flush()
     return token
 
 
-def spend(session: Session, *, token: str, purpose: Purpose) -> User | None:
+def spend(session: Session, *, token: str, purpose: TokenPurpose) -> User | None:
     """The account a valid token stands for, locked; None when it is unknown, used, expired or its address changed.
 
     The token works no more, nor does any other of that account and purpose.

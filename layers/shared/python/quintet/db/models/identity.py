@@ -1,7 +1,7 @@
 """Accounts, sessions, roles and divisions."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal, get_args
 from uuid import UUID
 
 from sqlalchemy import Index, literal_column, text
@@ -11,8 +11,8 @@ from sqlalchemy.types import Text
 
 from quintet.db.models.base import Base, Changing, CreatedAt, Id, one_of, references
 
-USER_STATUSES = ("active", "disabled")
-TOKEN_PURPOSES = ("password_reset", "email_verification")
+UserStatus = Literal["active", "disabled"]
+TokenPurpose = Literal["password_reset", "email_verification"]
 
 
 def _prefix_index(name: str, expression: str) -> Index:
@@ -24,7 +24,7 @@ class User(Changing, Base):
 
     __tablename__ = "users"
     __table_args__ = (
-        one_of("status", *USER_STATUSES),
+        one_of("status", *get_args(UserStatus)),
         # How a name or an address begins, which is what accounts are looked for by.
         _prefix_index("ix_users_email_prefix", "lower(email::text)"),
         _prefix_index("ix_users_full_name_prefix", "lower(full_name)"),
@@ -35,7 +35,7 @@ class User(Changing, Base):
     username: Mapped[str | None] = mapped_column(CITEXT, unique=True)
     full_name: Mapped[str]
     password_hash: Mapped[str | None]
-    status: Mapped[str] = mapped_column(server_default=text("'active'"))
+    status: Mapped[UserStatus] = mapped_column(Text, server_default=text("'active'"))
     email_verified_at: Mapped[datetime | None]
 
 
@@ -82,10 +82,10 @@ class OneTimeToken(Base):
     """A token mailed to somebody: only its SHA-256 is kept, and it works once."""
 
     __tablename__ = "one_time_tokens"
-    __table_args__ = (one_of("purpose", *TOKEN_PURPOSES),)
+    __table_args__ = (one_of("purpose", *get_args(TokenPurpose)),)
 
     hash: Mapped[bytes] = mapped_column(primary_key=True)
-    purpose: Mapped[str]
+    purpose: Mapped[TokenPurpose] = mapped_column(Text)
     user_id: Mapped[UUID] = references("users.id", ondelete="CASCADE")
     email: Mapped[str] = mapped_column(CITEXT)
     """The address it went to: it proves that address and no later one."""

@@ -1,18 +1,18 @@
 """Projects and their members."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal, get_args
 from uuid import UUID
 
-from sqlalchemy import Computed, Index, text
+from sqlalchemy import Computed, Index, Text, text
 from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlalchemy.orm import Mapped, deferred, mapped_column
 
 from quintet.db.models.base import Base, Changing, CreatedAt, Id, one_of, references
 
-PROJECT_STATUSES = ("draft", "active", "completed", "archived")
-PRODUCT_TYPES = ("physical_product", "software", "service")
-MEMBER_ROLES = ("owner", "editor", "viewer")
+ProjectStatus = Literal["draft", "active", "completed", "archived"]
+ProductType = Literal["physical_product", "software", "service"]
+MemberRole = Literal["owner", "editor", "viewer"]
 
 
 class Project(Changing, Base):
@@ -20,8 +20,8 @@ class Project(Changing, Base):
 
     __tablename__ = "projects"
     __table_args__ = (
-        one_of("status", *PROJECT_STATUSES),
-        one_of("product_type", *PRODUCT_TYPES),
+        one_of("status", *get_args(ProjectStatus)),
+        one_of("product_type", *get_args(ProductType)),
         Index("ix_projects_search", "search", postgresql_using="gin"),
     )
 
@@ -29,8 +29,8 @@ class Project(Changing, Base):
     title: Mapped[str]
     description: Mapped[str] = mapped_column(server_default=text("''"))
     owner_id: Mapped[UUID] = references("users.id", ondelete="RESTRICT")
-    status: Mapped[str] = mapped_column(server_default=text("'draft'"))
-    product_type: Mapped[str | None]
+    status: Mapped[ProjectStatus] = mapped_column(Text, server_default=text("'draft'"))
+    product_type: Mapped[ProductType | None] = mapped_column(Text)
     settings: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
     archived_at: Mapped[datetime | None]
     search: Mapped[str] = deferred(
@@ -49,12 +49,12 @@ class ProjectMember(Base):
 
     __tablename__ = "project_members"
     __table_args__ = (
-        one_of("role", *MEMBER_ROLES),
+        one_of("role", *get_args(MemberRole)),
         # A person's projects, newest first: the keyset of the project list.
         Index("ix_project_members_user_id_project_id", "user_id", "project_id"),
     )
 
     project_id: Mapped[UUID] = references("projects.id", ondelete="CASCADE", index=False, primary_key=True)
     user_id: Mapped[UUID] = references("users.id", ondelete="CASCADE", index=False, primary_key=True)
-    role: Mapped[str]
+    role: Mapped[MemberRole] = mapped_column(Text)
     created_at: Mapped[CreatedAt]

@@ -1,0 +1,19 @@
+"""Ending sessions: whoever holds a token of one is signed out at once, since every request looks at its session."""
+
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, func, update
+from sqlalchemy.orm import Session
+
+from quintet.db.models import UserSession
+
+
+def end_sessions(session: Session, user_id: UUID, *which: ColumnElement[bool]) -> int:
+    """End the account's sessions, or those of them that meet `which`; returns how many had not ended before."""
+    ended = session.scalars(
+        update(UserSession)
+        .where(UserSession.user_id == user_id, UserSession.revoked_at.is_(None), *which)
+        .values(revoked_at=func.now())
+        .returning(UserSession.id)
+    )
+    return len(ended.all())
