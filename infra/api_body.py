@@ -6,16 +6,9 @@ from http import HTTPStatus
 from typing import Any
 
 from functions.manifest import CATCH_ALL, PREFIXES, ROUTES
-
-_HEADERS = {
-    "Content-Type": "application/problem+json",
-    "Cache-Control": "no-store",
-    "Strict-Transport-Security": "max-age=63072000; includeSubDomains",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-}
+from quintet.errors import title_of
+from quintet.http.envelope import SECURITY_HEADERS
+from quintet.http.problems import MEDIA_TYPE
 
 _GATEWAY_RESPONSES: dict[str, tuple[HTTPStatus, str]] = {
     "DEFAULT_4XX": (HTTPStatus.BAD_REQUEST, "The gateway could not read the request."),
@@ -48,9 +41,10 @@ _GATEWAY_RESPONSES: dict[str, tuple[HTTPStatus, str]] = {
 }
 """What the gateway says itself, when a request never reaches us. It runs no template language there: fixed texts."""
 
-_NEXT = {"REQUEST_TOO_LARGE": {"rel": "presign", "href": "/api/v1/files/presign-upload"}}
+_NEXT = {"REQUEST_TOO_LARGE": {"rel": "presign-upload", "href": f"{PREFIXES[0]}/files/presign-upload"}}
+"""The step that helps; the address is without the stage."""
+
 _RETRY = {"THROTTLED": "1", "QUOTA_EXCEEDED": "60"}
-_TITLES = {HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Content Too Large"}  # Python 3.13 renamed it
 
 
 def api_paths() -> dict[str, str]:
@@ -66,14 +60,19 @@ def api_paths() -> dict[str, str]:
     return paths
 
 
-def api_body(*, title: str, integration_uri: Callable[[str], str], cors_origins: Sequence[str]) -> dict[str, Any]:
-    """OpenAPI 3 with API Gateway's extensions. `integration_uri` says where a function is invoked."""
+def api_body(
+    *, title: str, integration_uri: Callable[[str], str], cors_origins: Sequence[str], stage_path: str
+) -> dict[str, Any]:
+    """OpenAPI 3 with API Gateway's extensions. `integration_uri` says where a function is invoked.
+
+    `stage_path` is `/dev` where the stage is part of the API's address, else nothing.
+    """
     return {
         "openapi": "3.0.1",
         "info": {"title": title, "version": "1"},
         "paths": {path: _any_method(path, integration_uri(name)) for path, name in api_paths().items()},
         "x-amazon-apigateway-gateway-responses": {
-            kind: _gateway_response(kind, cors_origins) for kind in _GATEWAY_RESPONSES
+            kind: _gateway_response(kind, cors_origins, stage_path) for kind in _GATEWAY_RESPONSES
         },
     }
 
@@ -89,17 +88,23 @@ def _any_method(path: str, uri: str) -> dict[str, Any]:
     }
 
 
-def _gateway_response(kind: str, cors_origins: Sequence[str]) -> dict[str, Any]:
+def _gateway_response(kind: str, cors_origins: Sequence[str], stage_path: str) -> dict[str, Any]:
     status, detail = _GATEWAY_RESPONSES[kind]
-    problem = {
+    problem: dict[str, Any] = {
         "type": "about:blank",
-        "title": _TITLES.get(status, status.phrase),
+        "title": title_of(status),
         "status": status.value,
         "detail": detail,
         "instance": "$context.requestId",
-        **({"next": _NEXT[kind]} if kind in _NEXT else {}),
     }
-    headers = {**_HEADERS, **_cors(cors_origins), **({"Retry-After": _RETRY[kind]} if kind in _RETRY else {})}
+    if step := _NEXT.get(kind):
+        problem["next"] = {**step, "href": stage_path + step["href"]}
+    headers = {
+        "Content-Type": MEDIA_TYPE,
+        **SECURITY_HEADERS,
+        **_cors(cors_origins),
+        **({"Retry-After": _RETRY[kind]} if kind in _RETRY else {}),
+    }
     return {
         "statusCode": str(status.value),
         # A fixed text is between quotes; without them it would be the name of something in the request.

@@ -47,7 +47,12 @@ class RestApi(Construct):
                 f"/functions/{aliases[name].function_arn}/invocations"
             )
 
-        body = api_body(title=env.prefix, integration_uri=integration_uri, cors_origins=env.cors_origins)
+        body = api_body(
+            title=env.prefix,
+            integration_uri=integration_uri,
+            cors_origins=env.cors_origins,
+            stage_path="" if env.domain_name else f"/{env.name}",
+        )
         self.api = apigateway.SpecRestApi(
             self,
             "Api",

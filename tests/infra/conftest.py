@@ -72,12 +72,12 @@ def environments(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Synthesi
     started = {}
     for name in ("dev", "prod"):
         folder = tmp_path_factory.mktemp(name)
-        clean = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "CDK_", "PYTEST_"))}
-        paths = os.pathsep.join((str(ROOT), str(ROOT / "layers" / "shared" / "python")))
+        unwanted = ("AWS_", "CDK_", "PYTEST_", "PYTHONPATH")
+        clean = {key: value for key, value in os.environ.items() if not key.startswith(unwanted)}
         process = subprocess.Popen(
             [sys.executable, "-m", "infra.app", "-c", f"env={name}"],
             cwd=ROOT,
-            env={**clean, "PYTHONPATH": paths, "CDK_OUTDIR": str(folder)},
+            env={**clean, "CDK_OUTDIR": str(folder)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -104,17 +104,19 @@ def test_what_the_gateway_answers_itself_is_a_problem_with_our_headers(env: Synt
         assert problem["detail"]
         assert problem["instance"] == "$context.requestId"
         headers = {
-            name.removeprefix("gatewayresponse.header."): value
+            name.removeprefix("gatewayresponse.header.").lower(): value
             for name, value in response["responseParameters"].items()
         }
         assert all(re.fullmatch(r"'.*'", value) for value in headers.values()), "a fixed text, not a mapping"
-        assert headers["Content-Type"] == "'application/problem+json'"
+        assert headers["content-type"] == "'application/problem+json'"
         assert headers.keys() >= {
-            *("Strict-Transport-Security", "Content-Security-Policy", "X-Content-Type-Options"),
-            *("X-Frame-Options", "Referrer-Policy", "Cache-Control", "Access-Control-Allow-Origin"),
+            *("strict-transport-security", "content-security-policy", "x-content-type-options"),
+            *("x-frame-options", "referrer-policy", "cache-control", "access-control-allow-origin"),
         }
-        assert ("Retry-After" in headers) == (response["statusCode"] == "429"), kind
-    assert "presign" in responses["REQUEST_TOO_LARGE"]["responseTemplates"]["application/json"]
+        assert ("retry-after" in headers) == (response["statusCode"] == "429"), kind
+    next_step = json.loads(responses["REQUEST_TOO_LARGE"]["responseTemplates"]["application/json"])["next"]
+    stage = "" if ENVIRONMENTS[env.name].domain_name else f"/{env.name}"
+    assert next_step == {"rel": "presign-upload", "href": f"{stage}/api/v1/files/presign-upload"}
 
 
 @pytest.mark.parametrize(
@@ -127,7 +129,7 @@ def test_what_the_gateway_answers_itself_is_a_problem_with_our_headers(env: Synt
 def test_a_front_end_may_read_the_gateways_own_answers(
     origins: tuple[str, ...], allowed: str, credentials: str | None
 ) -> None:
-    body = api_body(title="t", integration_uri=str, cors_origins=origins)
+    body = api_body(title="t", integration_uri=str, cors_origins=origins, stage_path="")
     for response in body["x-amazon-apigateway-gateway-responses"].values():
         parameters = response["responseParameters"]
         assert parameters["gatewayresponse.header.Access-Control-Allow-Origin"] == allowed
