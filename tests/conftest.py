@@ -23,7 +23,6 @@ os.environ.update(
     API_URL="http://127.0.0.1:8000/api/v1",
     EMAIL_FROM="Quintet <no-reply@quintet.example>",
     DATABASE_POOL_SIZE="10",
-    POWERTOOLS_METRICS_NAMESPACE="Quintet",
     CORS_ORIGINS="https://app.example.com",
 )
 

@@ -20,7 +20,6 @@ from infra.nag import acknowledge
 ARCHITECTURE = lambda_.Architecture.ARM_64
 RUNTIME = lambda_.Runtime.PYTHON_3_13
 ALIAS = "live"
-METRICS_NAMESPACE = "Quintet"
 
 _ATTACH_TO_VPC = (
     "ec2:AssignPrivateIpAddresses",
@@ -73,7 +72,7 @@ class ServiceFunction(Construct):
             memory_size=self.manifest.memory,
             timeout=Duration.seconds(self.manifest.timeout),
             environment={
-                **_common_environment(env, id),
+                **_common_environment(env),
                 **{name: value for grant in granted for name, value in grant.environment.items()},
                 **{f"{name.upper()}_QUEUE_URL": queue.queue_url for name, queue in targets.items()},
             },
@@ -116,14 +115,12 @@ def _group(network: Network, needs: frozenset[Need]) -> ec2.SecurityGroup:
     return network.owner if Need.DATABASE_OWNER in needs else network.application
 
 
-def _common_environment(env: Environment, name: str) -> dict[str, str]:
-    """What every function is told, with the variables of Powertools."""
+def _common_environment(env: Environment) -> dict[str, str]:
+    """What every function is told."""
     optional = {"SENTRY_DSN": env.sentry_dsn, "SAME_SITE_COOKIES": "true" if env.same_site_cookies else ""}
     return {
         "ENVIRONMENT": env.name,
         "CORS_ORIGINS": ",".join(env.cors_origins),
-        "POWERTOOLS_SERVICE_NAME": name,
-        "POWERTOOLS_METRICS_NAMESPACE": METRICS_NAMESPACE,
         "POWERTOOLS_LOG_LEVEL": env.log_level,
         **{key: value for key, value in optional.items() if value},
     }

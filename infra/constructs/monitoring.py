@@ -12,8 +12,9 @@ from constructs import Construct
 
 from functions.manifest import FUNCTIONS, QUEUES, visibility_timeout
 from infra.config import Environment
-from infra.constructs.function import METRICS_NAMESPACE, ServiceFunction
+from infra.constructs.function import ServiceFunction
 from infra.data_stack import DataStack
+from quintet.observability import METRICS_NAMESPACE
 
 MAX_ERROR_RATE = 0.05
 MAX_RELEASE_ERROR_RATE = 0.01  # of all traffic, while a tenth of one function's meets the new code

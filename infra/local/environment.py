@@ -42,8 +42,6 @@ def variables(*, owner_url: str, app_url: str, endpoint: str, url: str) -> dict[
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        "POWERTOOLS_METRICS_NAMESPACE": "Quintet",
-        "POWERTOOLS_SERVICE_NAME": "quintet",
     }
 
 
