@@ -9,11 +9,10 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
+from infra.buckets import ANNOUNCED, BROWSER_METHODS, BROWSER_REMEMBERS, BROWSER_SEES
 from infra.config import Environment
 from infra.constructs.logging import removal
-
-UPLOADS = "uploads/"
-"""Where objects arrive; each one is announced on the `uploads` queue."""
+from quintet.files.objects import UPLOADS
 
 _ABANDONED_PARTS = Duration.days(2)
 _OLD_VERSIONS = Duration.days(30)
@@ -108,7 +107,7 @@ class Storage(Construct):
             "NotificationConfiguration.QueueConfigurations",
             [
                 {
-                    "Event": "s3:ObjectCreated:*",
+                    "Event": ANNOUNCED,
                     "Queue": uploads.queue_arn,
                     "Filter": {"S3Key": {"Rules": [{"Name": "prefix", "Value": UPLOADS}]}},
                 }
@@ -124,14 +123,12 @@ def _properties(bucket: s3.Bucket) -> s3.CfnBucket:
 
 
 def _browsers(env: Environment) -> list[s3.CorsRule]:
-    """The front ends upload to, and download from, presigned links."""
-    methods = (s3.HttpMethods.GET, s3.HttpMethods.HEAD, s3.HttpMethods.POST, s3.HttpMethods.PUT)
     return [
         s3.CorsRule(
             allowed_origins=list(env.cors_origins),
-            allowed_methods=list(methods),
+            allowed_methods=[s3.HttpMethods[method] for method in BROWSER_METHODS],
             allowed_headers=["*"],
-            exposed_headers=["ETag", "x-amz-version-id", "x-amz-checksum-crc64nvme", "x-amz-checksum-sha256"],
-            max_age=3600,
+            exposed_headers=list(BROWSER_SEES),
+            max_age=BROWSER_REMEMBERS,
         )
     ]

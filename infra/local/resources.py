@@ -10,11 +10,13 @@ from email.utils import parseaddr
 from typing import Any
 
 from functions.manifest import FUNCTIONS, Queue, visibility_timeout
+from infra.buckets import ANNOUNCED, BROWSER_METHODS, BROWSER_REMEMBERS, BROWSER_SEES
 from infra.local.environment import ARCHIVE_BUCKET, FILES_BUCKET, TOKEN_SECRET
 from infra.local.events import queue_arn
 from infra.local.state import State
 from quintet import aws
 from quintet.config import settings
+from quintet.files.objects import UPLOADS
 
 DEAD_LETTERS = "-dlq"
 """What a queue's name plus this names: its dead-letter queue."""
@@ -27,6 +29,7 @@ def prepare(state: State) -> None:
     """Make what is missing. The environment (`infra.local.environment`) is set before."""
     for bucket in (FILES_BUCKET, ARCHIVE_BUCKET):
         _make_bucket(bucket)
+    _let_browsers_in()
     for function in FUNCTIONS.values():
         if function.queue:
             _make_queue(function.queue, visibility_timeout(function))
@@ -45,16 +48,19 @@ def _make_bucket(bucket: str) -> None:
     with suppress(client.exceptions.BucketAlreadyOwnedByYou):
         client.create_bucket(Bucket=bucket)
     client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-    client.put_bucket_cors(
-        Bucket=bucket,
+
+
+def _let_browsers_in() -> None:
+    aws.s3().put_bucket_cors(
+        Bucket=FILES_BUCKET,
         CORSConfiguration={
             "CORSRules": [
                 {
                     "AllowedOrigins": settings().cors_origins or ["*"],
-                    "AllowedMethods": ["GET", "HEAD", "PUT", "POST"],
+                    "AllowedMethods": list(BROWSER_METHODS),
                     "AllowedHeaders": ["*"],
-                    "ExposeHeaders": ["ETag", "x-amz-version-id", "x-amz-checksum-sha256"],
-                    "MaxAgeSeconds": 3600,
+                    "ExposeHeaders": list(BROWSER_SEES),
+                    "MaxAgeSeconds": BROWSER_REMEMBERS,
                 }
             ]
         },
@@ -81,7 +87,14 @@ def _make_queue(queue: Queue, hidden: int) -> None:
 
 def _notify_of_uploads() -> None:
     wanted: dict[str, Any] = {
-        "QueueConfigurations": [{"Id": "uploads", "QueueArn": queue_arn("uploads"), "Events": ["s3:ObjectCreated:*"]}]
+        "QueueConfigurations": [
+            {
+                "Id": "uploads",
+                "QueueArn": queue_arn("uploads"),
+                "Events": [ANNOUNCED],
+                "Filter": {"Key": {"FilterRules": [{"Name": "prefix", "Value": UPLOADS}]}},
+            }
+        ]
     }
     # Setting it sends an s3:TestEvent, so once is enough.
     present = aws.s3().get_bucket_notification_configuration(Bucket=FILES_BUCKET)

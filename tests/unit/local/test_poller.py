@@ -134,10 +134,12 @@ def test_given_a_batch_under_way_when_stopped_then_it_is_finished_and_the_rest_i
 
 @pytest.mark.usefixtures("resources")
 def test_given_an_upload_when_the_bucket_takes_it_then_the_queue_hears_of_it() -> None:
-    aws.s3().put_object(Bucket=settings().files_bucket, Key="日本 +1.txt", Body=b"x")
+    for key in ("elsewhere.txt", "uploads/日本 +1.txt"):
+        aws.s3().put_object(Bucket=settings().files_bucket, Key=key, Body=b"x")
     url = settings().queue_urls["uploads"]
-    received = aws.sqs().receive_message(QueueUrl=url, WaitTimeSeconds=5)["Messages"]
-    assert "%E6%97%A5%E6%9C%AC+%2B1.txt" in received[0]["Body"]
+    received = aws.sqs().receive_message(QueueUrl=url, WaitTimeSeconds=5, MaxNumberOfMessages=10)["Messages"]
+    assert len(received) == 1, "only what is uploaded is announced"
+    assert "uploads/%E6%97%A5%E6%9C%AC+%2B1.txt" in received[0]["Body"]
 
 
 @pytest.mark.parametrize(
