@@ -7,13 +7,13 @@ import copy
 import importlib
 import json
 import sys
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
 
 from functions.manifest import FUNCTIONS, PREFIXES
+from quintet.errors import title_of
 from quintet.http.problems import ProblemDetails, responses
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "openapi.json"
@@ -33,13 +33,14 @@ One serverless backend for accounts, projects, files and what grows on them.
 - **Times** are UTC, RFC 3339 with microseconds. **Ids** are UUIDs that sort by age (version 7).
 """
 
+_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 _VALIDATION_SCHEMAS = ("HTTPValidationError", "ValidationError")
 
 
 def build() -> dict[str, Any]:
     """The document, deterministic: functions in the manifest's order, paths and schemas by name."""
     paths: dict[str, Any] = {}
-    components: dict[str, dict[str, Any]] = {"schemas": {"Problem": _problem_schema()}}
+    components: dict[str, dict[str, Any]] = {"schemas": {"Problem": _problem_schema()}, "responses": {}}
     for name, function in FUNCTIONS.items():
         if not function.routes:
             continue
@@ -56,6 +57,7 @@ def build() -> dict[str, Any]:
     for methods in paths.values():
         for method, operation in methods.items():
             _complete(method, operation, components["schemas"])
+            _share_errors(operation["responses"], components["responses"])
     return {
         "openapi": "3.1.0",
         "info": {"title": "Quintet", "version": "1", "description": DESCRIPTION},
@@ -67,7 +69,7 @@ def build() -> dict[str, Any]:
 
 def rendered() -> str:
     """The document as the file holds it."""
-    return json.dumps(build(), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(build(), indent=1, ensure_ascii=False) + "\n"
 
 
 def _complete(method: str, operation: dict[str, Any], schemas: dict[str, Any]) -> None:
@@ -76,6 +78,12 @@ def _complete(method: str, operation: dict[str, Any], schemas: dict[str, Any]) -
     if "HTTPValidationError" in json.dumps(answers.get("422", {})):
         del answers["422"]
     parameters = operation.setdefault("parameters", [])
+    for parameter in parameters:
+        parameter["schema"] = _without_null(parameter["schema"])
+    for media_type, content in operation.get("requestBody", {}).get("content", {}).items():
+        if media_type in _FORMS:
+            form = schemas[content["schema"]["$ref"].rpartition("/")[2]]
+            form["properties"] = {name: _without_null(member) for name, member in form["properties"].items()}
     headers = {parameter["name"].lower() for parameter in parameters if parameter["in"] == "header"}
     errors = [500, 503]
     if parameters or "requestBody" in operation:
@@ -100,12 +108,30 @@ def _complete(method: str, operation: dict[str, Any], schemas: dict[str, Any]) -
                 "schema": {"type": "string"},
             }
         )
-        answers["304"] = {"description": HTTPStatus(304).phrase}
+        answers["304"] = {"description": title_of(304)}
     for status, answer in responses(*errors).items():
         answers.setdefault(str(status), answer)
     operation["responses"] = dict(sorted(answers.items()))
     if not parameters:
         del operation["parameters"]
+
+
+def _share_errors(answers: dict[str, Any], shared: dict[str, Any]) -> None:
+    """Have an error that says nothing of its own be written once for all operations."""
+    for status, answer in answers.items():
+        if answer == responses(int(status))[int(status)]:
+            name = title_of(int(status)).replace(" ", "")
+            shared[name] = answer
+            answers[status] = {"$ref": f"#/components/responses/{name}"}
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """A parameter or a form's field that is left out is not null: there is no way to send that."""
+    choices = [choice for choice in schema.get("anyOf", []) if choice != {"type": "null"}]
+    if len(choices) == len(schema.get("anyOf", [])):
+        return schema
+    rest = {key: value for key, value in schema.items() if key != "anyOf"}
+    return {**choices[0], **rest} if len(choices) == 1 else {**rest, "anyOf": choices}
 
 
 def _has_version(answer: dict[str, Any], schemas: dict[str, Any]) -> bool:

@@ -53,11 +53,19 @@ def document() -> dict[str, Any]:
 def operations() -> dict[str, Operation]:
     """Every operation, by its key."""
     found = [
-        Operation(method.upper(), path, spec)
+        Operation(method.upper(), path, {**spec, "responses": _resolved(spec["responses"])})
         for path, methods in document()["paths"].items()
         for method, spec in methods.items()
     ]
     return {operation.key: operation for operation in found}
+
+
+def _resolved(answers: dict[str, Any]) -> dict[str, Any]:
+    shared = document()["components"]["responses"]
+    return {
+        status: shared[answer["$ref"].rpartition("/")[2]] if "$ref" in answer else answer
+        for status, answer in answers.items()
+    }
 
 
 @cache

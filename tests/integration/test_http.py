@@ -74,10 +74,11 @@ def test_given_head_then_the_headers_of_get_without_its_body(owner: Api, project
         ("DELETE", "/projects", "GET, HEAD, POST"),
         ("OPTIONS", "/projects", "GET, HEAD, POST"),
         ("POST", "/projects/x", "DELETE, GET, HEAD, PATCH, PUT"),
-        ("GET", "/projects/x/members/y", "DELETE, PATCH, PUT"),
+        ("GET", "/projects/x/members/y", "DELETE, PUT"),
         ("HEAD", "/auth/login", "POST"),
         ("GET", "/api/v1/auth/register/", "POST"),
         ("BREW", "/health", "GET, HEAD"),
+        ("OPTIONS", "/users/me", "GET, HEAD, PATCH, PUT"),
     ],
 )
 def test_given_a_method_the_address_has_not_then_405_lists_every_one_it_has(
@@ -87,6 +88,13 @@ def test_given_a_method_the_address_has_not_then_405_lists_every_one_it_has(
     assert refused.header("allow") == allow
     if method != "HEAD":
         problem(refused, 405)
+
+
+@pytest.mark.parametrize(("method", "path"), [("DELETE", "/users/me"), ("PUT", "/files/multipart")])
+def test_given_an_address_of_its_own_then_it_is_not_taken_for_the_id_of_something(
+    owner: Api, method: str, path: str
+) -> None:
+    problem(owner.request(method, path, json_body={"full_name": "x"}), 405)
 
 
 # --- headers ---------------------------------------------------------------------------------------------
