@@ -6,10 +6,12 @@ the same rows, by somebody who may write to the database.
 
 import os
 import sys
+from collections.abc import Sequence
+from typing import Any
 from urllib.parse import urlencode
 
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import select
+from sqlalchemy import literal, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -23,44 +25,47 @@ from quintet.events.record import record, scope_of
 from quintet.events.types import EventType
 from quintet.http.schemas import Email
 from quintet.identity.one_time_tokens import mint
-
-_ROLES = {"existing": ("admin",), "new": ("admin", "user")}
+from quintet.identity.permissions import ADMIN, NEWCOMER
 
 
 def make_admin(session: Session, email: str) -> str:
-    """Give `email` the role `admin`; answers what was done, for the person at the terminal."""
+    """Give `email` the role of administrators; answers what was done, for the person at the terminal."""
     user = session.scalar(select(User).where(User.email == email).with_for_update())
-    if user is not None and user.status != "active":
-        raise LocalError(f"The account of {user.email} is disabled.")
-    new = user is None
     if user is None:
-        user = User(email=email, full_name=email.partition("@")[0])
-        session.add(user)
-        session.flush()
-        record(session, EventType.ACCOUNT_CREATED, subject=user.id, scope=scope_of("user", user.id))
-    roles = session.scalars(select(Role.id).where(Role.name.in_(_ROLES["new" if new else "existing"]))).all()
-    given = session.scalars(
-        insert(UserRole)
-        .values([{"user_id": user.id, "role_id": role} for role in roles])
-        .on_conflict_do_nothing()
-        .returning(UserRole.role_id)
-    ).all()
-    if not given:
+        return _invite(session, email)
+    if user.status != "active":
+        raise LocalError(f"The account of {user.email} is disabled.")
+    if not _give(session, user, [ADMIN]):
         return f"{user.email} is an administrator already."
-    record(
-        session,
-        EventType.ROLES_CHANGED,
-        subject=user.id,
-        scope=scope_of("user", user.id),
-        data={"added": ["admin"], "by": "make admin"},
-    )
-    if not new:
-        return f"{user.email} is an administrator now."
+    user.touch()
+    _record(session, EventType.ACCOUNT_ROLES_CHANGED, user, given=[ADMIN], taken=[])
+    return f"{user.email} is an administrator now."
+
+
+def _invite(session: Session, email: str) -> str:
+    user = User(email=email, full_name=email.partition("@")[0])
+    session.add(user)
+    session.flush()
+    roles = [ADMIN, NEWCOMER]
+    _give(session, user, roles)
+    _record(session, EventType.ACCOUNT_CREATED, user, roles=roles, invited=True)
     link = EMAILS[EventType.ACCOUNT_CREATED].link
     assert link is not None
     token = mint(session, user_id=user.id, email=user.email, purpose=link.purpose, lifetime=link.lifetime)
     url = f"{settings().api_url}{link.path}?{urlencode({'token': token})}"
     return f"{user.email} has an account now, as an administrator. Set its password here, once:\n\n  {url}\n"
+
+
+def _give(session: Session, user: User, names: Sequence[str]) -> bool:
+    """Whether any of these roles is new to the account."""
+    roles = select(literal(user.id), Role.id).where(Role.name.in_(names))
+    given = insert(UserRole).from_select(["user_id", "role_id"], roles).on_conflict_do_nothing()
+    return bool(session.scalars(given.returning(UserRole.role_id)).all())
+
+
+def _record(session: Session, type: EventType, user: User, **data: Any) -> None:
+    """As the users service records it."""
+    record(session, type, subject=user.id, scope=scope_of("user", user.id), data=data)
 
 
 def main(arguments: list[str]) -> int:
