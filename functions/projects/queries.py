@@ -23,7 +23,7 @@ among which those of somebody who joined few and early come last."""
 _FILTERS = """
     AND p.id < %(before)s
     AND (%(status)s::text IS NULL AND p.status <> 'archived' OR p.status = %(status)s)
-    AND (%(owner)s::uuid IS NULL OR p.owner_id = %(owner)s)
+    AND (%(owner_id)s::uuid IS NULL OR p.owner_id = %(owner_id)s)
     AND (%(product_type)s::text IS NULL OR p.product_type = %(product_type)s)
     AND (%(q)s::text IS NULL OR p.search @@ websearch_to_tsquery('simple', %(q)s))"""
 
@@ -41,12 +41,12 @@ def list_projects(
     paging: PageRequest,
     *,
     status: str | None,
-    owner: UUID | None,
+    owner_id: UUID | None,
     product_type: str | None,
     q: str | None,
 ) -> bytes:
     """A page of the projects the caller may see; archived ones only when `status` asks for them."""
-    params = {"status": status, "owner": owner, "product_type": product_type, "q": q}
+    params = {"status": status, "owner_id": owner_id, "product_type": product_type, "q": q}
     # A search may rather begin with what it finds.
     visible = _visible(caller) if q or caller.can(Permission.PROJECTS_READ_ALL) else _SHARED_NEWEST
     return page(session, visible + _FILTERS, {**params, "caller": caller.user_id}, paging)

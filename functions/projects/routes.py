@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Query, Request
+from fastapi import Depends, Query, Request
 from starlette.responses import Response
 
 from functions.projects import queries, service
@@ -15,6 +15,7 @@ from functions.projects.schemas import (
     ProjectUpdate,
 )
 from quintet.db.models.projects import ProductType, ProjectStatus
+from quintet.errors import BadRequest
 from quintet.http.answers import changed, created, listed
 from quintet.http.conditional import IfMatch, fresh
 from quintet.http.dependencies import Caller, Paging, SessionDep
@@ -28,19 +29,28 @@ router = Router(prefix="/projects", tags=["projects"])
 Search = Annotated[str, text(200, min_length=1), Query(description="Words in title and description.")]
 
 
+async def _owner(
+    owner_id: Annotated[UUID | None, Query(description="Projects of this account.")] = None,
+    owner: Annotated[UUID | None, Query(description="Another name of `owner_id`.")] = None,
+) -> UUID | None:
+    if owner_id and owner and owner_id != owner:
+        raise BadRequest.at("query/owner", "This is another name of `owner_id`; send one, or the same value.")
+    return owner_id or owner
+
+
 @router.get("", response_model=Page[ProjectRead])
 async def list_projects(
     session: SessionDep,
     caller: Caller,
     paging: Paging,
+    owner_id: Annotated[UUID | None, Depends(_owner)],
     status: Annotated[ProjectStatus | None, Query(description="Archived projects are listed only on request.")] = None,
-    owner: Annotated[UUID | None, Query(description="Projects of this account.")] = None,
     product_type: ProductType | None = None,
     q: Search | None = None,
 ) -> Response:
     """List the projects shared with the caller (all of them with `projects:read_all`), newest first."""
     return listed(
-        queries.list_projects(session, caller, paging, status=status, owner=owner, product_type=product_type, q=q)
+        queries.list_projects(session, caller, paging, status=status, owner_id=owner_id, product_type=product_type, q=q)
     )
 
 

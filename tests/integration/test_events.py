@@ -8,6 +8,7 @@ import pytest
 
 from functions.events.schemas import EventRead, Feed
 from quintet.db.engine import owner_engine
+from quintet.events.types import EventType
 from quintet.http.schemas import Page
 from tests.api import Api
 from tests.people import person
@@ -51,6 +52,10 @@ def test_given_changes_when_reading_then_they_are_there_newest_first_as_document
     assert read[0].data == {"fields": ["title"]}
     assert read[0].request_id
     assert set(answer.json()["items"][0]) == set(EventRead.model_fields)
+
+
+def test_given_a_type_of_event_then_code_and_clients_call_it_the_same() -> None:
+    assert all(type.name == type.value.replace(".", "_").upper() for type in EventType)
 
 
 def test_given_more_events_than_a_page_when_following_the_cursor_then_each_comes_once(owner: Api) -> None:

@@ -13,6 +13,7 @@ from functions.projects.schemas import MemberRead, ProjectRead
 from quintet.db.engine import owner_engine
 from quintet.http.schemas import Output, Page
 from tests.api import Api, events_about
+from tests.expect import pointers
 from tests.people import person
 from tests.statements import counted
 
@@ -165,8 +166,9 @@ def test_given_projects_when_listing_then_each_filter_keeps_what_it_names(owner:
     assert listed() == [shared, service, software]
     assert listed(status="active") == [software]
     assert listed(status="archived") == [archived]
-    assert listed(owner=str(owner.id)) == [service, software]
-    assert listed(owner=str(other.id)) == [shared]
+    assert listed(owner_id=str(owner.id)) == [service, software]
+    assert listed(owner=str(other.id)) == listed(owner=str(other.id), owner_id=str(other.id)) == [shared]
+    assert pointers(owner.get("/projects", query=f"owner={other.id}&owner_id={owner.id}")) == ["query/owner"]
     assert listed(product_type="service") == [service]
     assert listed(q="alpha") == [software]
     assert listed(q="alpha", product_type="service") == []
