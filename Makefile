@@ -72,7 +72,7 @@ deploy: .venv/ready ## Deploy one environment: make deploy ENV=dev (an account b
 
 .PHONY: audit
 audit: .venv/ready ## Look for known vulnerabilities in what the layer ships
-	@pip-audit --disable-pip --require-hashes --requirement $(LOCKS).txt
+	@pip-audit --strict --disable-pip --require-hashes --requirement $(LOCKS).txt
 
 .PHONY: lock
 lock: .venv/ready ## Resolve the dependencies of pyproject.toml anew (UPGRADE=--upgrade for newer ones)
