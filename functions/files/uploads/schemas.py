@@ -6,11 +6,11 @@ import re
 from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, BeforeValidator, Field, Strict
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from functions.files.fields import FILE_ALIASES, Name
 from quintet.db.models.files import FilePurpose
-from quintet.http.schemas import Input, Output, Timestamp, text
+from quintet.http.schemas import Input, Number, Output, Timestamp, text
 
 MAX_PARTS = 10_000
 """S3's limit for one multipart upload."""
@@ -52,13 +52,19 @@ Sha256 = Annotated[
     str,
     text(64, min_length=44),
     _checksum(32),
-    Field(description="SHA-256 of the content, base64 or hex."),
+    Field(
+        description="SHA-256 of the content, base64 or hex.",
+        json_schema_extra={"pattern": "^([A-Za-z0-9+/]{43}=|[0-9A-Fa-f]{64})$"},
+    ),
 ]
 Crc64Nvme = Annotated[
     str,
     text(16, min_length=12),
     _checksum(8),
-    Field(description="CRC-64/NVME of the whole content, base64 or hex."),
+    Field(
+        description="CRC-64/NVME of the whole content, base64 or hex.",
+        json_schema_extra={"pattern": "^([A-Za-z0-9+/]{11}=|[0-9A-Fa-f]{16})$"},
+    ),
 ]
 
 
@@ -68,7 +74,7 @@ class FileCreate(Input):
     aliases: ClassVar = {**FILE_ALIASES, "content_type": ("contentType",)}
 
     file_name: Name
-    size: Annotated[Size, Strict()]
+    size: Annotated[Size, Number]
     content_type: MediaType = "application/octet-stream"
     project_id: UUID | None = Field(None, description="Without it the file is yours alone.")
     folder_id: UUID | None = None
@@ -95,7 +101,7 @@ class MultipartRead(Output):
     version: int = Field(description="Of the file.")
 
 
-PartNumber = Annotated[int, Strict(), Field(ge=1, le=MAX_PARTS)]
+PartNumber = Annotated[int, Field(ge=1, le=MAX_PARTS), Number]
 
 
 class PartRange(Input):
