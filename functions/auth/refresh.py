@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
 from quintet.db.models import User, UserSession
@@ -61,15 +61,9 @@ def parse(token: str | None) -> Presented:
 
 def rotate(session: Session, presented: Presented) -> UserSession:
     """The session after rotation, its counter being the new token's; 401 when token or session is no longer good."""
-    alive = (
-        UserSession.id == presented.session_id,
-        UserSession.revoked_at.is_(None),
-        UserSession.expires_at > func.now(),
-        UserSession.user_id.in_(select(User.id).where(User.status == "active")),
-    )
     rotated: UserSession | None = session.scalar(
         update(UserSession)
-        .where(*alive, UserSession.counter == presented.counter)
+        .where(*_alive(presented), UserSession.counter == presented.counter)
         .values(
             counter=UserSession.counter + 1,
             rotated_at=func.now(),
@@ -78,17 +72,20 @@ def rotate(session: Session, presented: Presented) -> UserSession:
         )
         .returning(UserSession)
     )
-    if rotated is not None:
-        return rotated
+    return rotated or session_of(session, presented)
+
+
+def session_of(session: Session, presented: Presented) -> UserSession:
+    """The session of a token that is the newest, or was until ten seconds ago; 401 for any other, which ends it."""
     found = session.execute(
         select(UserSession, func.clock_timestamp() - UserSession.rotated_at <= GRACE)
-        .where(*alive)
+        .where(*_alive(presented))
         .with_for_update(of=UserSession)
     ).one_or_none()
     if found is None:
         raise RefreshRefused("The session has ended. Sign in again.")
     current, within_grace = found
-    if current.counter == presented.counter + 1 and within_grace:
+    if current.counter == presented.counter or (current.counter == presented.counter + 1 and within_grace):
         return current
     end_sessions(session, current.user_id, UserSession.id == current.id)
     record(
@@ -100,6 +97,15 @@ def rotate(session: Session, presented: Presented) -> UserSession:
         actor_id=current.user_id,
     )
     raise RefreshRefused("This refresh token was used before, so the session has been ended. Sign in again.")
+
+
+def _alive(presented: Presented) -> tuple[ColumnElement[bool], ...]:
+    return (
+        UserSession.id == presented.session_id,
+        UserSession.revoked_at.is_(None),
+        UserSession.expires_at > func.now(),
+        UserSession.user_id.in_(select(User.id).where(User.status == "active")),
+    )
 
 
 def _is_ours(mac: str, presented: Presented, known: tuple[TokenKeys, ...]) -> bool:

@@ -27,6 +27,7 @@ from quintet.http.dependencies import Caller, Paging, SessionDep, client_ip, rat
 from quintet.http.problems import responses
 from quintet.http.routing import Router
 from quintet.http.schemas import Page
+from quintet.identity.keys import token_keys
 from quintet.identity.principal import authenticate
 from quintet.identity.tokens import LIFETIME
 
@@ -80,7 +81,7 @@ async def refresh_tokens(
     if not in_body:
         check_origin(request)
     presented = refresh.parse(sent.refresh_token if sent and in_body else cookie)
-    return _tokens(service.tokens_of(refresh.rotate(session, presented)), in_body=in_body)
+    return _tokens(service.tokens_of(refresh.rotate(session, presented), token_keys()[0]), in_body=in_body)
 
 
 @router.post("/auth/logout", status_code=204, responses=responses(401, 403))
@@ -99,7 +100,7 @@ async def logout(
     else:
         if sent.refresh_token is None:
             check_origin(request)
-        signed_in = refresh.rotate(session, refresh.parse(sent.refresh_token or cookie))
+        signed_in = refresh.session_of(session, refresh.parse(sent.refresh_token or cookie))
         session_id, user_id = signed_in.id, signed_in.user_id
     service.sign_out(session, session_id=session_id, user_id=user_id, scope=sent.scope)
     response = Response(status_code=204)

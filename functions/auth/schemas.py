@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from quintet.http.schemas import Email, FullName, Input, NewPassword, Output, Timestamp, Username, text
+from quintet.http.schemas import Email, FullName, Input, KnownEmail, NewPassword, Output, Timestamp, Username, text
 from quintet.identity.permissions import NEWCOMER
 
 Password = Annotated[str, Field(min_length=1, max_length=1024)]
@@ -43,7 +43,7 @@ class AccountRead(Output):
 class SignIn(Input):
     """Credentials."""
 
-    email: Annotated[str, text(254, min_length=1)]
+    email: KnownEmail
     password: Password
     token_delivery: Delivery = "cookie"
 
@@ -92,7 +92,7 @@ class PasswordChange(Input):
 class PasswordResetRequest(Input):
     """Whose password is to be reset."""
 
-    email: Annotated[str, text(254, min_length=1)]
+    email: KnownEmail
 
 
 class PasswordResetConfirm(Input):

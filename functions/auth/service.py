@@ -14,8 +14,8 @@ from quintet.errors import BadRequest, NotFound, Unauthorized
 from quintet.events.record import SYSTEM, record, scope_of
 from quintet.events.types import EventType
 from quintet.identity import tokens
-from quintet.identity.keys import token_keys
-from quintet.identity.one_time_tokens import spend
+from quintet.identity.keys import TokenKeys, token_keys
+from quintet.identity.one_time_tokens import spend, void
 from quintet.identity.passwords import check_strength, hash_password, verify_password
 from quintet.identity.permissions import NEWCOMER
 from quintet.identity.principal import Principal
@@ -32,6 +32,12 @@ class Tokens:
 
 class SignInRefused(Unauthorized):
     """Wrong credentials; that somebody tried stays recorded."""
+
+    keeps_changes = True
+
+
+class PasswordRefused(BadRequest):
+    """The wrong present password; that somebody tried stays recorded."""
 
     keeps_changes = True
 
@@ -66,9 +72,10 @@ def register(session: Session, *, new: AccountCreate) -> User:
 
 def sign_in(session: Session, *, email: str, password: str, ip: str | None, user_agent: str | None) -> Tokens:
     """A new session; 401 with the same words and the same time whatever is wrong."""
+    keys = token_keys()[0]  # a call to Secrets Manager, now and then, that no transaction is to wait for
     user = session.scalar(select(User).where(User.email == email))
     valid, stronger = verify_password(password, user.password_hash if user else None)
-    if user is None or not valid or user.status != "active":
+    if user is None or not valid or not _unchanged(session, user):
         record(
             session,
             EventType.SESSION_REFUSED,
@@ -95,13 +102,19 @@ def sign_in(session: Session, *, email: str, password: str, ip: str | None, user
         data={"user_id": str(user.id)},
         actor_id=user.id,
     )
-    return tokens_of(signed_in)
+    return tokens_of(signed_in, keys)
 
 
-def tokens_of(signed_in: UserSession) -> Tokens:
+def _unchanged(session: Session, user: User) -> bool:
+    """Whether the account is active and its password still the one verified, which is kept so until we commit."""
+    same = select(User.id).where(User.id == user.id, User.password_hash == user.password_hash, User.status == "active")
+    return session.scalar(same.with_for_update(read=True)) is not None
+
+
+def tokens_of(signed_in: UserSession, keys: TokenKeys) -> Tokens:
     """Access and refresh token of a session as it is now."""
     return Tokens(
-        access=tokens.issue(token_keys()[0], user_id=signed_in.user_id, session_id=signed_in.id),
+        access=tokens.issue(keys, user_id=signed_in.user_id, session_id=signed_in.id),
         refresh=refresh_token(signed_in.id, signed_in.counter),
     )
 
@@ -139,7 +152,13 @@ def change_password(session: Session, caller: Principal, *, current: str, new: s
     """Set a new password; every session of the account ends."""
     user = session.scalars(select(User).where(User.id == caller.user_id).with_for_update()).one()
     if not verify_password(current, user.password_hash)[0]:
-        raise BadRequest.at("/current_password", "This is not the account's password.")
+        record(
+            session,
+            EventType.ACCOUNT_PASSWORD_REFUSED,
+            subject=user.id,
+            scope=scope_of("user", user.id),
+        )
+        raise PasswordRefused.at("/current_password", "This is not the account's password.")
     _set_password(session, user, new, pointer="/new_password")
 
 
@@ -159,8 +178,8 @@ def confirm_password_reset(session: Session, *, token: str, password: str) -> No
     user = spend(session, token=token, purpose="password_reset")
     if user is None:
         raise BadRequest.at("/token", "This link has expired or was used before. Ask for a new one.")
-    user.email_verified_at = user.email_verified_at or func.now()
     _set_password(session, user, password, pointer="/password")
+    _prove_address(session, user)
 
 
 def request_email_verification(session: Session, caller: Principal) -> None:
@@ -179,6 +198,10 @@ def confirm_email(session: Session, *, token: str) -> None:
     user = spend(session, token=token, purpose="email_verification")
     if user is None:
         raise BadRequest.at("/token", "This link has expired or was used before. Ask for a new one.")
+    _prove_address(session, user)
+
+
+def _prove_address(session: Session, user: User) -> None:
     if user.email_verified_at is None:
         user.email_verified_at = func.now()
         user.touch()
@@ -196,6 +219,7 @@ def _set_password(session: Session, user: User, password: str, *, pointer: str) 
     user.password_hash = hash_password(password)
     user.touch()
     end_sessions(session, user.id)
+    void(session, user_id=user.id, purpose="password_reset")
     record(
         session, EventType.ACCOUNT_PASSWORD_CHANGED, subject=user.id, scope=scope_of("user", user.id), actor_id=user.id
     )

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Self
 
 _TITLES = {
     413: "Content Too Large",
@@ -59,7 +60,7 @@ class BadRequest(Problem):
     status = 400
 
     @classmethod
-    def at(cls, pointer: str, detail: str) -> "BadRequest":
+    def at(cls, pointer: str, detail: str) -> Self:
         """One field is wrong."""
         return cls("The input is not valid.", errors=[FieldError(pointer, detail)])
 

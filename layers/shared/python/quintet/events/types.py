@@ -16,6 +16,7 @@ class EventType(StrEnum):
     ACCOUNT_EMAIL_VERIFICATION_REQUESTED = "account.email_verification_requested"
     ACCOUNT_EMAIL_VERIFIED = "account.email_verified"
     ACCOUNT_PASSWORD_RESET_REQUESTED = "account.password_reset_requested"
+    ACCOUNT_PASSWORD_REFUSED = "account.password_refused"
     ACCOUNT_PASSWORD_CHANGED = "account.password_changed"
 
     SESSION_STARTED = "session.started"

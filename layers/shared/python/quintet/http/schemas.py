@@ -64,6 +64,17 @@ Email = Annotated[
 its ASCII form (RFC 5891). The library that checks it is imported when the first one is checked."""
 
 
+def _known_form(value: str) -> str:
+    try:
+        return _address(value)
+    except ValueError:
+        return value.encode("ascii", "backslashreplace").decode()  # which is nobody's
+
+
+KnownEmail = Annotated[str, text(254, min_length=1), AfterValidator(_known_form)]
+"""An address somebody claims to have an account with, in the form it is stored in: every spelling that the database
+takes for one address is counted as one. What is no address is nobody's, and treated no differently."""
+
 FullName = Annotated[str, text(100, min_length=1)]
 Username = Annotated[str, Field(min_length=3, max_length=50, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 NewPassword = Annotated[

@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -53,14 +54,18 @@ def spend(session: Session, *, token: str, purpose: TokenPurpose) -> User | None
     )
     if user is None:
         return None
-    spent = session.execute(
+    # Whoever waited for the account's lock while another spent the token finds it used.
+    return user if _hash(token) in void(session, user_id=user.id, purpose=purpose) else None
+
+
+def void(session: Session, *, user_id: UUID, purpose: TokenPurpose) -> Sequence[bytes]:
+    """Make every token of the account and purpose work no more; returns the hashes of those that did."""
+    return session.scalars(
         update(OneTimeToken)
-        .where(OneTimeToken.user_id == user.id, OneTimeToken.purpose == purpose, OneTimeToken.used_at.is_(None))
+        .where(OneTimeToken.user_id == user_id, OneTimeToken.purpose == purpose, OneTimeToken.used_at.is_(None))
         .values(used_at=func.now())
         .returning(OneTimeToken.hash)
-    )
-    # Whoever waited for the account's lock while another spent the token finds it used.
-    return user if _hash(token) in spent.scalars().all() else None
+    ).all()
 
 
 def _hash(token: str) -> bytes:

@@ -15,7 +15,7 @@ from quintet.errors import TooManyRequests
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """At most `hits` in `seconds`, counted for each value of `by`."""
+    """At most `hits` in `seconds`, counted for each value of `by`, or of several joined by `+`."""
 
     by: str
     hits: int
@@ -24,7 +24,8 @@ class Limit:
 
 LIMITS: dict[str, tuple[Limit, ...]] = {
     "register": (Limit("ip", 20, 3600),),
-    "sign_in": (Limit("account", 10, 900), Limit("ip", 100, 900)),
+    # The account alone is limited more loosely: nobody is to be kept out by somebody else's attempts.
+    "sign_in": (Limit("account+ip", 10, 900), Limit("account", 50, 900), Limit("ip", 100, 900)),
     "refresh": (Limit("ip", 600, 900),),
     "password_reset": (Limit("account", 5, 3600), Limit("ip", 30, 3600)),
     "email_verification": (Limit("account", 5, 3600), Limit("ip", 30, 3600)),
@@ -48,7 +49,7 @@ def count(session: Session, name: str, **values: str) -> dict[str, str]:
     `values` gives each `Limit.by` (an IP address, an account's address). Returns the headers to send; raises
     429 with `Retry-After` when a limit is passed.
     """
-    limits = {_key(name, limit.by, values[limit.by]): limit for limit in LIMITS[name]}
+    limits = {_key(name, limit.by, *(values[part] for part in limit.by.split("+"))): limit for limit in LIMITS[name]}
     rows = (
         session.connection()
         .exec_driver_sql(_COUNT, {"keys": list(limits), "seconds": [limit.seconds for limit in limits.values()]})
@@ -73,6 +74,6 @@ def _headers(name: str, limit: Limit, hits: int, resets_in: int) -> dict[str, st
     }
 
 
-def _key(name: str, by: str, value: str) -> str:
+def _key(name: str, by: str, *values: str) -> str:
     # Hashed: the table holds no addresses, and a key has a bounded length.
-    return f"{name}:{by}:{hashlib.sha256(value.strip().lower().encode()).hexdigest()[:32]}"
+    return f"{name}:{by}:{hashlib.sha256(' '.join(values).lower().encode()).hexdigest()[:32]}"
