@@ -5,7 +5,6 @@ from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
-from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
@@ -18,15 +17,15 @@ from quintet.config import settings
 from quintet.db.models import File, SuppressedAddress, User
 from quintet.db.partitions import time_of
 from quintet.db.session import writing
-from quintet.events.consumer import Claimed, deliver
+from quintet.events.consumer import Claimed, QueueMessage, deliver
 from quintet.events.types import EventType
 from quintet.identity.one_time_tokens import mint
 from quintet.observability import logger
 
 
-def process(record: SQSRecord) -> None:
+def process(message: QueueMessage) -> None:
     """Send the email that one queue message names, unless that is done."""
-    deliver(record, send_email, lease_seconds=lease(FUNCTIONS["email_sender"]))
+    deliver(message, send_email, lease_seconds=lease(FUNCTIONS["email_sender"]))
 
 
 def send_email(event: Claimed) -> str | None:

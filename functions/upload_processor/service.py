@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import unquote_plus
 
-from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -22,7 +21,7 @@ from functions.upload_processor.objects import StoredObject, delete_everything, 
 from quintet.db.models import File
 from quintet.db.partitions import time_of
 from quintet.db.session import reading, writing
-from quintet.events.consumer import Claimed, deliver, started_by
+from quintet.events.consumer import Claimed, QueueMessage, deliver, started_by
 from quintet.events.record import record as record_event
 from quintet.events.types import EventType
 from quintet.files.events import scope_of_file
@@ -60,17 +59,17 @@ class NotYetKnownError(Exception):
     """An object has come before its file's row: the message is to come again."""
 
 
-def process(record: SQSRecord) -> None:
+def process(message: QueueMessage) -> None:
     """Act on one message."""
-    message = record.json_body
-    if "event_id" in message:
-        deliver(record, _remove_object, lease_seconds=lease(FUNCTIONS["upload_processor"]))
-    elif message.get("Event") == "s3:TestEvent":
+    told = message.json()
+    if "event_id" in told:
+        deliver(message, _remove_object, lease_seconds=lease(FUNCTIONS["upload_processor"]))
+    elif told.get("Event") == "s3:TestEvent":
         logger.info("S3 says that its notifications work.")
     else:
-        for notification in message["Records"]:
+        for notification in told["Records"]:
             if notification["eventName"].removeprefix("s3:").startswith("ObjectCreated:"):
-                _check(record, _arrival(notification["s3"]))
+                _check(message, _arrival(notification["s3"]))
 
 
 def _arrival(s3: Mapping[str, Any]) -> Arrival:
@@ -82,7 +81,7 @@ def _remove_object(delivery: Claimed) -> None:
     delete_everything(delivery.data["bucket"], delivery.data["key"], delivery.data.get("upload_id"))
 
 
-def _check(record: SQSRecord, arrival: Arrival) -> None:
+def _check(message: QueueMessage, arrival: Arrival) -> None:
     file = _file_of(arrival)
     if file is None:
         _discard_unknown(arrival)
@@ -91,7 +90,7 @@ def _check(record: SQSRecord, arrival: Arrival) -> None:
         if stored is None:
             logger.info("The object is gone again.", key=arrival.key)
         else:
-            _decide(record, arrival, examine(file, stored))
+            _decide(message, arrival, examine(file, stored))
     elif _unused(file, arrival.version_id):
         logger.info("A version that is not used is deleted.", key=arrival.key, version_id=arrival.version_id)
         delete_version(arrival.bucket, arrival.key, arrival.version_id)
@@ -159,10 +158,10 @@ def _differs(file: File, stored: StoredObject) -> bool:
     return file.crc64nvme not in (None, stored.crc64nvme)
 
 
-def _decide(record: SQSRecord, arrival: Arrival, verdict: Verdict) -> None:
+def _decide(message: QueueMessage, arrival: Arrival, verdict: Verdict) -> None:
     """Write the verdict down, unless the file was decided or deleted meanwhile; then delete what is refused."""
     with writing() as session:
-        started_by(session, record)
+        started_by(session, message)
         statement = select(File).where(File.bucket == arrival.bucket, File.key == arrival.key)
         file = session.scalar(statement.with_for_update())
         if file is None:
