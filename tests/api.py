@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
-from infra.local.events import Response, call
+from infra.local.events import Response
+from infra.local.invocation import call
 from tests.documented import check
 
 PASSWORD = "correct horse battery staple 7"

@@ -62,7 +62,7 @@ def aws() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def stack(postgres: Postgres, aws: None) -> Iterator[Postgres]:
     """Database migrated, queues and buckets there, settings read."""
-    from infra.local.events import invoke
+    from infra.local.invocation import invoke
     from quintet.config import settings
 
     os.environ["DATABASE_URL"] = postgres.app_url

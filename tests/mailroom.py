@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from infra.local.events import invoke, sqs_event
+from infra.local.events import sqs_event
+from infra.local.invocation import invoke
 from quintet.aws import sesv2
 from quintet.db.engine import owner_engine
 from quintet.db.session import writing

@@ -7,7 +7,8 @@ from typing import Any
 
 import requests  # moto answers it in-process
 
-from infra.local.events import Response, invoke, s3_notification, sqs_event
+from infra.local.events import Response, s3_notification, sqs_event
+from infra.local.invocation import invoke
 from quintet import aws
 from quintet.config import settings
 from tests.api import Api

@@ -12,15 +12,8 @@ from starlette.types import Message, Receive, Scope, Send
 
 from infra.local import terminal
 from infra.local.environment import THREADS
-from infra.local.events import (
-    MalformedAnswerError,
-    Response,
-    TooLargeError,
-    function_for,
-    invoke,
-    rest_event,
-    rest_response,
-)
+from infra.local.events import MalformedAnswerError, Response, function_for, rest_event, rest_response
+from infra.local.invocation import TooLargeError, invoke
 from infra.local.pages import Pages
 
 MAX_BODY = 10 * 1024 * 1024

@@ -1,6 +1,5 @@
 """SQS event source mappings: each queue of the manifest feeds its function, as Lambda's poller does."""
 
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,9 @@ from botocore.config import Config
 
 from functions.manifest import FUNCTIONS, Queue
 from infra.local import terminal
-from infra.local.events import Context, invoke, sqs_event
+from infra.local.events import sqs_event
+from infra.local.invocation import Context, invoke
+from infra.local.threads import Threads
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -24,7 +25,7 @@ _THREADS = 3  # per queue, where the manifest allows as many
 _LONG_POLL = 1  # seconds; short, so that stopping waits no longer
 
 
-class Poller:
+class Poller(Threads):
     """Receives from every queue, invokes, and settles each batch: done is deleted, failed comes back.
 
     The queue's redrive policy moves what has come back too often to the dead letters.
@@ -37,30 +38,14 @@ class Poller:
         retry_seconds: int = RETRY_SECONDS,
         invoke: Callable[..., Any] = invoke,
     ) -> None:
+        super().__init__()
         self._invoke = invoke
-        self._stopping = threading.Event()
         self._retry_seconds = retry_seconds
         self._client = _client()
-        self._threads = [
-            threading.Thread(
-                target=self._poll, args=(name, queue, queue_urls[queue.name]), name=f"{name}-{number}", daemon=True
-            )
-            for name, function in FUNCTIONS.items()
-            if (queue := function.queue)
-            for number in range(min(_THREADS, queue.max_concurrency))
-        ]
-
-    def start(self) -> None:
-        """Start receiving."""
-        for thread in self._threads:
-            thread.start()
-
-    def stop(self, timeout: float) -> None:
-        """Receive no more, and let batches under way finish for `timeout` seconds."""
-        self._stopping.set()
-        deadline = time.monotonic() + timeout
-        for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
+        for name, function in FUNCTIONS.items():
+            if queue := function.queue:
+                for number in range(min(_THREADS, queue.max_concurrency)):
+                    self._add(self._poll, name, queue, queue_urls[queue.name], name=f"{name}-{number}")
 
     def _poll(self, name: str, queue: Queue, url: str) -> None:
         while not self._stopping.is_set():

@@ -7,17 +7,19 @@ from datetime import UTC, datetime, timedelta
 
 from functions.manifest import FUNCTIONS, Need
 from infra.local import terminal
-from infra.local.events import Context, invoke, schedule_event
+from infra.local.events import schedule_event
+from infra.local.invocation import Context, invoke
 from infra.local.resources import keep_secret
 from infra.local.schedules import following, rate
 from infra.local.state import State
+from infra.local.threads import Threads
 
 _FILE = "schedules.json"
 _OFTEN = timedelta(minutes=5)
 _FIRST_DELAY = timedelta(seconds=15)
 
 
-class Scheduler:
+class Scheduler(Threads):
     """One thread per scheduled function, so none runs twice at once.
 
     What runs often runs at once after the start: a killed run may have left something to do. What runs seldom
@@ -25,26 +27,12 @@ class Scheduler:
     """
 
     def __init__(self, state: State) -> None:
+        super().__init__()
         self._state = state
-        self._stopping = threading.Event()
         self._writing = threading.Lock()
-        self._threads = [
-            threading.Thread(target=self._keep, args=(name,), name=name, daemon=True)
-            for name, function in FUNCTIONS.items()
-            if function.schedule
-        ]
-
-    def start(self) -> None:
-        """Start the clock."""
-        for thread in self._threads:
-            thread.start()
-
-    def stop(self, timeout: float) -> None:
-        """Begin nothing more, and let what runs finish for `timeout` seconds."""
-        self._stopping.set()
-        deadline = time.monotonic() + timeout
-        for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
+        for name, function in FUNCTIONS.items():
+            if function.schedule:
+                self._add(self._keep, name, name=name)
 
     def _keep(self, name: str) -> None:
         expression = FUNCTIONS[name].schedule

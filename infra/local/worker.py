@@ -17,8 +17,8 @@ import uvicorn
 
 from functions.manifest import CATCH_ALL, FUNCTIONS
 from infra.local import terminal
-from infra.local.events import invoke
 from infra.local.gateway import Gateway
+from infra.local.invocation import invoke
 from infra.local.pages import Pages
 from infra.local.poller import RETRY_SECONDS, Poller
 from infra.local.resources import prepare

@@ -14,7 +14,8 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from sqlalchemy.orm import Session
 
 from functions.event_dispatcher.service import MAX_ATTEMPTS
-from infra.local.events import invoke, schedule_event, sqs_event
+from infra.local.events import schedule_event, sqs_event
+from infra.local.invocation import invoke
 from quintet import aws
 from quintet.config import settings
 from quintet.db.engine import engine, owner_engine

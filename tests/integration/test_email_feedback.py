@@ -7,7 +7,8 @@ from uuid import uuid4
 
 import pytest
 
-from infra.local.events import invoke, sqs_event
+from infra.local.events import sqs_event
+from infra.local.invocation import invoke
 from infra.local.postgres import Postgres
 from quintet.db.engine import owner_engine
 from quintet.db.session import writing

@@ -99,7 +99,7 @@ class DeadlySes:
     def deliver_in_a_process_of_its_own(self, event_id: UUID, repository: Path) -> tuple[int, str]:
         """Run the real handler on one message; its exit code (-9: killed) and all it printed."""
         code = (
-            "import sys; from infra.local.events import invoke, sqs_event;"
+            "import sys; from infra.local.events import sqs_event; from infra.local.invocation import invoke;"
             "print(invoke('email_sender', sqs_event('email', [{'event_id': sys.argv[1], 'destination': 'email'}])))"
         )
         environment = os.environ | {

@@ -9,7 +9,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from infra.local.events import invoke, sqs_event
+from infra.local.events import sqs_event
+from infra.local.invocation import invoke
 from infra.local.postgres import Postgres
 from quintet.aws import sesv2, sqs
 from quintet.config import settings

@@ -11,7 +11,7 @@ import requests
 
 from functions.files.stored import links
 from functions.files.stored.schemas import FileDetail, FileRead, PresignedDownload
-from infra.local.events import invoke
+from infra.local.invocation import invoke
 from quintet import aws
 from quintet.config import settings
 from quintet.db.engine import owner_engine

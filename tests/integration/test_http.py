@@ -9,7 +9,8 @@ import pytest
 from fastapi import APIRouter, FastAPI
 from sqlalchemy import event
 
-from infra.local.events import Context, Response, call, invoke, rest_event, rest_response
+from infra.local.events import Response, rest_event, rest_response
+from infra.local.invocation import Context, call, invoke
 from quintet.db.engine import engine, owner_engine
 from quintet.http.app import MAX_BODY, create_app, lambda_handler
 from quintet.http.dependencies import SessionDep

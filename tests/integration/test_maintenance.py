@@ -10,7 +10,8 @@ import pytest
 
 from functions.maintenance import expiry
 from functions.maintenance.expiry import EXPIRED
-from infra.local.events import invoke, schedule_event
+from infra.local.events import schedule_event
+from infra.local.invocation import invoke
 from quintet import aws
 from quintet.config import settings
 from quintet.db.engine import owner_engine

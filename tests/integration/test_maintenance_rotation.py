@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from infra.local.events import invoke, schedule_event
+from infra.local.events import schedule_event
+from infra.local.invocation import invoke
 from quintet import aws
 from quintet.config import settings
 from quintet.db.engine import engine, owner_engine

@@ -11,7 +11,7 @@ import psycopg
 
 from infra.local.emulator import Emulator
 from infra.local.environment import variables
-from infra.local.events import invoke
+from infra.local.invocation import invoke
 from infra.local.postgres import DATABASE, Postgres
 from infra.local.resources import prepare
 from infra.local.state import State

@@ -12,19 +12,15 @@ from mangum import Mangum
 
 from functions.manifest import CATCH_ALL, PREFIXES, ROUTES
 from infra.local.events import (
-    MAX_EVENT,
-    Context,
     MalformedAnswerError,
-    TooLargeError,
-    call,
     function_for,
-    invoke,
     rest_event,
     rest_response,
     route,
     s3_notification,
     sqs_event,
 )
+from infra.local.invocation import MAX_EVENT, Context, TooLargeError, call, invoke
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 tokens = st.from_regex(r"[a-z][a-z0-9-]{0,12}", fullmatch=True)
