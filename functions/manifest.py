@@ -55,6 +55,9 @@ PREFIXES = ("/api/v1", "/api", "")
 CATCH_ALL = "system"
 """The function that answers paths nobody serves, so that a missing route is our own 404."""
 
+OPENAPI_DOCUMENT = "docs/openapi.json"
+"""Where the documentation of the whole API is, from the root of the checkout and of the bundle that ships it."""
+
 _API = frozenset({Need.DATABASE})
 
 FUNCTIONS: dict[str, Function] = {
@@ -93,7 +96,7 @@ FUNCTIONS: dict[str, Function] = {
         routes=("health", "openapi.json"),
         needs=_API | {Need.FILES_READ},
         sends_to=frozenset({"uploads"}),  # only to ask whether the queue is there
-        ships=("docs/openapi.json",),
+        ships=(OPENAPI_DOCUMENT,),
     ),
     "upload_processor": Function(
         description="Checks each uploaded object and makes its file ready or rejected; removes those of deleted files",

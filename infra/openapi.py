@@ -1,6 +1,6 @@
 """The one OpenAPI 3.1 document of the whole API, gathered from every function's app.
 
-`python -m infra.openapi` writes `docs/openapi.json`; a test fails when that is not what the code says.
+`python -m infra.openapi` writes it; a test fails when that is not what the code says.
 """
 
 import copy
@@ -12,11 +12,11 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from functions.manifest import FUNCTIONS, PREFIXES
+from functions.manifest import FUNCTIONS, OPENAPI_DOCUMENT, PREFIXES
 from quintet.errors import title_of
 from quintet.http.problems import ProblemDetails, responses
 
-DOCUMENT = Path(__file__).parents[1] / "docs" / "openapi.json"
+DOCUMENT = Path(__file__).parents[1] / OPENAPI_DOCUMENT
 
 DESCRIPTION = """\
 One serverless backend for accounts, projects, files and what grows on them.

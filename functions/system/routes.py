@@ -7,13 +7,14 @@ from fastapi import Request
 from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
+from functions.manifest import OPENAPI_DOCUMENT
 from functions.system import service
 from quintet.http.envelope import stage_path
 from quintet.http.routing import Router
 
 router = Router(tags=["system"])
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "openapi.json"
+DOCUMENT = Path(__file__).parents[2] / OPENAPI_DOCUMENT
 
 
 class Health(BaseModel):
