@@ -4,22 +4,30 @@
 """
 
 import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
-from typing import Annotated, Literal
+from typing import Any, Literal, Self, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+Environment = Literal["local", "test", "dev", "prod"]
+
+_PARSERS: dict[type, Callable[[str], Any]] = {
+    str: str,
+    int: int,
+    bool: lambda text: {"true": True, "1": True, "false": False, "0": False, "": False}[text.lower()],
+    tuple: lambda text: tuple(part.strip() for part in text.split(",") if part.strip()),
+}
+_QUEUE_URL = "_QUEUE_URL"
 
 
-def _split(value: str | list[str]) -> list[str]:
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """A field is the variable of the same name in capitals; one that a function has no need of is empty.
 
+    A dataclass, since consumers have no other use for pydantic, which takes 30 ms of a cold start.
+    """
 
-class Settings(BaseModel):
-    """A field is the variable of the same name in capitals; one that a function has no need of is empty."""
-
-    model_config = ConfigDict(frozen=True)
-
-    environment: Literal["local", "test", "dev", "prod"] = "local"
+    environment: Environment = "local"
 
     database_url: str = ""
     """A libpq URL. Empty on AWS, where the parts below are given and the password is an IAM token."""
@@ -32,28 +40,42 @@ class Settings(BaseModel):
     database_user: str = "quintet_app"
     database_sslrootcert: str = ""
     """A CA bundle; empty means certifi's, which knows the proxy's certificate."""
-    database_pool_size: int = Field(1, ge=1)
+    database_pool_size: int = 1
 
     files_bucket: str = ""
     archive_bucket: str = ""
     token_secret_id: str = ""
-    queue_urls: dict[str, str] = {}
+    queue_urls: Mapping[str, str] = field(default_factory=dict)
     """From every `<NAME>_QUEUE_URL`: queue name -> URL."""
 
     email_from: str = "Quintet <no-reply@quintet.example>"
     ses_configuration_set: str = ""
     api_url: str = ""
     """The API's public address with its stage, no slash at the end; for links in emails."""
-    cors_origins: Annotated[list[str], BeforeValidator(_split)] = []
+    cors_origins: tuple[str, ...] = ()
     same_site_cookies: bool = False
     """True when the front ends share the API's registrable domain: the refresh cookie is then SameSite=Strict."""
     sentry_dsn: str = ""
+
+    @classmethod
+    def read(cls, variables: Mapping[str, str]) -> Self:
+        """What `variables` say; ValueError names the one that makes no sense."""
+        given: dict[str, Any] = {}
+        for known in fields(cls):
+            name = known.name.upper()
+            if name in variables:
+                try:
+                    given[known.name] = _PARSERS[type(known.default)](variables[name])
+                except (ValueError, KeyError):
+                    raise ValueError(f"{name} is not {type(known.default).__name__}: {variables[name]!r}") from None
+        queues = {k.removesuffix(_QUEUE_URL).lower(): v for k, v in variables.items() if k.endswith(_QUEUE_URL)}
+        read = cls(**given, queue_urls=queues)
+        if read.environment not in get_args(Environment) or read.database_pool_size < 1:
+            raise ValueError(f"ENVIRONMENT={read.environment}, DATABASE_POOL_SIZE={read.database_pool_size}")
+        return read
 
 
 @lru_cache(maxsize=1)
 def settings() -> Settings:
     """The process's settings. `settings.cache_clear()` makes a changed environment count."""
-    suffix = "_QUEUE_URL"
-    queues = {k.removesuffix(suffix).lower(): v for k, v in os.environ.items() if k.endswith(suffix)}
-    fields = {name: os.environ[name.upper()] for name in Settings.model_fields if name.upper() in os.environ}
-    return Settings.model_validate({**fields, "queue_urls": queues})
+    return Settings.read(os.environ)
