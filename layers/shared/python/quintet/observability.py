@@ -9,7 +9,6 @@ from typing import Any
 
 from aws_lambda_powertools.logging import Logger
 
-from quintet import coldstart
 from quintet.config import settings
 
 METRICS_NAMESPACE = "Quintet"
@@ -24,6 +23,8 @@ def observed(handler: LambdaHandler) -> LambdaHandler:
 
     The last thing that happens before the first invocation.
     """
+    from quintet import coldstart  # here, since nobody but a handler starts one
+
     _start_sentry()
     coldstart.over()
 
