@@ -33,8 +33,13 @@ def made(admin: Api, *permissions: str, **more: Any) -> dict[str, Any]:
 
 
 def id_of(admin: Api, role: str) -> str:
-    """The id of a role."""
-    return str(next(found["id"] for found in admin.get("/roles").json()["items"] if found["name"] == role))
+    """The id of a role, however many others there are by now."""
+    query, found = "limit=100", {}
+    while role not in found:
+        page = admin.get("/roles", query=query).json()
+        found = {item["name"]: str(item["id"]) for item in page["items"]}
+        query = f"limit=100&cursor={page['next_cursor']}"
+    return found[role]
 
 
 @pytest.mark.parametrize("prefix", ["/api/v1", "/api", ""])
