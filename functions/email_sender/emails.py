@@ -42,6 +42,7 @@ _VERIFICATION = Email(template="verification", link=_VERIFY)
 EMAILS: Mapping[EventType, Email] = {
     EventType.ACCOUNT_REGISTERED: _VERIFICATION,
     EventType.ACCOUNT_EMAIL_VERIFICATION_REQUESTED: _VERIFICATION,
+    EventType.ACCOUNT_EMAIL_CHANGED: Email(template="email_changed"),
     EventType.ACCOUNT_CREATED: Email(template="invitation", link=_INVITE, named_by_us=True),
     EventType.ACCOUNT_EMAIL_VERIFIED: Email(template="welcome"),
     EventType.ACCOUNT_PASSWORD_RESET_REQUESTED: Email(template="password_reset", link=_RESET),

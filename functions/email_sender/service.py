@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
-from sqlalchemy import exists, select
+from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session
 
 from functions.email_sender.emails import EMAILS, Email, Link
@@ -14,7 +14,7 @@ from functions.email_sender.mail import Message, send
 from functions.email_sender.rendering import render
 from functions.manifest import FUNCTIONS, lease
 from quintet.config import settings
-from quintet.db.models import File, SuppressedAddress, User
+from quintet.db.models import File, FormerAddress, SuppressedAddress, User
 from quintet.db.partitions import time_of
 from quintet.db.session import writing
 from quintet.events.consumer import Claimed, QueueMessage, deliver
@@ -53,7 +53,7 @@ def compose(session: Session, event: Claimed, email: Email) -> Message:
     user_id = event.subject_id
     if event.type == EventType.FILE_REJECTED:
         user_id, facts = _rejected_file(session, event)
-    user = _recipient(session, user_id)
+    user, to = _recipient(session, event, user_id)
     if email.link:
         if email.link.purpose == "email_verification" and user.email_verified_at:
             raise NotSent("The address is verified already.")
@@ -63,11 +63,11 @@ def compose(session: Session, event: Claimed, email: Email) -> Message:
         email.template,
         # Before an address is proven, its name may be a stranger's message to whoever reads it.
         name=user.full_name if user.email_verified_at or email.named_by_us else "",
-        email=user.email,
+        email=to,
         at=f"{at.day} {at:%B %Y at %H:%M} UTC",
         **facts,
     )
-    return Message(to=user.email, content=content)
+    return Message(to=to, content=content)
 
 
 def _rejected_file(session: Session, event: Claimed) -> tuple[UUID, dict[str, Any]]:
@@ -79,21 +79,24 @@ def _rejected_file(session: Session, event: Claimed) -> tuple[UUID, dict[str, An
     return row.owner_id, {"file_name": row.file_name, "reason": row.reason or ""}
 
 
-def _recipient(session: Session, user_id: UUID | None) -> User:
-    """The account, if it may be written to."""
+def _recipient(session: Session, event: Claimed, user_id: UUID | None) -> tuple[User, str]:
+    """The account and its address, or the one it had until `event`, if that may be written to."""
     if user_id is None:
         raise NotSent("Nobody has this address.")
+    to = func.coalesce(FormerAddress.email, User.email)
     row = session.execute(
-        select(User, exists().where(SuppressedAddress.email == User.email)).where(User.id == user_id)
+        select(User, to, exists().where(SuppressedAddress.email == to))
+        .outerjoin(FormerAddress, FormerAddress.event_id == event.id)
+        .where(User.id == user_id)
     ).one_or_none()
     if row is None:
         raise NotSent("The account is gone.")
-    user, suppressed = row
+    user, address, suppressed = row
     if user.status != "active":
         raise NotSent("The account is disabled.")
     if suppressed:
         raise NotSent("The address bounced or complained before.")
-    return user
+    return user, address
 
 
 def _link(session: Session, user: User, link: Link) -> dict[str, str]:

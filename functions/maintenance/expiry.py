@@ -16,6 +16,7 @@ BATCH = 5_000
 EXPIRED: tuple[tuple[str, str], ...] = (
     ("sessions", "expires_at < now() - interval '30 days' OR revoked_at < now() - interval '30 days'"),
     ("one_time_tokens", "expires_at < now() - interval '7 days'"),
+    ("former_addresses", "event_id < (SELECT uuidv7(interval '-30 days'))"),  # whoever was there has long been told
     ("idempotency_keys", "expires_at < now()"),
     ("rate_counters", "window_ends_at < now()"),
     ("deliveries", "done_at < now() - interval '30 days' OR event_id < %(oldest_kept)s"),

@@ -189,6 +189,40 @@ def test_given_an_account_made_by_an_administrator_then_an_invitation_lets_them_
     Api().sign_in(address_of(user), NEW_PASSWORD)
 
 
+def test_given_an_address_that_moves_twice_at_once_then_each_former_one_is_told_and_the_events_name_none(
+    api: Api, ses: Ses
+) -> None:
+    user = api.register(full_name="A message to whoever reads it")
+    first, second, third = address_of(user), "moved.to@example.com", "moved.on@example.com"
+    # WHEN it has moved on before the first email goes out
+    moves = []
+    for address in (second, third):
+        assert user.patch("/users/me", {"email": address}).status == 200
+        moves.append(happened_already(EventType.ACCOUNT_EMAIL_CHANGED, user.id))
+    assert deliver(*moves) == []
+    # THEN both know, without a word that who moved it could have chosen
+    for former in (first, second):
+        content = ses.only(former)
+        assert content["Subject"]["Data"] == "The address of your account was changed"
+        for part in ("Text", "Html"):
+            assert "tell an administrator" in " ".join(content["Body"][part]["Data"].split())
+            assert not re.search(rf"A message|{third}", content["Body"][part]["Data"])
+    assert ses.to(third) == []
+    # THEN it is not in the log
+    recorded = as_owner("SELECT data FROM events WHERE subject_id = %(id)s", id=user.id)
+    assert not re.search("@example", json.dumps(recorded))
+
+
+def test_given_a_former_address_that_bounced_then_nothing_is_sent_there_nor_to_the_new_one(api: Api, ses: Ses) -> None:
+    user = api.register()
+    as_owner("INSERT INTO suppressed_addresses VALUES (%(email)s, 'bounce') RETURNING 1", email=address_of(user))
+    assert user.patch("/users/me", {"email": "away.from.it@example.com"}).status == 200
+    event_id = happened_already(EventType.ACCOUNT_EMAIL_CHANGED, user.id)
+    assert deliver(event_id) == []
+    assert ses.requests == []
+    assert delivery(event_id)["error"] == "The address bounced or complained before."
+
+
 def test_given_a_rejected_file_then_its_owner_reads_which_and_why(api: Api, ses: Ses) -> None:
     user = api.register()
     file_id = rejected_file(user, "見積書 <b>+\r\nBcc: all@example.com.pdf", "It is <larger> than 25 MB.")

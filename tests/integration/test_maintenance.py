@@ -117,6 +117,11 @@ _OLD_AND_YOUNG: dict[str, tuple[str, str, str]] = {
         "now() - interval '8 days'",
         "now() - interval '6 days'",
     ),
+    "former_addresses": (
+        "INSERT INTO former_addresses VALUES ({at}, %(user)s, 'a@example.com')",
+        "uuidv7(interval '-31 days')",
+        "uuidv7(interval '-29 days')",
+    ),
     "idempotency_keys": (
         "INSERT INTO idempotency_keys (user_id, key, route, body_hash, expires_at) "
         "VALUES (%(user)s, %(mark)s, 'POST /x', '', {at})",

@@ -6,6 +6,7 @@ from uuid import uuid4
 import pytest
 
 from functions.users.accounts.schemas import UserRead
+from quintet.db.models.identity import TokenPurpose
 from quintet.http.schemas import Page
 from quintet.identity.one_time_tokens import LIFETIMES, mint
 from tests.api import PASSWORD, Api, events_about
@@ -102,9 +103,10 @@ def test_given_a_verified_address_when_it_changes_then_it_is_unverified_and_aske
     changed = user.patch("/users/me", {"email": new.upper()})
     assert changed.status == 200
     assert not changed.json()["email_verified"]
-    assert [type for type, _ in events_about(user.id)][-2:] == [
-        "account.updated",
-        "account.email_verification_requested",
+    assert events_about(user.id)[-3:] == [
+        ("account.updated", {"fields": ["email"]}),
+        ("account.email_changed", {}),
+        ("account.email_verification_requested", {}),
     ]
     assert changed.header("ratelimit") is not None
     # and what was mailed to the address before proves nothing any more
@@ -113,9 +115,11 @@ def test_given_a_verified_address_when_it_changes_then_it_is_unverified_and_aske
 
 def test_given_a_token_mailed_to_the_old_address_when_the_address_changed_then_it_proves_nothing(api: Api) -> None:
     user = api.register()
-    token = minted(user)
+    token, reset = minted(user), minted(user, "password_reset")
     assert user.patch("/users/me", {"email": fresh_email()}).status == 200
     assert api.post("/auth/email-verification/confirm", {"token": token}).status == 400
+    new = {"token": reset, "password": "another good phrase 42 indeed"}
+    assert api.post("/auth/password-reset/confirm", new).status == 400
     assert not user.get("/users/me").json()["email_verified"]
 
 
@@ -316,8 +320,8 @@ def test_given_a_simple_read_then_it_takes_two_statements(api: Api) -> None:
         assert len(statements) == 2, (path, statements)
 
 
-def minted(user: Api) -> str:
-    """The token that would be mailed to verify the address."""
+def minted(user: Api, purpose: TokenPurpose = "email_verification") -> str:
+    """The token that would be mailed to the address."""
     from quintet.db.session import writing
 
     with writing() as session:
@@ -325,8 +329,8 @@ def minted(user: Api) -> str:
             session,
             user_id=user.id,
             email=user.user["email"],
-            purpose="email_verification",
-            lifetime=LIFETIMES["email_verification"],
+            purpose=purpose,
+            lifetime=LIFETIMES[purpose],
         )
 
 

@@ -102,6 +102,15 @@ CREATE TABLE one_time_tokens (
 CREATE INDEX ix_one_time_tokens_expires_at ON one_time_tokens (expires_at);
 CREATE INDEX ix_one_time_tokens_user_id ON one_time_tokens (user_id);
 
+CREATE TABLE former_addresses (
+    event_id UUID NOT NULL,
+    user_id UUID NOT NULL,
+    email CITEXT NOT NULL,
+    CONSTRAINT pk_former_addresses PRIMARY KEY (event_id),
+    CONSTRAINT fk_former_addresses_user_id FOREIGN KEY(user_id) REFERENCES users (id) ON DELETE CASCADE
+);
+CREATE INDEX ix_former_addresses_user_id ON former_addresses (user_id);
+
 CREATE TABLE divisions (
     id UUID DEFAULT uuidv7() NOT NULL,
     name CITEXT NOT NULL,

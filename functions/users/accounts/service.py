@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from functions.users.accounts.queries import references_to
 from functions.users.accounts.schemas import UserCreate, UserUpdate
-from quintet.db.models import Role, User, UserRole
+from quintet.db.models import FormerAddress, Role, User, UserRole
 from quintet.errors import BadRequest, Conflict, FieldError, Forbidden, NotFound
 from quintet.events.record import record, scope_of
 from quintet.events.types import EventType
@@ -176,14 +176,20 @@ def _set_roles(session: Session, caller: Principal, user: User, held: Sequence[R
 
 
 def _set_fields(session: Session, user: User, changes: dict[str, Any]) -> None:
-    """Set fields, and record what that means."""
-    moved = "email" in changes and changes["email"].lower() != user.email.lower()
+    """Set fields, and record what that means.
+
+    What was mailed to an address before is bound to it, so no link works once the account has moved on.
+    """
+    former = user.email
+    moved = "email" in changes and changes["email"].lower() != former.lower()
     fields = user.apply(changes)
     if moved:
         user.email_verified_at = None
     if profile := [name for name in fields if name != "status"]:
         _record(session, EventType.ACCOUNT_UPDATED, user.id, fields=profile)
     if moved:
+        moving = _record(session, EventType.ACCOUNT_EMAIL_CHANGED, user.id)
+        session.add(FormerAddress(event_id=moving, user_id=user.id, email=former))
         _record(session, EventType.ACCOUNT_EMAIL_VERIFICATION_REQUESTED, user.id)
     if "status" not in fields:
         return
@@ -193,5 +199,5 @@ def _set_fields(session: Session, user: User, changes: dict[str, Any]) -> None:
         _record(session, EventType.ACCOUNT_DISABLED, user.id, sessions_ended=end_sessions(session, user.id))
 
 
-def _record(session: Session, type: EventType, user_id: UUID, **data: Any) -> None:
-    record(session, type, subject=user_id, scope=scope_of("user", user_id), data=data)
+def _record(session: Session, type: EventType, user_id: UUID, **data: Any) -> UUID:
+    return record(session, type, subject=user_id, scope=scope_of("user", user_id), data=data)

@@ -13,6 +13,7 @@ class EventType(StrEnum):
     ACCOUNT_DISABLED = "account.disabled"
     ACCOUNT_REMOVED = "account.removed"
     ACCOUNT_ROLES_CHANGED = "account.roles_changed"
+    ACCOUNT_EMAIL_CHANGED = "account.email_changed"
     ACCOUNT_EMAIL_VERIFICATION_REQUESTED = "account.email_verification_requested"
     ACCOUNT_EMAIL_VERIFIED = "account.email_verified"
     ACCOUNT_PASSWORD_RESET_REQUESTED = "account.password_reset_requested"
@@ -56,6 +57,7 @@ class EventType(StrEnum):
 DELIVERED_TO: dict[EventType, tuple[str, ...]] = {
     EventType.ACCOUNT_REGISTERED: ("email",),
     EventType.ACCOUNT_CREATED: ("email",),
+    EventType.ACCOUNT_EMAIL_CHANGED: ("email",),
     EventType.ACCOUNT_EMAIL_VERIFICATION_REQUESTED: ("email",),
     EventType.ACCOUNT_EMAIL_VERIFIED: ("email",),
     EventType.ACCOUNT_PASSWORD_RESET_REQUESTED: ("email",),

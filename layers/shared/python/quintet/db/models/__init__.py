@@ -5,6 +5,7 @@ from quintet.db.models.events import Delivery, Event
 from quintet.db.models.files import File, Folder
 from quintet.db.models.identity import (
     Division,
+    FormerAddress,
     OneTimeToken,
     Role,
     SigningKey,
@@ -24,6 +25,7 @@ __all__ = [
     "Event",
     "File",
     "Folder",
+    "FormerAddress",
     "IdempotencyKey",
     "OneTimeToken",
     "Project",

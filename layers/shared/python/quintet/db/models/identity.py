@@ -94,6 +94,19 @@ class OneTimeToken(Base):
     created_at: Mapped[CreatedAt]
 
 
+class FormerAddress(Base):
+    """Where an account's address moved from, by the event that says so: that address is told, and then forgotten.
+
+    A row for each move: whoever moves it twice at once does not keep the first from hearing of it.
+    """
+
+    __tablename__ = "former_addresses"
+
+    event_id: Mapped[UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[UUID] = references("users.id", ondelete="CASCADE")
+    email: Mapped[str] = mapped_column(CITEXT)
+
+
 class Division(Changing, Base):
     """An organisational unit."""
 
