@@ -2,9 +2,13 @@
 
 import threading
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
+import boto3
 import pytest
 import requests
+from botocore.auth import S3SigV4QueryAuth
+from botocore.awsrequest import AWSRequest
 
 from functions.files.stored.schemas import FileRead
 from functions.files.uploads.multipart import part_count, part_size
@@ -48,6 +52,20 @@ def send_parts(user: Api, file_id: str, content: bytes = CONTENT, *numbers: int)
         assert answer.status_code == 200, answer.text
         sent.append({"part_number": link["part_number"], "etag": answer.headers["etag"]})
     return sent
+
+
+def s3_accepts(url: str, size: int) -> bool:
+    """Whether S3 finds the link's signature right for a PUT of this many bytes."""
+    address, _, signature = url.rpartition("&X-Amz-Signature=")
+    signed = parse_qs(urlsplit(url).query)
+    request = AWSRequest("PUT", address, headers={"Content-Length": str(size)})
+    request.context["timestamp"] = signed["X-Amz-Date"][0]
+    region = signed["X-Amz-Credential"][0].split("/")[2]
+    credentials = boto3.Session().get_credentials()
+    assert credentials
+    signer = S3SigV4QueryAuth(credentials, "s3", region)
+    expected: str = signer.signature(signer.string_to_sign(request, signer.canonical_request(request)), request)
+    return signed["X-Amz-SignedHeaders"] == ["content-length;host"] and signature == expected
 
 
 def uploads_under_way(file_id: str) -> list[str]:
@@ -116,6 +134,9 @@ def test_given_an_upload_when_signing_parts_then_each_has_its_size_and_no_transa
     links = PartLinks.model_validate_json(answer.body, strict=True)
     assert [link.part_number for link in links.items] == [60, 61, 62, 63, 64]
     assert [link.size for link in links.items] == [16 * MB] * 4 + [16 * MB - 1]
+    # THEN S3 takes nothing larger nor smaller there (moto looks at no signature)
+    for link in links.items:
+        assert [s3_accepts(link.url, link.size + more) for more in (-1, 0, 1)] == [False, True, False]
     assert not any(statement.startswith(("BEGIN", "COMMIT", "ROLLBACK")) for statement in statements)
 
 
