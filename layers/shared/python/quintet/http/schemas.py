@@ -84,7 +84,7 @@ NewPassword = Annotated[
 
 def rfc3339(at: datetime) -> str:
     """A time as the API writes it: UTC, microseconds, Z."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 Timestamp = Annotated[
