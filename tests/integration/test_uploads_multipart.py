@@ -198,6 +198,42 @@ def test_given_a_completed_upload_when_completing_again_then_the_same_answer(use
     assert user.post(f"/files/{file_id}/parts", {"first": 1, "last": 1}).status == 409
 
 
+@pytest.mark.parametrize("meanwhile", ["deleted", "checked"])
+def test_given_a_file_that_is_deleted_or_checked_while_completing_then_the_answer_is_what_became_of_it(
+    user: Api, meanwhile: str
+) -> None:
+    file_id = begin(user)
+    parts = send_parts(user, file_id)
+    # GIVEN S3 has put the parts together, and before it says so
+    answered: list[Any] = []
+
+    def delete() -> None:
+        answered.append(user.delete(f"/files/{file_id}").status)
+
+    def intervene(**_: Any) -> None:
+        if meanwhile == "deleted":
+            other = threading.Thread(target=delete)
+            other.start()
+            other.join()
+        else:
+            answered.append(process(announced(file_id, event_name="ObjectCreated:CompleteMultipartUpload")))
+
+    events, name = aws.s3().meta.events, "after-call.s3.CompleteMultipartUpload"
+    events.register(name, intervene)
+    try:
+        answer = user.post(f"/files/{file_id}/complete", {"parts": parts})
+    finally:
+        events.unregister(name, intervene)
+    if meanwhile == "deleted":
+        assert (answered, answer.status) == ([204], 404)
+        work_off()
+        assert versions(file_id) == []
+    else:
+        assert (answered, answer.status) == ([[]], 200)
+        assert answer.json() == {key: value for key, value in read(user, file_id).items() if key in answer.json()}
+        assert answer.json()["status"] == "ready"
+
+
 def test_given_an_upload_that_s3_has_forgotten_when_going_on_then_410(user: Api) -> None:
     file_id = begin(user)
     (upload_id,) = uploads_under_way(file_id)

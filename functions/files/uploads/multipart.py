@@ -121,7 +121,8 @@ def complete(
     """Put the parts together. Repeatable. To be called outside a transaction: S3 may take its time.
 
     Our row says what is expected before S3 announces the object, and that it has come after; whatever we miss
-    of that, its notification brings.
+    of that, its notification brings. `uploaded` is no event, however a file comes: it says only that the bytes are
+    there, and the check that they set off records what is to be known of them, `file.ready` or `file.rejected`.
     """
     file = seen_file(session, caller, file_id, at_least="editor")
     if file.upload_id is None:
@@ -133,13 +134,17 @@ def complete(
         raise BadRequest.at("/parts", f"Send each part once, numbers 1 to {count}.")
     session.execute(update(File).where(File.id == file.id, File.status == "pending").values(crc64nvme=crc64nvme))
     _complete_at_s3(file, parts)
-    session.execute(
+    completed = session.scalar(
         update(File)
         .where(File.id == file.id, File.status == "pending")
         .values(status="uploaded", uploaded_at=func.now(), version=File.version + 1)
+        .returning(File)
+        .execution_options(populate_existing=True)
     )
-    session.refresh(file)
-    return file
+    if completed is None:  # checked already, or deleted
+        session.expire(file)
+        completed = seen_file(session, caller, file_id, at_least="editor")
+    return completed
 
 
 def _complete_at_s3(file: File, parts: Sequence[PartDone]) -> None:
