@@ -13,9 +13,11 @@ from quintet.identity.principal import Principal
 
 
 class Place(NamedTuple):
-    """Where a file goes, and an id for a new one."""
+    """Where a file goes; and, of the same statement, an id for a new one and what the caller has under way."""
 
     new_id: UUID
+    pending: int
+    pending_size: int
     project_id: UUID | None
     folder_id: UUID | None
 
@@ -40,10 +42,18 @@ def place_for(
 
     Neither project nor folder goes away before the transaction ends. `within` is the pointer that errors start with.
     """
+    under_way = (File.owner_id == caller.user_id, File.status == "pending")
+    new = (
+        func.uuidv7(),
+        select(func.count()).where(*under_way).scalar_subquery(),
+        select(func.coalesce(func.sum(File.size), 0)).where(*under_way).scalar_subquery(),
+    )
     if project_id is None and folder_id is None:
-        return Place(session.execute(select(func.uuidv7())).scalar_one(), None, None)
-    statement = select(func.uuidv7(), Project.id, ProjectMember.role).outerjoin(
-        ProjectMember, (ProjectMember.project_id == Project.id) & (ProjectMember.user_id == caller.user_id)
+        return Place(*session.execute(select(*new)).one(), None, None)
+    statement = (
+        select(*new, Project.id, ProjectMember.role)
+        .select_from(Project)
+        .outerjoin(ProjectMember, (ProjectMember.project_id == Project.id) & (ProjectMember.user_id == caller.user_id))
     )
     locked: list[Any] = [Project]
     if project_id is not None:
@@ -62,7 +72,7 @@ def place_for(
         require_role(caller, row.role, at_least="editor")
     except NotFound:
         raise wrong from None
-    return Place(row[0], row.id, folder_id)
+    return Place(row[0], row[1], row[2], row.id, folder_id)
 
 
 def locked_project(session: Session, caller: Principal, project_id: UUID) -> None:

@@ -13,6 +13,7 @@ from functions.files.uploads.schemas import PresignedUpload
 from functions.files.uploads.service import MAX_DIRECT
 from quintet import aws
 from quintet.config import settings
+from quintet.db.engine import owner_engine
 from quintet.db.models.files import FilePurpose
 from quintet.files.purposes import GB, MB, PURPOSES
 from tests.api import Api
@@ -134,6 +135,38 @@ def test_given_the_limits_then_they_are_those_promised() -> None:
         "attachment": 100 * MB,
         "campaign_data": 2 * GB,
     }
+
+
+@pytest.mark.parametrize("place", ["own", "project"])
+def test_given_all_the_bytes_an_account_may_have_under_way_then_409_until_one_is_given_up(
+    user: Api, place: str
+) -> None:
+    where: dict[str, Any] = {"project_id": project_of(user)} if place == "project" else {}
+    pending = [presign(user, 5 * GB, **where).json()["file_id"] for _ in range(10)]
+    new = {"file_name": "a", "size": 1, **where}
+    for answer in (presign(user, 1, **where), user.post("/files/multipart", new), direct(user, b"x", **where)):
+        assert answer.status == 409
+        assert answer.json()["next"]["href"].endswith("/files?status=pending")
+    # THEN the way out leads to what can be deleted, and nobody else is held up
+    assert {file["id"] for file in user.get("/files", query=[("status", "pending")]).json()["items"]} == set(pending)
+    assert presign(person(), 1).status == 200
+    assert user.delete(f"/files/{pending[0]}").status == 204
+    assert presign(user, 5 * GB, **where).status == 200
+    assert presign(user, 1, **where).status == 409
+
+
+def test_given_as_many_uploads_as_an_account_may_have_under_way_then_409_until_one_has_come(user: Api) -> None:
+    with owner_engine().begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO files (owner_id, file_name, bucket, key, content_type, size)"
+            " SELECT %(id)s, 'a', 'b', gen_random_uuid(), 'a/b', 1 FROM generate_series(1, 999)",
+            {"id": user.id},
+        )
+    last = presign(user, PDF)
+    assert (last.status, presign(user, PDF).status) == (200, 409)
+    send(last.json(), PDF)
+    process(announced(last.json()["file_id"]))
+    assert presign(user, PDF).status == 200
 
 
 @pytest.mark.parametrize("form", ["base64", "hex"])

@@ -230,6 +230,7 @@ CREATE TABLE files (
 );
 CREATE INDEX ix_files_folder_id ON files (folder_id);
 CREATE INDEX ix_files_owner_id_id ON files (owner_id, id);
+CREATE INDEX ix_files_owner_id_pending ON files (owner_id) INCLUDE (size) WHERE status = 'pending';
 CREATE INDEX ix_files_pending ON files (created_at) WHERE status IN ('pending', 'uploaded');
 CREATE INDEX ix_files_personal ON files (owner_id, id) WHERE project_id IS NULL;
 CREATE INDEX ix_files_project_id_id ON files (project_id, id);

@@ -41,7 +41,7 @@ router = Router(prefix="/files", tags=["uploads"])
     status_code=201,
     response_model=FileRead,
     dependencies=[Idempotent],
-    responses=responses(403, 503),
+    responses=responses(403, 409, 503),
     max_body_size=6 * MB,  # all that Lambda takes; what is too large for us but not for it gets a helpful answer
 )
 async def upload_file(
@@ -64,7 +64,7 @@ async def upload_file(
     "/presign-upload",
     response_model=PresignedUpload,
     dependencies=[Depends(in_transaction)],
-    responses=responses(403, 413),
+    responses=responses(403, 409, 413),
 )
 async def presign_upload(
     session: SessionDep,
@@ -95,7 +95,7 @@ async def presign_upload(
     status_code=201,
     response_model=MultipartRead,
     dependencies=[Idempotent],
-    responses=responses(403, 503),
+    responses=responses(403, 409, 503),
 )
 async def create_multipart(request: Request, session: SessionDep, caller: Caller, new: FileCreate) -> Response:
     """Begin a multipart upload, for large files."""

@@ -14,18 +14,21 @@ from functions.files.uploads.storage import ask
 from quintet.aws import s3
 from quintet.config import settings
 from quintet.db.models import File
-from quintet.errors import BadRequest, ContentTooLarge
+from quintet.errors import BadRequest, Conflict, ContentTooLarge
 from quintet.events.record import record
 from quintet.events.types import EventType
 from quintet.files.events import scope_of_file
 from quintet.files.objects import key_of
-from quintet.files.purposes import MB, PURPOSES, essence
+from quintet.files.purposes import GB, MB, PURPOSES, essence
 from quintet.identity.principal import Principal
 
 MAX_DIRECT = 4 * MB
 """Bytes of a file sent through the API: base64 makes them 5.3 MB of the 6 that Lambda takes."""
 FORM_LIFETIME = timedelta(minutes=15)
 """S3 looks at it when an upload begins."""
+MAX_PENDING = 1_000
+MAX_PENDING_SIZE = 50 * GB
+"""What an account may have under way. Requests at the same moment do not see each other, so a few may get past."""
 
 
 class Form(NamedTuple):
@@ -81,7 +84,7 @@ def upload_direct(session: Session, caller: Principal, *, new: FileCreate, conte
 
 
 def declare(session: Session, caller: Principal, new: FileCreate, *, within: str = "/", **more: Any) -> File:
-    """A row for a file that is to come, if its purpose and its place allow it."""
+    """A row for a file that is to come, if its purpose, its place and what else is to come allow it."""
     rules = PURPOSES[new.purpose]
     if new.size > rules.max_size:
         raise ContentTooLarge(
@@ -91,6 +94,12 @@ def declare(session: Session, caller: Principal, new: FileCreate, *, within: str
     if declared in rules.refuses:  # what it really is, and whether that is allowed, its content will show
         raise BadRequest.at(f"{within}content_type", f"{declared} is not accepted for the purpose {new.purpose}.")
     place = place_for(session, caller, project_id=new.project_id, folder_id=new.folder_id, within=within)
+    if place.pending >= MAX_PENDING or place.pending_size + new.size > MAX_PENDING_SIZE:
+        raise Conflict(
+            f"You have {place.pending} uploads of {place.pending_size} bytes under way; {MAX_PENDING} of"
+            f" {MAX_PENDING_SIZE} bytes are the most. Finish or delete some of them.",
+            next={"rel": "pending-uploads", "href": "/files?status=pending"},
+        )
     file = File(
         id=place.new_id,
         owner_id=caller.user_id,

@@ -46,6 +46,13 @@ class File(Changing, Base):
         one_of("purpose", *get_args(FilePurpose)),
         CheckConstraint("size >= 0", name="size"),
         Index("ix_files_pending", "created_at", postgresql_where=text("status IN ('pending', 'uploaded')")),
+        # What an account has under way, counted and summed.
+        Index(
+            "ix_files_owner_id_pending",
+            "owner_id",
+            postgresql_where=text("status = 'pending'"),
+            postgresql_include=["size"],
+        ),
         Index("ix_files_owner_id_id", "owner_id", "id"),
         # A person's own files, newest first, past however many they have in projects.
         Index("ix_files_personal", "owner_id", "id", postgresql_where=text("project_id IS NULL")),
