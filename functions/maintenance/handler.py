@@ -1,4 +1,8 @@
-"""Lambda entry of `maintenance`: each day, and `{"rotate": true}` when a signing key must be replaced now."""
+"""Lambda entry of `maintenance`: each day, and by hand when a signing key must be replaced now.
+
+`{"rotate": true}` replaces it without signing anybody out. `{"revoke": true}` is for a secret that has leaked: every
+token signed before is dead at once, and everybody has to sign in again.
+"""
 
 from typing import Any
 
@@ -15,5 +19,6 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Do every step; answers what each did. Fails at the end when one failed, so that the alarm hears of it."""
     return maintain(
         rotate_now=event.get("rotate") is True,
+        revoke=event.get("revoke") is True,
         time_left=lambda: context.get_remaining_time_in_millis() > _RESERVED_MS,
     )

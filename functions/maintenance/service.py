@@ -5,7 +5,7 @@ from typing import Any
 
 from functions.maintenance.archive import archive_old_partitions
 from functions.maintenance.expiry import remove_abandoned_uploads, remove_expired_rows
-from functions.maintenance.rotation import rotate_if_due, settle_public_keys
+from functions.maintenance.rotation import revoke_all, rotate_if_due, settle_public_keys
 from quintet.db.partitions import ensure_partitions, months_ahead
 from quintet.db.session import reading, writing
 from quintet.observability import count_metric, logger
@@ -13,10 +13,11 @@ from quintet.observability import count_metric, logger
 TimeLeft = Callable[[], bool]
 
 
-def maintain(*, rotate_now: bool, time_left: TimeLeft) -> dict[str, Any]:
+def maintain(*, rotate_now: bool, revoke: bool, time_left: TimeLeft) -> dict[str, Any]:
     """Do every step; returns what each did. Raises at the end when one failed."""
     steps: dict[str, Callable[[], Any]] = {
         "partitions_ahead": _partitions_ahead,
+        **({"sessions_revoked": revoke_all} if revoke else {}),
         "keys_rotated": lambda: rotate_if_due(rotate_now=rotate_now),
         "keys_removed": settle_public_keys,
         "expired": lambda: remove_expired_rows(time_left),

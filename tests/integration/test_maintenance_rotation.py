@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from functions.auth.refresh import _mac
 from infra.local.events import schedule_event
 from infra.local.invocation import invoke
 from quintet import aws
@@ -188,6 +189,53 @@ def test_given_a_database_restored_without_the_present_key_then_maintenance_regi
         connection.exec_driver_sql("DELETE FROM signing_keys")
     maintain()
     assert set(present()) <= registered()
+
+
+def test_given_a_leaked_secret_when_revoked_then_what_it_signed_is_dead_at_once_whatever_is_cached(api: Api) -> None:
+    user = api.register()
+    assert user.get("/users/me").status == 200
+    leaked, public = token_keys(), keys._public
+    # WHEN it is revoked
+    assert maintain(revoke=True)["sessions_revoked"] >= 1
+    # THEN not even functions and an `auth` with the old keys cached take its tokens
+    keys._private, keys._public = (time.monotonic(), leaked), public
+    assert user.get("/users/me").status == 401
+    refused = user.post("/auth/refresh", {"refresh_token": user.refresh_token})
+    assert (refused.status, refused.json()["detail"]) == (401, "The session has ended. Sign in again.")
+
+
+def test_given_a_leaked_secret_when_revoked_then_nothing_new_can_be_signed_with_it(api: Api) -> None:
+    user = api.register()
+    (leaked,), before = token_keys(), present()
+    maintain(revoke=True)
+    # THEN neither label of the secret, and no public key, is of before
+    assert registered() == set(present())
+    assert registered().isdisjoint(before)
+    assert {key["kid"] for key in Api().get("/.well-known/jwks.json").json()["keys"]} == registered()
+    # THEN a sign-in is good, in all it gives
+    again = api.sign_in(user.user["email"])
+    refreshed = again.post("/auth/refresh", {"refresh_token": again.refresh_token})
+    assert refreshed.status == 200
+    # WHEN whoever has the secret signs tokens of that new session
+    with reading() as session:
+        says = tokens.verify(session, again.token)
+    assert says
+    forged = tokens.issue(leaked, user_id=says.user_id, session_id=says.session_id)
+    assert Api(token=forged).get("/users/me").status == 401
+    token = f"{says.session_id.hex}.1.{_mac(leaked.refresh, says.session_id, 1)}"
+    assert again.post("/auth/refresh", {"refresh_token": token}).status == 401
+    # THEN they are refused, and the session goes on
+    assert again.get("/users/me").status == 200
+
+
+def test_given_a_revocation_then_it_is_on_record_and_a_second_one_works_too(api: Api) -> None:
+    for _ in range(2):
+        user = person("admin")
+        ended = maintain(revoke=True)["sessions_revoked"]
+        admin = person("admin")
+        assert user.get("/users/me").status == 401
+        events = admin.get("/events", query=[("type", "signing_key.revoked"), ("limit", "1")]).json()["items"]
+        assert [event["data"] for event in events] == [{"kid": present()[0], "sessions_ended": ended}]
 
 
 def test_given_the_application_then_it_cannot_enrol_a_key(stack: object) -> None:

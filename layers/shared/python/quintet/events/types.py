@@ -51,6 +51,7 @@ class EventType(StrEnum):
     FILE_REMOVED = "file.removed"
 
     SIGNING_KEY_ROTATED = "signing_key.rotated"
+    SIGNING_KEY_REVOKED = "signing_key.revoked"  # all of them
     ADDRESS_SUPPRESSED = "address.suppressed"
 
 
