@@ -39,6 +39,7 @@ class Function:
 
     description: str
     routes: tuple[str, ...] = ()  # the first path segments it answers, under every prefix
+    free_bodies: bool = False  # people's own texts and files: the firewall lets what is in them through
     queue: Queue | None = None
     schedule: str = ""  # an EventBridge expression
     on_deploy: bool = False
@@ -78,11 +79,13 @@ FUNCTIONS: dict[str, Function] = {
     "projects": Function(
         description="Projects and their members",
         routes=("projects",),
+        free_bodies=True,
         needs=_API,
     ),
     "files": Function(
         description="Folders, uploads and downloads",
         routes=("files", "folders"),
+        free_bodies=True,
         needs=_API | {Need.FILES_READ, Need.FILES_WRITE},
         sends_to=frozenset({"uploads"}),
     ),

@@ -7,22 +7,23 @@ from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_wafv2 as waf
 from constructs import Construct
 
+from functions.manifest import FUNCTIONS
 from infra.config import Environment
 from infra.constructs.logging import log_group
 
-BODY_RULES = ("SizeRestrictions_BODY", "CrossSiteScripting_BODY")
-"""Rules about bodies that a file or a message may break in all innocence: they only count, and label."""
+FREE_BODIES = tuple(route for function in FUNCTIONS.values() if function.free_bodies for route in function.routes)
+"""Routes whose bodies may hold anything."""
 
-FREE_BODIES = ("files", "conversations")
-"""Routes of uploads and messages, where those labels are let through."""
-
-_BODY_LABELS = tuple(
-    f"awswaf:managed:aws:core-rule-set:{rule}" for rule in ("SizeRestrictions_Body", "CrossSiteScripting_Body")
+_BODY_RULES = tuple(
+    f"{rule}_BODY" for rule in ("SizeRestrictions", "CrossSiteScripting", "GenericLFI", "GenericRFI", "EC2MetaDataSSRF")
 )
+"""Rules that a text or a file may break in all innocence: they only count, and label."""
+
+_BODY_LABELS = tuple(f"awswaf:managed:aws:core-rule-set:{rule.removesuffix('BODY')}Body" for rule in _BODY_RULES)
 _MANAGED: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("AWSManagedRulesAmazonIpReputationList", ()),
     ("AWSManagedRulesKnownBadInputsRuleSet", ()),
-    ("AWSManagedRulesCommonRuleSet", BODY_RULES),
+    ("AWSManagedRulesCommonRuleSet", _BODY_RULES),
 )
 """Group -> rules of it that only count. No SQL group: statements carry parameters, and people write about SQL."""
 
@@ -114,7 +115,7 @@ def _managed(group: str, counted: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _bodies(env: Environment) -> dict[str, Any]:
-    """Block what the counted rules labelled, but for uploads and messages."""
+    """Block what the counted rules labelled, but for bodies that are free."""
     labelled = [{"labelMatchStatement": {"scope": "LABEL", "key": label}} for label in _BODY_LABELS]
     free = {
         "regexMatchStatement": {

@@ -145,26 +145,42 @@ def test_the_firewall_has_managed_rules_and_a_limit_per_address(env: Synthesised
     assert {rule["Name"]: rule["ActionToUse"] for rule in common["RuleActionOverrides"]} == {
         "SizeRestrictions_BODY": {"Count": {}},
         "CrossSiteScripting_BODY": {"Count": {}},
+        "GenericLFI_BODY": {"Count": {}},
+        "GenericRFI_BODY": {"Count": {}},
+        "EC2MetaDataSSRF_BODY": {"Count": {}},
     }
-    # what those two counted is blocked by a later rule, but for uploads and messages
+    # what those counted is blocked by a later rule, but where bodies are free
     last = rules["bodies"]
     assert last["Priority"] > rules["AWSManagedRulesCommonRuleSet"]["Priority"]
     assert last["Action"] == {"Block": {}}
+    labelled, elsewhere = last["Statement"]["AndStatement"]["Statements"]
+    assert {label["LabelMatchStatement"]["Key"] for label in labelled["OrStatement"]["Statements"]} == {
+        f"awswaf:managed:aws:core-rule-set:{rule}_Body"
+        for rule in ("SizeRestrictions", "CrossSiteScripting", "GenericLFI", "GenericRFI", "EC2MetaDataSSRF")
+    }
+    free = elsewhere["NotStatement"]["Statement"]["RegexMatchStatement"]
+    assert free["RegexString"] == free_body_pattern(env.name)
+    assert len(free["RegexString"]) <= 512  # WAF takes no more
     association = env.only("service", "AWS::WAFv2::WebACLAssociation")
     assert "Stage" in str(association["ResourceArn"])
     [destination] = env.only("service", "AWS::WAFv2::LoggingConfiguration")["LogDestinationConfigs"]
     assert f"aws-waf-logs-quintet-{env.name}" in str(destination)
 
 
+def test_bodies_are_free_where_people_write_and_upload() -> None:
+    # A description of a project has up to 20,000 characters; a file holds what it holds.
+    assert set(FREE_BODIES) == {"projects", "files", "folders"}
+
+
 @pytest.mark.parametrize("route", FREE_BODIES)
 @pytest.mark.parametrize("prefix", ["", "/api", "/api/v1"])
 @pytest.mark.parametrize("stage", ["", "/prod"])
-def test_uploads_and_messages_may_have_large_bodies_and_nothing_else(stage: str, prefix: str, route: str) -> None:
+def test_free_bodies_are_those_of_whole_routes_and_of_nothing_else(stage: str, prefix: str, route: str) -> None:
     pattern = re.compile(free_body_pattern("prod"))
     assert pattern.search(f"{stage}{prefix}/{route}")
     assert pattern.search(f"{stage}{prefix}/{route}/0190/messages")
     assert not pattern.search(f"{stage}{prefix}/{route}x")
-    assert not pattern.search(f"{stage}{prefix}/projects/{route}")
+    assert not pattern.search(f"{stage}{prefix}/users/{route}")
     assert not pattern.search(f"{stage}{prefix}/auth/login")
 
 
