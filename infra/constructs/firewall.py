@@ -28,13 +28,16 @@ _MANAGED: tuple[tuple[str, tuple[str, ...]], ...] = (
 """Group -> rules of it that only count. No SQL group: statements carry parameters, and people write about SQL."""
 
 
+_CREDENTIALS = ("authorization", "cookie")
+
+
 def free_body_pattern(stage: str) -> str:
     """The paths under FREE_BODIES, under every prefix, with the stage or (at our own domain name) without."""
     return rf"^(/{stage})?(/api(/v1)?)?/({'|'.join(FREE_BODIES)})(/|$)"
 
 
 class Firewall(Construct):
-    """A web ACL on the API's stage. What it blocks or counts is logged, without the caller's credentials."""
+    """A web ACL on the API's stage. What it blocks or counts is logged, without what could let its reader in."""
 
     def __init__(self, scope: Construct, id: str, *, env: Environment, api: apigateway.RestApiBase) -> None:
         super().__init__(scope, id)
@@ -47,6 +50,10 @@ class Firewall(Construct):
             default_action={"allow": {}},
             visibility_config=_visibility(env.prefix),
             rules=[{**rule, "priority": priority} for priority, rule in enumerate(rules)],
+            # Samples too, which the logging's own redaction does not reach.
+            data_protection_config={
+                "dataProtections": [{"field": field, "action": "SUBSTITUTION"} for field in _protected()]
+            },
         )
         association = waf.CfnWebACLAssociation(
             self, "Association", resource_arn=api.deployment_stage.stage_arn, web_acl_arn=self.acl.attr_arn
@@ -68,7 +75,7 @@ class Firewall(Construct):
             "Logging",
             resource_arn=self.acl.attr_arn,
             log_destination_configs=[arn],
-            redacted_fields=[{"singleHeader": {"Name": name}} for name in ("authorization", "cookie")],
+            redacted_fields=[{"queryString": {}}, *({"singleHeader": {"Name": name}} for name in _CREDENTIALS)],
             logging_filter={
                 "DefaultBehavior": "DROP",
                 "Filters": [
@@ -81,6 +88,11 @@ class Firewall(Construct):
             },
         )
         logging.node.add_dependency(group)
+
+
+def _protected() -> list[dict[str, Any]]:
+    # A mailed link has its token in the query.
+    return [{"fieldType": "QUERY_STRING"}, {"fieldType": "SINGLE_HEADER", "fieldKeys": list(_CREDENTIALS)}]
 
 
 def _per_address(env: Environment) -> dict[str, Any]:

@@ -163,8 +163,22 @@ def test_the_firewall_has_managed_rules_and_a_limit_per_address(env: Synthesised
     assert len(free["RegexString"]) <= 512  # WAF takes no more
     association = env.only("service", "AWS::WAFv2::WebACLAssociation")
     assert "Stage" in str(association["ResourceArn"])
-    [destination] = env.only("service", "AWS::WAFv2::LoggingConfiguration")["LogDestinationConfigs"]
+
+
+def test_neither_logs_nor_samples_of_the_firewall_hold_what_lets_their_reader_in(env: Synthesised) -> None:
+    logging = env.only("service", "AWS::WAFv2::LoggingConfiguration")
+    [destination] = logging["LogDestinationConfigs"]
     assert f"aws-waf-logs-quintet-{env.name}" in str(destination)
+    assert logging["RedactedFields"] == [
+        {"QueryString": {}},
+        {"SingleHeader": {"Name": "authorization"}},
+        {"SingleHeader": {"Name": "cookie"}},
+    ]
+    protected = env.only("service", "AWS::WAFv2::WebACL")["DataProtectionConfig"]["DataProtections"]
+    assert protected == [
+        {"Action": "SUBSTITUTION", "Field": {"FieldType": "QUERY_STRING"}},
+        {"Action": "SUBSTITUTION", "Field": {"FieldType": "SINGLE_HEADER", "FieldKeys": ["authorization", "cookie"]}},
+    ]
 
 
 def test_bodies_are_free_where_people_write_and_upload() -> None:

@@ -5,11 +5,14 @@ Powertools Logger and Metrics; not its Tracer, which costs 350 ms of import (Lam
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.logging import Logger
 
 from quintet.config import settings
+
+if TYPE_CHECKING:
+    from sentry_sdk.types import Event, Hint
 
 METRICS_NAMESPACE = "Quintet"
 
@@ -59,4 +62,12 @@ def _start_sentry() -> None:
             environment=settings().environment,
             integrations=[AwsLambdaIntegration()],
             include_local_variables=False,  # they hold passwords, tokens and emails
+            before_send=_without_secrets,
         )
+
+
+def _without_secrets(event: "Event", hint: "Hint") -> "Event":
+    """Of the request only method and path: query, headers and body hold passwords and tokens, mailed ones too."""
+    if request := event.get("request"):
+        event["request"] = {key: request[key] for key in ("method", "url") if key in request}
+    return event
