@@ -15,12 +15,6 @@ from tests.expect import pointers, problem
 from tests.people import person
 
 
-@pytest.fixture
-def owner(stack: object) -> Api:
-    """Somebody who may create projects."""
-    return person()
-
-
 def create(owner: Api, key: str, title: str = "Once", path: str = "/projects", **more: Any) -> Response:
     """A POST with a key."""
     return owner.post(path, {"title": title, **more}, headers={"idempotency-key": key})

@@ -1,7 +1,6 @@
 """Projects and their members through real API Gateway events."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
@@ -13,42 +12,11 @@ from functions.projects.schemas import MemberRead, ProjectRead
 from quintet.db.engine import owner_engine
 from quintet.http.schemas import Output, Page
 from tests.api import Api, events_about
-from tests.expect import pointers
 from tests.people import person
+from tests.projects import created, events_of, ids
 from tests.statements import counted
 
 NOBODY = "01900000-0000-7000-8000-000000000000"
-
-
-@pytest.fixture
-def owner(stack: object) -> Api:
-    """Somebody who may create projects."""
-    return person()
-
-
-def created(owner: Api, **fields: Any) -> dict[str, Any]:
-    """A project of `owner`, as answered."""
-    answer = owner.post("/projects", {"title": "A project", **fields})
-    assert answer.status == 201, answer
-    made: dict[str, Any] = answer.json()
-    return made
-
-
-def ids(page: Any) -> list[str]:
-    """The ids of a page's items, in order."""
-    return [item["id"] for item in page.json()["items"]]
-
-
-def events_of(project_id: str) -> list[str]:
-    """The types of the events recorded in a project's scope, oldest first."""
-    with owner_engine().connect() as connection:
-        rows = connection.exec_driver_sql(
-            "SELECT type FROM events WHERE scope = %(scope)s ORDER BY id", {"scope": f"project:{project_id}"}
-        )
-        return list(rows.scalars())
-
-
-# --- creating and reading --------------------------------------------------------------------------------
 
 
 def test_given_a_title_when_creating_then_201_says_where_it_is_and_in_which_version(owner: Api) -> None:
@@ -145,98 +113,6 @@ def test_given_json_built_by_postgresql_then_it_is_what_the_response_model_would
     owner.delete(f"/projects/{created(owner)['id']}")
     body = owner.get(path.format(id=project["id"])).body
     assert json.loads(model.model_validate_json(body).model_dump_json()) == json.loads(body)
-
-
-# --- lists -----------------------------------------------------------------------------------------------
-
-
-def test_given_projects_when_listing_then_each_filter_keeps_what_it_names(owner: Api) -> None:
-    software = created(owner, title="Alpha", product_type="software", status="active")["id"]
-    service = created(owner, title="Beta", product_type="service")["id"]
-    archived = created(owner, title="Gamma")["id"]
-    owner.delete(f"/projects/{archived}")
-    other = person()
-    shared = created(other, title="Delta")["id"]
-    other.put(f"/projects/{shared}/members/{owner.id}", {"role": "viewer"})
-    created(other, title="Not shared")
-
-    def listed(**query: str) -> list[str]:
-        return ids(owner.get("/projects", query=list(query.items())))
-
-    assert listed() == [shared, service, software]
-    assert listed(status="active") == [software]
-    assert listed(status="archived") == [archived]
-    assert listed(owner_id=str(owner.id)) == [service, software]
-    assert listed(owner=str(other.id)) == listed(owner=str(other.id), owner_id=str(other.id)) == [shared]
-    assert pointers(owner.get("/projects", query=f"owner={other.id}&owner_id={owner.id}")) == ["query/owner"]
-    assert listed(product_type="service") == [service]
-    assert listed(q="alpha") == [software]
-    assert listed(q="alpha", product_type="service") == []
-
-
-def test_given_words_when_searching_then_title_and_description_are_searched_in_every_language(owner: Api) -> None:
-    one = created(owner, title="Wind turbine", description="blades of carbon fibre")["id"]
-    two = created(owner, title="風力 タービン", description="Überprüfung der Blades")["id"]
-
-    def found(q: str) -> list[str]:
-        return ids(owner.get("/projects", query=[("q", q)]))
-
-    assert found("WIND") == [one]
-    assert found("blades") == [two, one]
-    assert found("blades -carbon") == [two]
-    assert found('"carbon fibre"') == [one]
-    assert found('"fibre carbon"') == []
-    assert found("wind or überprüfung") == [two, one]
-    assert found("風力") == [two]
-
-
-@pytest.mark.parametrize("q", ["'", '"', "a & | ! :* <->", "' OR 1=1 --", "\\", "%s", "%(caller)s", "((", "🦆", "-"])
-def test_given_hostile_words_when_searching_then_they_are_only_words(owner: Api, q: str) -> None:
-    created(owner, title="Something else")
-    answer = owner.get("/projects", query=[("q", q)])
-    assert answer.status == 200, answer
-
-
-def _pages(owner: Api, limit: int) -> Iterator[list[str]]:
-    query = [("limit", str(limit))]
-    while True:
-        answer = owner.get("/projects", query=query)
-        assert answer.status == 200, answer
-        yield ids(answer)
-        cursor = answer.json()["next_cursor"]
-        if cursor is None:
-            return
-        query = [("limit", str(limit)), ("cursor", cursor)]
-
-
-def _insert(owner: Api, count: int) -> list[str]:
-    """Projects made by the database's owner, newest last."""
-    with owner_engine().begin() as connection:
-        rows = connection.exec_driver_sql(
-            "WITH p AS (INSERT INTO projects (title, owner_id) SELECT 'P', %(id)s FROM generate_series(1, %(count)s)"
-            " RETURNING id), m AS (INSERT INTO project_members SELECT id, %(id)s, 'owner' FROM p)"
-            " SELECT id::text FROM p ORDER BY id",
-            {"id": owner.id, "count": count},
-        )
-        return list(rows.scalars())
-
-
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(there=st.integers(0, 9), limit=st.integers(1, 4), meanwhile=st.lists(st.integers(0, 3), min_size=1, max_size=9))
-def test_given_others_insert_between_pages_then_no_project_is_missing_or_listed_twice(
-    stack: object, there: int, limit: int, meanwhile: list[int]
-) -> None:
-    someone = person()
-    before = _insert(someone, there)
-    seen: list[str] = []
-    for number, page in enumerate(_pages(someone, limit)):
-        assert len(page) <= limit
-        seen += page
-        _insert(someone, meanwhile[number % len(meanwhile)])
-    assert seen == before[::-1]
-
-
-# --- changing --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
@@ -349,91 +225,6 @@ def test_given_a_project_with_files_when_purged_then_409_says_where_they_are(own
     assert refused.status == 409
     assert refused.json()["next"]["href"] == f"/api/v1/files?project_id={project['id']}"
     assert owner.get(f"/projects/{project['id']}").status == 200
-
-
-# --- members and permissions -----------------------------------------------------------------------------
-
-
-def test_given_members_then_each_role_may_what_it_says_and_a_stranger_sees_nothing(owner: Api) -> None:
-    project = created(owner)
-    path = f"/projects/{project['id']}"
-    editor, viewer, stranger = person(), person("viewer"), person()
-    for member, role in ((editor, "viewer"), (editor, "editor"), (viewer, "viewer")):
-        assert owner.put(f"{path}/members/{member.id}", {"role": role}).status == 204
-    listed = {member["id"]: member["role"] for member in viewer.get(f"{path}/members").json()["items"]}
-    assert listed == {str(owner.id): "owner", str(editor.id): "editor", str(viewer.id): "viewer"}
-
-    for caller, read, change, archive in ((viewer, 200, 403, 403), (editor, 200, 200, 403), (stranger, 404, 404, 404)):
-        assert caller.get(path).status == read
-        assert caller.get(f"{path}/members").status == read
-        assert caller.patch(path, {"description": "x"}).status == change
-        assert caller.delete(path).status == archive
-        assert caller.put(f"{path}/members/{stranger.id}", {"role": "viewer"}).status == archive
-    assert ids(stranger.get("/projects")) == []
-
-
-def test_given_members_then_an_owner_removes_them_and_everybody_may_leave_but_the_owner(owner: Api) -> None:
-    path = f"/projects/{created(owner)['id']}/members"
-    one, two = person(), person()
-    for member in (one, two):
-        owner.put(f"{path}/{member.id}", {"role": "viewer"})
-    assert one.delete(f"{path}/{two.id}").status == 403
-    assert one.delete(f"{path}/{one.id}").status == 204
-    assert one.get(path).status == 404
-    assert owner.delete(f"{path}/{two.id}").status == 204
-    assert owner.delete(f"{path}/{two.id}").status == 404
-    assert owner.delete(f"{path}/{owner.id}").status == 409
-    assert owner.put(f"{path}/{owner.id}", {"role": "viewer"}).status == 409
-    assert ids(owner.get(path)) == [str(owner.id)]
-
-
-def test_given_an_account_that_is_not_there_or_disabled_when_added_then_400_points_at_it(owner: Api) -> None:
-    path = f"/projects/{created(owner)['id']}/members"
-    disabled = person()
-    with owner_engine().begin() as connection:
-        connection.exec_driver_sql("UPDATE users SET status = 'disabled' WHERE id = %(id)s", {"id": disabled.id})
-    for user_id in (NOBODY, disabled.id):
-        refused = owner.put(f"{path}/{user_id}", {"role": "viewer"})
-        assert refused.status == 400
-        assert refused.json()["errors"][0]["pointer"] == "path/user_id"
-
-
-@pytest.mark.parametrize(
-    ("role", "creates", "reads", "changes", "archives"),
-    [
-        ("admin", 201, 200, 200, 204),
-        ("project_admin", 201, 200, 200, 204),
-        ("developer", 201, 200, 403, 403),
-        ("user", 201, 404, 404, 404),
-        ("viewer", 403, 404, 404, 404),
-    ],
-)
-def test_given_a_role_then_it_may_with_anybodys_projects_what_its_permissions_say(
-    owner: Api, role: str, creates: int, reads: int, changes: int, archives: int
-) -> None:
-    path = f"/projects/{created(owner)['id']}"
-    caller = person(role)
-    assert caller.post("/projects", {"title": "Mine"}).status == creates
-    assert caller.get(path).status == reads
-    assert caller.get(f"{path}/members").status == reads
-    assert (path.rpartition("/")[2] in ids(caller.get("/projects", query=[("limit", "100")]))) is (reads == 200)
-    assert caller.patch(path, {"title": "Theirs"}).status == changes
-    assert caller.delete(path).status == archives
-
-
-def test_given_an_unknown_project_then_every_route_answers_404(owner: Api) -> None:
-    for method, path, body in (
-        ("GET", "", None),
-        ("PATCH", "", {"title": "x"}),
-        ("DELETE", "", None),
-        ("GET", "/members", None),
-        ("PUT", f"/members/{owner.id}", {"role": "viewer"}),
-        ("DELETE", f"/members/{owner.id}", None),
-    ):
-        assert owner.request(method, f"/projects/{NOBODY}{path}", json_body=body).status == 404
-
-
-# --- round trips -----------------------------------------------------------------------------------------
 
 
 def test_given_each_kind_of_request_then_its_round_trips_to_the_database_are_few(owner: Api) -> None:
