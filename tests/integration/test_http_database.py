@@ -10,6 +10,7 @@ from infra.local.events import Response
 from quintet.db.engine import engine, owner_engine
 from tests.api import PASSWORD, Api
 from tests.expect import problem
+from tests.scratch import terminate
 
 
 def _terminate_all() -> int:
