@@ -14,6 +14,7 @@ class Need(StrEnum):
     DATABASE_OWNER = "database_owner"  # as the schema's owner, directly: migrations and partitions
     TOKEN_SECRET = "token_secret"  # read what signs tokens
     TOKEN_SECRET_ROTATE = "token_secret_rotate"  # replace it
+    FILES_LIST = "files_list"  # see whether the bucket is there, and the names in it
     FILES_READ = "files_read"
     FILES_WRITE = "files_write"
     FILES_DELETE = "files_delete"
@@ -45,6 +46,7 @@ class Function:
     on_deploy: bool = False
     needs: frozenset[Need] = frozenset()
     sends_to: frozenset[str] = frozenset()  # queues it may send to
+    looks_at: frozenset[str] = frozenset()  # queues it may ask about, and neither send to nor read
     ships: tuple[str, ...] = ()  # files beside its own folder that go into its bundle
     memory: int = 1024  # MB
     timeout: int = 29  # seconds; API Gateway waits no longer
@@ -97,8 +99,8 @@ FUNCTIONS: dict[str, Function] = {
     "system": Function(
         description="Health, the OpenAPI document, and paths nobody serves",
         routes=("health", "openapi.json"),
-        needs=_API | {Need.FILES_READ},
-        sends_to=frozenset({"uploads"}),  # only to ask whether the queue is there
+        needs=_API | {Need.FILES_LIST},
+        looks_at=frozenset({"uploads"}),
         ships=(OPENAPI_DOCUMENT,),
     ),
     "upload_processor": Function(

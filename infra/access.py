@@ -67,6 +67,7 @@ def access_table(data: DataStack, *, email_from: str) -> dict[Need, Access]:
                 key("secretsmanager", "kms:Decrypt", "kms:GenerateDataKey"),
             ],
         ),
+        Need.FILES_LIST: Access(in_files, [_allow(["s3:ListBucket"], [files.bucket_arn])]),
         Need.FILES_READ: Access(
             in_files,
             [
@@ -74,7 +75,7 @@ def access_table(data: DataStack, *, email_from: str) -> dict[Need, Access]:
                     files,
                     *(f"s3:GetObject{what}" for what in ("", "Version", "Attributes", "VersionAttributes")),
                 ),
-                # Without it a missing object is a 403, and the bucket's health cannot be asked.
+                # Without it a missing object is a 403.
                 _allow(["s3:ListBucket"], [files.bucket_arn]),
                 key("s3", "kms:Decrypt"),
             ],

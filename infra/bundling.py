@@ -34,6 +34,7 @@ AWS_SERVICES: dict[Need, str] = {
     Need.DATABASE_OWNER: "secretsmanager",
     Need.TOKEN_SECRET: "secretsmanager",
     Need.TOKEN_SECRET_ROTATE: "secretsmanager",
+    Need.FILES_LIST: "s3",
     Need.FILES_READ: "s3",
     Need.FILES_WRITE: "s3",
     Need.FILES_DELETE: "s3",

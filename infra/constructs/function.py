@@ -57,7 +57,7 @@ class ServiceFunction(Construct):
         self.manifest = FUNCTIONS[id]
         api = bool(self.manifest.routes)
         granted = [access[need] for need in sorted(self.manifest.needs)]
-        targets = {name: queues[name].queue for name in sorted(self.manifest.sends_to)}
+        known = sorted(self.manifest.sends_to | self.manifest.looks_at)
         logs = log_group(self, "Logs", name=f"/aws/lambda/{env.prefix}-{id}", env=env)
         self.function = lambda_.Function(
             self,
@@ -74,7 +74,7 @@ class ServiceFunction(Construct):
             environment={
                 **_common_environment(env),
                 **{name: value for grant in granted for name, value in grant.environment.items()},
-                **{f"{name.upper()}_QUEUE_URL": queue.queue_url for name, queue in targets.items()},
+                **{f"{name.upper()}_QUEUE_URL": queues[name].queue.queue_url for name in known},
             },
             role=iam.Role(
                 self,
@@ -94,8 +94,10 @@ class ServiceFunction(Construct):
         )
         self._grant(granted)
         logs.grant_write(self.function)
-        for queue in targets.values():
-            queue.grant_send_messages(self.function)
+        for name in sorted(self.manifest.sends_to):
+            queues[name].queue.grant_send_messages(self.function)
+        for name in sorted(self.manifest.looks_at):
+            queues[name].queue.grant(self.function, "sqs:GetQueueAttributes")
 
     def publish(self) -> lambda_.Alias:
         """The alias the API calls: the version last published."""

@@ -34,7 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     "projects": CONNECT,
     "files": CONNECT | READ_FILES | WRITE_FILES | SEND,
     "events": CONNECT,
-    "system": CONNECT | READ_FILES | SEND,
+    "system": CONNECT | {"s3:ListBucket", "sqs:GetQueueAttributes"},
     "upload_processor": CONNECT | READ_FILES | DELETE_FILES | CONSUME | SEND,
     "email_sender": CONNECT | CONSUME | {"ses:SendEmail"},
     "email_feedback": CONNECT | CONSUME,
@@ -101,6 +101,11 @@ def test_the_roles_are_those_functions_alone(env: Synthesised) -> None:
         ("secretsmanager:PutSecretValue", "TokenSecret", {"maintenance"}),
         ("secretsmanager:GetSecretValue", "MasterUserSecret", {"maintenance", "db_migrator"}),
         ("ses:SendEmail", "EmailIdentity", {"email_sender"}),
+        (
+            "s3:GetObject",
+            "StorageFiles",
+            {"files", "upload_processor", "event_dispatcher", "maintenance"},
+        ),
         ("s3:PutObject", "StorageFiles", {"files"}),
         ("s3:PutObject", "StorageArchive", {"maintenance"}),
         ("s3:GetObject", "StorageArchive", {"maintenance"}),
@@ -122,6 +127,17 @@ def test_a_function_sends_to_its_queues_and_reads_only_the_one_it_consumes(env: 
             )
             assert sends == (queue in FUNCTIONS[name].sends_to)
             assert reads == (name == consumer)
+
+
+def test_who_asks_whether_queue_and_bucket_are_there_is_told_nothing_else(env: Synthesised) -> None:
+    # GIVEN what readiness asks: GetQueueAttributes of one queue, HeadBucket (s3:ListBucket) of one bucket
+    actions = grants(env)["system"]
+    [queue], [bucket] = actions["sqs:GetQueueAttributes"], actions["s3:ListBucket"]
+    # THEN it may ask just those, and knows where they are
+    assert "Queuesuploads" in str(queue)
+    assert "StorageFiles" in str(bucket)
+    variables = env.functions()["system"]["Environment"]["Variables"]
+    assert {"UPLOADS_QUEUE_URL", "FILES_BUCKET"} <= variables.keys()
 
 
 def test_keys_are_used_through_the_service_they_are_for(env: Synthesised) -> None:

@@ -105,10 +105,10 @@ def test_the_variables_a_function_gets_are_those_its_settings_read(env: Synthesi
     known = {field.name.upper() for field in fields(Settings)}
     for name, deployed in env.functions().items():
         variables = deployed["Environment"]["Variables"]
-        needs, sends_to = FUNCTIONS[name].needs, FUNCTIONS[name].sends_to
+        needs, queues = FUNCTIONS[name].needs, FUNCTIONS[name].sends_to | FUNCTIONS[name].looks_at
         ours = {key for key in variables if key != "POWERTOOLS_LOG_LEVEL" and not key.endswith("_QUEUE_URL")}
         assert ours <= known
-        assert {key for key in variables if key.endswith("_QUEUE_URL")} == {f"{q.upper()}_QUEUE_URL" for q in sends_to}
+        assert {key for key in variables if key.endswith("_QUEUE_URL")} == {f"{q.upper()}_QUEUE_URL" for q in queues}
         # WHEN they are read as the function reads them
         texts = {key: value if isinstance(value, str) else "from-another-resource" for key, value in variables.items()}
         settings = Settings.read(texts)

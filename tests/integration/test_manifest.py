@@ -44,7 +44,8 @@ def test_given_every_function_then_exactly_one_thing_triggers_it_and_it_names_on
     for name, function in FUNCTIONS.items():
         triggers = [bool(function.routes), function.queue is not None, bool(function.schedule), function.on_deploy]
         assert triggers.count(True) == 1, name
-        assert function.sends_to <= QUEUES.keys(), name
+        assert function.sends_to | function.looks_at <= QUEUES.keys(), name
+        assert not function.sends_to & function.looks_at, f"{name} may look at what it sends to"
         assert function.description, name
         assert not function.routes or function.timeout <= 29, f"API Gateway waits no longer for {name}"
     assert len(ROUTES) == sum(len(FUNCTIONS[name].routes) for name in API), "two functions answer one segment"
