@@ -20,7 +20,10 @@ from infra.constructs.storage import Storage
 from infra.nag import acknowledge
 
 _PUBLISHERS = ("cloudwatch", "ses")
-"""Services that publish to our encrypted topics and so need the key; the topics' policies say for whom."""
+"""Services that publish to our encrypted topics and so need their key; the topics' policies say for whom.
+
+AWS Backup is one more, which CDK lets in.
+"""
 
 
 class DataStack(cdk.Stack):
@@ -34,7 +37,8 @@ class DataStack(cdk.Stack):
             description=f"{env.prefix}: network, database, buckets, queues, secrets and keys",
             termination_protection=env.keep_data,
         )
-        self.key = self._key(env)
+        self.key = self._key("Key", env, alias=env.prefix, description=f"The data of {env.prefix}")
+        self._topic_key = self._topics_key(env)
         self.alarm_topic = self._alarm_topic(env)
         self.network = Network(self, "Network", env=env)
         self.database = Database(self, "Database", env=env, network=self.network, key=self.key)
@@ -42,7 +46,7 @@ class DataStack(cdk.Stack):
         self.storage = Storage(self, "Storage", env=env, key=self.key, uploads=self.queues["uploads"].queue)
         feedback = self.queues["email_feedback"]
         self.email = Email(
-            self, "Email", env=env, key=self.key, feedback=feedback.queue, dead_letters=feedback.dead_letters
+            self, "Email", env=env, key=self._topic_key, feedback=feedback.queue, dead_letters=feedback.dead_letters
         )
         self.token_secret = secretsmanager.Secret(
             self,
@@ -63,15 +67,19 @@ class DataStack(cdk.Stack):
             storage=self.storage,
         )
 
-    def _key(self, env: Environment) -> kms.Key:
-        key = kms.Key(
+    def _key(self, id: str, env: Environment, *, alias: str, description: str) -> kms.Key:
+        return kms.Key(
             self,
-            "Key",
-            alias=f"alias/{env.prefix}",
-            description=f"The data of {env.prefix}",
+            id,
+            alias=f"alias/{alias}",
+            description=description,
             enable_key_rotation=True,
             removal_policy=removal(env),
         )
+
+    def _topics_key(self, env: Environment) -> kms.Key:
+        """Of its own, so that no service can use the key of the data in its own name."""
+        key = self._key("TopicsKey", env, alias=f"{env.prefix}-topics", description=f"The topics of {env.prefix}")
         key.add_to_resource_policy(
             iam.PolicyStatement(
                 principals=[iam.ServicePrincipal(f"{service}.amazonaws.com") for service in _PUBLISHERS],
@@ -82,7 +90,9 @@ class DataStack(cdk.Stack):
         return key
 
     def _alarm_topic(self, env: Environment) -> sns.Topic:
-        topic = sns.Topic(self, "Alarms", display_name=f"{env.prefix} alarms", master_key=self.key, enforce_ssl=True)
+        topic = sns.Topic(
+            self, "Alarms", display_name=f"{env.prefix} alarms", master_key=self._topic_key, enforce_ssl=True
+        )
         topic.add_to_resource_policy(
             iam.PolicyStatement(
                 principals=[iam.ServicePrincipal("cloudwatch.amazonaws.com")],

@@ -166,7 +166,30 @@ def test_the_token_secret_is_random_and_encrypted_by_a_key_that_turns(env: Synth
     secret = env.only("data", "AWS::SecretsManager::Secret")
     assert secret["GenerateSecretString"]["PasswordLength"] >= 64
     assert "KmsKeyId" in secret
-    assert env.only("data", "AWS::KMS::Key")["EnableKeyRotation"] is True
+    assert all(key["Properties"]["EnableKeyRotation"] for key in env.resources("data", "AWS::KMS::Key").values())
+
+
+def test_no_service_has_the_key_of_the_data_in_its_own_name_and_topics_have_another(env: Synthesised) -> None:
+    # GIVEN the services that each key lets in
+    services: dict[str, set[str]] = {}
+    for name, key in env.resources("data", "AWS::KMS::Key").items():
+        found = services.setdefault(name, set())
+        for statement in key["Properties"]["KeyPolicy"]["Statement"]:
+            allowed = statement["Principal"].get("Service", [])
+            found.update([allowed] if isinstance(allowed, str) else allowed)
+    # THEN they have one key, which encrypts the topics they publish to, and nothing else
+    [data] = [name for name in services if not services[name]]
+    [topics] = services.keys() - {data}
+    assert services[topics] == {f"{name}.amazonaws.com" for name in ("backup", "cloudwatch", "ses")}
+    using = {
+        resource["Type"]
+        for name, resource in env.resources("data").items()
+        if name != topics and f"'{topics}'" in str(resource)
+    }
+    assert using == {"AWS::SNS::Topic", "AWS::KMS::Alias"}
+    assert all(
+        topics in str(t["Properties"]["KmsMasterKeyId"]) for t in env.resources("data", "AWS::SNS::Topic").values()
+    )
 
 
 def test_the_certificates_are_roots_of_rds_good_for_years() -> None:
