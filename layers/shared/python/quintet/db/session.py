@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from sqlalchemy.orm import Session
 
-from quintet.db.engine import engine, owner_engine
+from quintet.db.engine import autocommit, engine, owner_engine
 from quintet.errors import Problem
 
 AfterCommit = Callable[[], None]
@@ -18,8 +18,7 @@ AfterCommit = Callable[[], None]
 @contextmanager
 def reading(*, owner: bool = False) -> Iterator[Session]:
     """A session for reads: every statement stands alone. `owner`: as the schema's owner."""
-    connected = owner_engine() if owner else engine()
-    with Session(connected.execution_options(isolation_level="AUTOCOMMIT"), autoflush=False) as session:
+    with Session(autocommit(owner_engine() if owner else engine()), autoflush=False) as session:
         yield session
 
 

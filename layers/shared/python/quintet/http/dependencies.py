@@ -1,10 +1,9 @@
 """What routes ask for: a session, the caller, a page."""
 
-from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import Depends, Query, Request, Security
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import HTTPBearer
 from sqlalchemy.orm import Session
 
 from quintet.db.session import reading, writing
@@ -13,10 +12,6 @@ from quintet.http.envelope import answer_headers, request_id_of
 from quintet.identity import rate_limits
 from quintet.identity.principal import Principal, authenticate
 from quintet.pagination import PageRequest
-
-_bearer = HTTPBearer(
-    scheme_name="bearer", bearerFormat="JWT", description="The access token of a sign-in.", auto_error=False
-)
 
 
 async def in_transaction(request: Request) -> None:
@@ -29,33 +24,34 @@ async def outside_transaction(request: Request) -> None:
     request.state.in_transaction = False
 
 
-async def get_session(request: Request) -> AsyncIterator[Session]:
+async def get_session(request: Request) -> Session:
     """One session per request: autocommit for a GET, a transaction for everything else; a route may say otherwise.
 
-    Committed before the answer is sent, so a commit that fails is not answered by a 201.
+    `quintet.http.routing.Route` ends it. As a dependency that yields it would cost each request 40 us more.
     """
     writes = getattr(request.state, "in_transaction", request.method != "GET")
-    with writing() if writes else reading() as session:
-        originate(session, Origin(ip=client_ip(request), request_id=request_id_of(request.scope)))
-        request.state.session = session
-        yield session
+    session: Session = request.state.until_answered.enter_context(writing() if writes else reading())
+    originate(session, Origin(ip=client_ip(request), request_id=request_id_of(request.scope)))
+    request.state.session = session
+    return session
 
 
-SessionDep = Annotated[Session, Depends(get_session, scope="function")]
+SessionDep = Annotated[Session, Depends(get_session)]
 
 
-async def get_caller(
-    request: Request,
-    session: SessionDep,
-    _: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
-) -> Principal:
+class _Bearer(HTTPBearer):
     """The signed-in caller; 401 for anybody else."""
-    caller = authenticate(session, request.headers.get("authorization"))
-    originate(session, Origin(caller.user_id, client_ip(request), request_id_of(request.scope)))
-    return caller
+
+    async def __call__(self, request: Request, session: SessionDep) -> Principal:  # type: ignore[override]
+        """Both the scheme that the documentation names and what it gives: one dependency instead of two."""
+        caller = authenticate(session, request.headers.get("authorization"))
+        originate(session, Origin(caller.user_id, client_ip(request), request_id_of(request.scope)))
+        return caller
 
 
-Caller = Annotated[Principal, Depends(get_caller, scope="function")]
+_bearer = _Bearer(scheme_name="bearer", bearerFormat="JWT", description="The access token of a sign-in.")
+
+Caller = Annotated[Principal, Security(_bearer)]
 
 
 def client_ip(request: Request) -> str | None:

@@ -1,6 +1,7 @@
 """The router of every resource."""
 
 from collections.abc import Callable, Coroutine
+from contextlib import ExitStack
 from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request
@@ -13,18 +14,22 @@ Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
 
 class Route(APIRoute):
-    """Keeps the answer of a request with an Idempotency-Key, before its transaction commits."""
+    """Ends the request's session once there is an answer, which it keeps if the request has an Idempotency-Key.
+
+    Committed before the answer is sent, so a commit that fails is not answered by a 201.
+    """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Wrap FastAPI's handler; the session it used is still open when it returns."""
+        """Wrap FastAPI's handler."""
         handle = super().get_route_handler()
 
         async def handler(request: Request) -> Response:
             try:
-                response = await handle(request)
+                with ExitStack() as request.state.until_answered:
+                    response = await handle(request)
+                    store_answer(request, response)
             except Replayed as replayed:
                 return replayed.response
-            store_answer(request, response)
             return response
 
         return handler
