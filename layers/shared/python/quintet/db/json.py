@@ -4,7 +4,6 @@ Measured at a third of the ORM's time or less. The response model stays the auth
 the field names from it, and a test validates the bytes against it.
 """
 
-from collections.abc import Mapping
 from datetime import datetime
 from types import UnionType
 from typing import Any, NamedTuple, Union, get_args, get_origin
@@ -13,10 +12,9 @@ from uuid import UUID
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
+from quintet.db.reads import Params, rows
 from quintet.errors import NotFound
 from quintet.pagination import PageRequest, encode_cursor, page_bytes
-
-Params = Mapping[str, Any]
 
 
 def columns_of(model: type[BaseModel], table: str, **expressions: str) -> str:
@@ -42,10 +40,11 @@ class Versioned(NamedTuple):
 def one(session: Session, sql: str, params: Params) -> Versioned:
     """The row of `sql` (which selects `version` among others) as a JSON object; 404 when there is none."""
     statement = f"SELECT row_to_json(r)::text, r.version FROM ({sql}) r"
-    row = session.connection().exec_driver_sql(statement, dict(params)).one_or_none()
-    if row is None:
+    found = rows(session, statement, params)
+    if not found:
         raise NotFound
-    return Versioned(row[0].encode(), row[1])
+    [(body, version)] = found
+    return Versioned(body.encode(), version)
 
 
 def page(
@@ -68,12 +67,11 @@ def page(
         SELECT row_to_json(r)::text AS item, r.id::text FROM ({sql}) r ORDER BY r.id DESC LIMIT %(limit)s + 1"""
     if visible:  # then there is a row at least, of nulls when the page is empty
         statement = f"SELECT p.* FROM (SELECT WHERE {visible}) v LEFT JOIN ({statement}) p ON true ORDER BY id DESC"
-    params = {**params, "before": paging.before, "limit": paging.limit}
-    rows = session.connection().exec_driver_sql(statement, params).all()
-    items = [row.item for row in rows if row.item is not None]
-    if (visible and not rows) or (empty_is_missing and not items and paging.cursor is None):
+    found = rows(session, statement, {**params, "before": paging.before, "limit": paging.limit})
+    items = [row.item for row in found if row.item is not None]
+    if (visible and not found) or (empty_is_missing and not items and paging.cursor is None):
         raise NotFound
-    following = encode_cursor(UUID(rows[paging.limit - 1].id)) if len(items) > paging.limit else None
+    following = encode_cursor(UUID(found[paging.limit - 1].id)) if len(items) > paging.limit else None
     return page_bytes(",".join(items[: paging.limit]), following)
 
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from sqlalchemy.orm import Session
 
 from quintet.db.engine import autocommit, engine, owner_engine
+from quintet.db.reads import ReadSession
 from quintet.errors import Problem
 
 AfterCommit = Callable[[], None]
@@ -18,7 +19,7 @@ AfterCommit = Callable[[], None]
 @contextmanager
 def reading(*, owner: bool = False) -> Iterator[Session]:
     """A session for reads: every statement stands alone. `owner`: as the schema's owner."""
-    with Session(autocommit(owner_engine() if owner else engine()), autoflush=False) as session:
+    with ReadSession(autocommit(owner_engine() if owner else engine())) as session:
         yield session
 
 

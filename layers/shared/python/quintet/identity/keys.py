@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
 from quintet.config import settings
+from quintet.db.reads import rows
 
 if TYPE_CHECKING:
     from joserfc.jwk import OKPKey
@@ -96,8 +97,8 @@ def public_key(session: Session, kid: str) -> Ed25519PublicKey | None:
     loaded_at, keys = _public
     age = time.monotonic() - loaded_at
     if age > CACHE_SECONDS or (kid not in keys and age > 1):
-        rows = session.connection().exec_driver_sql("SELECT kid, jwk FROM signing_keys").all()
-        keys = {row.kid: Ed25519PublicKey.from_public_bytes(_decoded(row.jwk["x"])) for row in rows}
+        found = rows(session, "SELECT kid, jwk FROM signing_keys")
+        keys = {row.kid: Ed25519PublicKey.from_public_bytes(_decoded(row.jwk["x"])) for row in found}
         _public = (time.monotonic(), keys)
     return keys.get(kid)
 

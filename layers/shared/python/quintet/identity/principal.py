@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
+from quintet.db.reads import rows
 from quintet.errors import Forbidden, Unauthorized
 from quintet.identity.permissions import EVERYTHING, Permission
 from quintet.identity.tokens import verify
@@ -67,13 +68,10 @@ def _authenticate(session: Session, authorization: str | None) -> Principal:
     says = verify(session, token.strip())
     if says is None:
         raise Unauthorized("The access token is not valid or has expired. Refresh it, or sign in again.")
-    row = (
-        session.connection()
-        .exec_driver_sql(_IDENTITY, {"session_id": says.session_id, "user_id": says.user_id})
-        .one_or_none()
-    )
-    if row is None:
+    found = rows(session, _IDENTITY, {"session_id": says.session_id, "user_id": says.user_id})
+    if not found:
         raise Unauthorized("The session has ended. Sign in again.")
+    [row] = found
     return Principal(
         user_id=says.user_id,
         session_id=says.session_id,
