@@ -14,7 +14,7 @@ _COLUMNS = columns_of(ProjectRead, "p")
 _EVERY = f"SELECT {_COLUMNS} FROM projects p WHERE true"
 _SHARED = f"""SELECT {_COLUMNS}
     FROM project_members m JOIN projects p ON p.id = m.project_id WHERE m.user_id = %(caller)s"""
-_SHARED_NEWEST = f"""SELECT {_COLUMNS}
+_SHARED_NEWEST = f"""SELECT {columns_of(ProjectRead, "p", id="m.project_id")}
     FROM project_members m CROSS JOIN LATERAL (SELECT * FROM projects WHERE id = m.project_id LIMIT 1) p
     WHERE m.user_id = %(caller)s AND m.project_id < %(before)s"""
 """The same as walked from one's newest membership on: the LIMIT keeps the planner from walking all projects instead,
