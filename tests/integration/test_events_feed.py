@@ -11,10 +11,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from functions.events.position import LONGEST_TRANSACTION, Position
@@ -255,17 +255,17 @@ def test_given_a_filter_then_the_feed_gives_what_matches_and_moves_on(reader: Ap
 def explained() -> Iterator[list[str]]:
     """The plans of the statements on events that are sent while inside."""
     plans: list[str] = []
+    execute = psycopg.Cursor.execute
 
-    def explain(connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        if "FROM events e" in statement:
-            cursor.execute("EXPLAIN (COSTS OFF) " + statement, parameters)
-            plans.append("\n".join(row[0] for row in cursor.fetchall()))
+    def explaining(cursor: Any, query: Any, params: Any = None, **options: Any) -> Any:
+        if "FROM events e" in query:
+            plan = execute(psycopg.Cursor(cursor.connection), "EXPLAIN (COSTS OFF) " + query, params)
+            plans.append("\n".join(row[0] for row in plan))
+        return execute(cursor, query, params, **options)
 
-    event.listen(engine(), "before_cursor_execute", explain)
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(psycopg.Cursor, "execute", explaining)
         yield plans
-    finally:
-        event.remove(engine(), "before_cursor_execute", explain)
 
 
 def touched(plan: str) -> set[str]:

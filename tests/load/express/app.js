@@ -1,7 +1,8 @@
-// `GET /projects` as a careful Node developer would write it: the same token, the same two statements, the same
-// headers, log line and JSON as the Python function. Built for speed where that is good practice: the queries are
-// compiled once, the pool has one connection for the one request a sandbox serves, ETags and `X-Powered-By` are off.
-import { and, desc, eq, gt, isNull, lt, sql } from "drizzle-orm";
+// `GET /projects` as a careful Node developer would write it: the same token, the same two reads, the same headers,
+// log line and JSON as the Python function, with queries as Drizzle's documentation shows them. The pool has one
+// connection, for the one request a sandbox serves; what costs Express time for nothing (ETags) is off. Named prepared
+// statements are not used, here as there: one would pin a connection of RDS Proxy to one client.
+import { and, desc, eq, gt, isNull, lt, ne, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/node-postgres";
 import express from "express";
 import { decodeProtectedHeader, errors as joseErrors, importJWK, jwtVerify } from "jose";
@@ -11,45 +12,37 @@ import { z } from "zod";
 
 import { projectMembers, projects, roles, sessions, signingKeys, userRoles, users } from "./schema.js";
 
-const LAST = "ffffffff-ffff-ffff-ffff-ffffffffffff";
 const ALL = ["*", "projects:read_all"];
 
 const db = drizzle(new pg.Pool({ connectionString: process.env.DATABASE_URL, max: 1, idleTimeoutMillis: 0 }));
-const given = sql.placeholder;
 
-// A name would make it a prepared statement of the server, which pins a connection of RDS Proxy to one client;
-// the Python function does without for the same reason. BENCH_PREPARED=1 tries it.
-const named = (name) => (process.env.BENCH_PREPARED ? name : "");
-
-const permission = db
-  .select({ name: sql`unnest(${roles.permissions})`.as("name") })
-  .from(userRoles)
-  .innerJoin(roles, eq(roles.id, userRoles.roleId))
-  .where(eq(userRoles.userId, users.id));
-
-const findCaller = db
-  .select({
-    userId: users.id,
-    sessionId: sessions.id,
-    email: users.email,
-    emailVerified: sql`${users.emailVerifiedAt} IS NOT NULL`,
-    permissions: sql`ARRAY(SELECT DISTINCT name FROM (${permission}) AS p)`,
-  })
-  .from(sessions)
-  .innerJoin(users, eq(users.id, sessions.userId))
-  .where(
-    and(
-      eq(sessions.id, given("sessionId")),
-      eq(users.id, given("userId")),
-      isNull(sessions.revokedAt),
-      gt(sessions.expiresAt, sql`now()`),
-      eq(users.status, "active"),
-    ),
-  )
-  .prepare(named("find_caller"));
-
-const rfc3339 = (column) =>
-  sql`to_char(${column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`.as(column.name);
+async function findCaller(sessionId, userId) {
+  const permission = db
+    .select({ name: sql`unnest(${roles.permissions})`.as("name") })
+    .from(userRoles)
+    .innerJoin(roles, eq(roles.id, userRoles.roleId))
+    .where(eq(userRoles.userId, users.id));
+  const [caller] = await db
+    .select({
+      userId: users.id,
+      sessionId: sessions.id,
+      email: users.email,
+      emailVerified: sql`${users.emailVerifiedAt} IS NOT NULL`,
+      permissions: sql`ARRAY(SELECT DISTINCT name FROM (${permission}) AS p)`,
+    })
+    .from(sessions)
+    .innerJoin(users, eq(users.id, sessions.userId))
+    .where(
+      and(
+        eq(sessions.id, sessionId),
+        eq(users.id, userId),
+        isNull(sessions.revokedAt),
+        gt(sessions.expiresAt, sql`now()`),
+        eq(users.status, "active"),
+      ),
+    );
+  return caller;
+}
 
 const columns = {
   id: projects.id,
@@ -59,39 +52,19 @@ const columns = {
   status: projects.status,
   product_type: projects.productType,
   settings: projects.settings,
-  archived_at: rfc3339(projects.archivedAt),
-  created_at: rfc3339(projects.createdAt),
-  updated_at: rfc3339(projects.updatedAt),
+  archived_at: projects.archivedAt,
+  created_at: projects.createdAt,
+  updated_at: projects.updatedAt,
   version: projects.version,
 };
-
-const filters = [
-  lt(projects.id, given("before")),
-  sql`(${given("status")}::text IS NULL AND ${projects.archivedAt} IS NULL OR ${projects.status} = ${given("status")})`,
-  sql`(${given("owner")}::uuid IS NULL OR ${projects.ownerId} = ${given("owner")})`,
-  sql`(${given("product_type")}::text IS NULL OR ${projects.productType} = ${given("product_type")})`,
-  sql`(${given("q")}::text IS NULL OR projects.search @@ websearch_to_tsquery('simple', ${given("q")}))`,
-];
-
-const page = (query, name) => query.orderBy(desc(projects.id)).limit(given("rows")).prepare(named(name));
-
-const listShared = page(
-  db
-    .select(columns)
-    .from(projectMembers)
-    .innerJoin(projects, eq(projects.id, projectMembers.projectId))
-    .where(and(eq(projectMembers.userId, given("caller")), ...filters)),
-  "list_shared",
-);
-const listEvery = page(db.select(columns).from(projects).where(and(...filters)), "list_every");
 
 const Query = z.object({
   limit: z.coerce.number().int().min(1).max(100).default(50),
   cursor: z.string().max(200).optional(),
-  status: z.enum(["draft", "active", "completed", "archived"]).nullable().default(null),
-  owner: z.uuid().nullable().default(null),
-  product_type: z.enum(["physical_product", "software", "service"]).nullable().default(null),
-  q: z.string().trim().min(1).max(200).nullable().default(null),
+  status: z.enum(["draft", "active", "completed", "archived"]).optional(),
+  owner_id: z.uuid().optional(),
+  product_type: z.enum(["physical_product", "software", "service"]).optional(),
+  q: z.string().trim().min(1).max(200).optional(),
 });
 
 class Problem extends Error {
@@ -127,7 +100,7 @@ async function authenticate(request, _response, next) {
   const key = await publicKey(decodeProtectedHeader(token).kid);
   if (!key) throw unauthorized("The access token is not valid.");
   const { payload } = await jwtVerify(token, key, CLAIMS);
-  const [caller] = await findCaller.execute({ sessionId: payload.sid, userId: payload.sub });
+  const caller = await findCaller(payload.sid, payload.sub);
   if (!caller) throw unauthorized("The session has ended. Sign in again.");
   request.caller = caller;
   next();
@@ -142,11 +115,19 @@ function decodeCursor(cursor) {
 }
 
 async function listProjects(request, response) {
-  const { limit, cursor, ...filter } = Query.parse(request.query);
+  const { limit, cursor, status, owner_id, product_type, q } = Query.parse(request.query);
   const { userId, permissions } = request.caller;
-  const list = permissions.some((name) => ALL.includes(name)) ? listEvery : listShared;
-  const before = cursor ? decodeCursor(cursor) : LAST;
-  const found = await list.execute({ ...filter, before, caller: userId, rows: limit + 1 });
+  const conditions = [status ? eq(projects.status, status) : ne(projects.status, "archived")];
+  if (cursor) conditions.push(lt(projects.id, decodeCursor(cursor)));
+  if (owner_id) conditions.push(eq(projects.ownerId, owner_id));
+  if (product_type) conditions.push(eq(projects.productType, product_type));
+  if (q) conditions.push(sql`projects.search @@ websearch_to_tsquery('simple', ${q})`);
+  const list = db.select(columns).from(projects).$dynamic();
+  if (!permissions.some((name) => ALL.includes(name))) {
+    list.innerJoin(projectMembers, eq(projects.id, projectMembers.projectId));
+    conditions.push(eq(projectMembers.userId, userId));
+  }
+  const found = await list.where(and(...conditions)).orderBy(desc(projects.id)).limit(limit + 1);
   const items = found.slice(0, limit);
   response.json({ items, next_cursor: found.length > limit ? encodeCursor(items.at(-1).id) : null });
 }

@@ -1,7 +1,7 @@
 // The tables that the list reads, as Drizzle knows them.
 import { boolean, integer, jsonb, pgTable, text, timestamp, uuid } from "drizzle-orm/pg-core";
 
-const time = (name) => timestamp(name, { withTimezone: true, mode: "string" });
+const time = (name) => timestamp(name, { withTimezone: true, mode: "date" });
 
 export const users = pgTable("users", {
   id: uuid("id").primaryKey(),

@@ -37,12 +37,6 @@ def owner_engine() -> Engine:
     return _create(url, connect_args=_CONNECT_ARGS)
 
 
-@lru_cache(maxsize=2)
-def autocommit(connected: Engine) -> Engine:
-    """The same engine and pool, but every statement stands alone."""
-    return connected.execution_options(isolation_level="AUTOCOMMIT")
-
-
 def _create(url: str, **options: Any) -> Engine:
     engine = create_engine(
         url.replace("postgresql://", "postgresql+psycopg://", 1),

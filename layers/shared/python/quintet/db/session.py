@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from sqlalchemy.orm import Session
 
-from quintet.db.engine import autocommit, engine, owner_engine
+from quintet.db.engine import engine, owner_engine
 from quintet.db.reads import ReadSession
 from quintet.errors import Problem
 
@@ -19,7 +19,7 @@ AfterCommit = Callable[[], None]
 @contextmanager
 def reading(*, owner: bool = False) -> Iterator[Session]:
     """A session for reads: every statement stands alone. `owner`: as the schema's owner."""
-    with ReadSession(autocommit(owner_engine() if owner else engine())) as session:
+    with ReadSession(owner_engine() if owner else engine()) as session:
         yield session
 
 
