@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import Text, func, insert, literal, select
+from sqlalchemy.dialects.postgresql import INET
 from sqlalchemy.orm import Session
 
 from functions.auth.refresh import IDLE, refresh_token
@@ -75,7 +76,8 @@ def sign_in(session: Session, *, email: str, password: str, ip: str | None, user
     keys = token_keys()[0]  # a call to Secrets Manager, now and then, that no transaction is to wait for
     user = session.scalar(select(User).where(User.email == email))
     valid, stronger = verify_password(password, user.password_hash if user else None)
-    if user is None or not valid or not _unchanged(session, user):
+    signed_in = _begin_session(session, user, ip, user_agent) if user and valid else None
+    if user is None or signed_in is None:
         record(
             session,
             EventType.SESSION_REFUSED,
@@ -86,14 +88,6 @@ def sign_in(session: Session, *, email: str, password: str, ip: str | None, user
         raise SignInRefused("Email or password is wrong.")
     if stronger:
         user.password_hash = stronger
-    signed_in = UserSession(
-        user_id=user.id,
-        expires_at=func.now() + IDLE,
-        ip=ip,
-        user_agent=(user_agent or "").replace("\0", "")[:300] or None,
-    )
-    session.add(signed_in)
-    session.flush()
     record(
         session,
         EventType.SESSION_STARTED,
@@ -105,10 +99,21 @@ def sign_in(session: Session, *, email: str, password: str, ip: str | None, user
     return tokens_of(signed_in, keys)
 
 
-def _unchanged(session: Session, user: User) -> bool:
-    """Whether the account is active and its password still the one verified, which is kept so until we commit."""
-    same = select(User.id).where(User.id == user.id, User.password_hash == user.password_hash, User.status == "active")
-    return session.scalar(same.with_for_update(read=True)) is not None
+def _begin_session(session: Session, user: User, ip: str | None, user_agent: str | None) -> UserSession | None:
+    """A session of the account; None unless it is active and its password still the one verified.
+
+    Neither changes before we commit.
+    """
+    agent = (user_agent or "").replace("\0", "")[:300] or None
+    account = select(User.id, func.now() + IDLE, literal(ip, INET), literal(agent, Text)).where(
+        User.id == user.id, User.password_hash == user.password_hash, User.status == "active"
+    )
+    begun: UserSession | None = session.scalar(
+        insert(UserSession)
+        .from_select(["user_id", "expires_at", "ip", "user_agent"], account.with_for_update(read=True))
+        .returning(UserSession)
+    )
+    return begun
 
 
 def tokens_of(signed_in: UserSession, keys: TokenKeys) -> Tokens:
