@@ -1,7 +1,11 @@
-"""The SQL of sessions and public keys."""
+"""The SQL of sign-ins, sessions and public keys."""
+
+from typing import NamedTuple
+from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from functions.auth.refresh import IDLE
 from functions.auth.schemas import SessionRead
 from quintet.db.json import columns_of, page
 from quintet.identity.principal import Principal
@@ -26,3 +30,35 @@ def public_keys(session: Session) -> bytes:
     """The JWK set that verifies access tokens."""
     keys: str = session.connection().exec_driver_sql(_KEYS).scalar_one()
     return keys.encode()
+
+
+class Account(NamedTuple):
+    """What a sign-in needs to know."""
+
+    id: UUID
+    password_hash: str | None
+
+
+_ACCOUNT = "SELECT id, password_hash FROM users WHERE email = %(email)s"
+
+# Nothing of what was verified may change before the session is committed.
+_BEGIN = """
+    INSERT INTO sessions (user_id, expires_at, ip, user_agent)
+    SELECT id, now() + %(idle)s, %(ip)s, %(user_agent)s FROM users
+    WHERE id = %(id)s AND password_hash = %(password_hash)s AND status = 'active'
+    FOR SHARE
+    RETURNING id"""
+
+
+def find_account(session: Session, email: str) -> Account | None:
+    """The account with this address, active or not."""
+    row = session.connection().exec_driver_sql(_ACCOUNT, {"email": email}).one_or_none()
+    return Account(row.id, row.password_hash) if row else None
+
+
+def begin_session(session: Session, account: Account, ip: str | None, user_agent: str | None) -> UUID | None:
+    """A new session's id; None when the account was disabled or its password changed since it was found."""
+    agent = (user_agent or "").replace("\0", "")[:300] or None
+    values = {**account._asdict(), "idle": IDLE, "ip": ip, "user_agent": agent}
+    begun: UUID | None = session.connection().exec_driver_sql(_BEGIN, values).scalar_one_or_none()
+    return begun

@@ -41,9 +41,9 @@ class Presented:
     counter: int
 
 
-def refresh_token(session_id: UUID, counter: int) -> str:
+def refresh_token(keys: TokenKeys, session_id: UUID, counter: int) -> str:
     """The token of this session at this count."""
-    return f"{session_id.hex}.{counter}.{_mac(token_keys()[0].refresh, session_id, counter)}"
+    return f"{session_id.hex}.{counter}.{_mac(keys.refresh, session_id, counter)}"
 
 
 def parse(token: str | None) -> Presented:

@@ -81,7 +81,9 @@ async def refresh_tokens(
     if not in_body:
         check_origin(request)
     presented = refresh.parse(sent.refresh_token if sent and in_body else cookie)
-    return _tokens(service.tokens_of(refresh.rotate(session, presented), token_keys()[0]), in_body=in_body)
+    rotated = refresh.rotate(session, presented)
+    tokens = service.tokens_of(token_keys()[0], user_id=rotated.user_id, session_id=rotated.id, counter=rotated.counter)
+    return _tokens(tokens, in_body=in_body)
 
 
 @router.post("/auth/logout", status_code=204, responses=responses(401, 403))

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import Text, func, insert, literal, select
-from sqlalchemy.dialects.postgresql import INET
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from functions.auth.refresh import IDLE, refresh_token
+from functions.auth import queries
+from functions.auth.refresh import refresh_token
 from functions.auth.schemas import AccountCreate
 from quintet.db.models import Role, User, UserRole, UserSession
 from quintet.errors import BadRequest, NotFound, Unauthorized
@@ -74,53 +74,25 @@ def register(session: Session, *, new: AccountCreate) -> User:
 def sign_in(session: Session, *, email: str, password: str, ip: str | None, user_agent: str | None) -> Tokens:
     """A new session; 401 with the same words and the same time whatever is wrong."""
     keys = token_keys()[0]  # a call to Secrets Manager, now and then, that no transaction is to wait for
-    user = session.scalar(select(User).where(User.email == email))
-    valid, stronger = verify_password(password, user.password_hash if user else None)
-    signed_in = _begin_session(session, user, ip, user_agent) if user and valid else None
-    if user is None or signed_in is None:
-        record(
-            session,
-            EventType.SESSION_REFUSED,
-            subject=None,
-            scope=scope_of("user", user.id) if user else SYSTEM,
-            data={"user_id": str(user.id)} if user else {},
-        )
+    account = queries.find_account(session, email)
+    valid, stronger = verify_password(password, account.password_hash if account else None)
+    session_id = queries.begin_session(session, account, ip, user_agent) if account and valid else None
+    scope = scope_of("user", account.id) if account else SYSTEM
+    data = {"user_id": str(account.id)} if account else {}
+    if account is None or session_id is None:
+        record(session, EventType.SESSION_REFUSED, subject=None, scope=scope, data=data)
         raise SignInRefused("Email or password is wrong.")
     if stronger:
-        user.password_hash = stronger
-    record(
-        session,
-        EventType.SESSION_STARTED,
-        subject=signed_in.id,
-        scope=scope_of("user", user.id),
-        data={"user_id": str(user.id)},
-        actor_id=user.id,
-    )
-    return tokens_of(signed_in, keys)
+        session.execute(update(User).where(User.id == account.id).values(password_hash=stronger))
+    record(session, EventType.SESSION_STARTED, subject=session_id, scope=scope, data=data, actor_id=account.id)
+    return tokens_of(keys, user_id=account.id, session_id=session_id, counter=0)
 
 
-def _begin_session(session: Session, user: User, ip: str | None, user_agent: str | None) -> UserSession | None:
-    """A session of the account; None unless it is active and its password still the one verified.
-
-    Neither changes before we commit.
-    """
-    agent = (user_agent or "").replace("\0", "")[:300] or None
-    account = select(User.id, func.now() + IDLE, literal(ip, INET), literal(agent, Text)).where(
-        User.id == user.id, User.password_hash == user.password_hash, User.status == "active"
-    )
-    begun: UserSession | None = session.scalar(
-        insert(UserSession)
-        .from_select(["user_id", "expires_at", "ip", "user_agent"], account.with_for_update(read=True))
-        .returning(UserSession)
-    )
-    return begun
-
-
-def tokens_of(signed_in: UserSession, keys: TokenKeys) -> Tokens:
-    """Access and refresh token of a session as it is now."""
+def tokens_of(keys: TokenKeys, *, user_id: UUID, session_id: UUID, counter: int) -> Tokens:
+    """Access and refresh token of a session at this count."""
     return Tokens(
-        access=tokens.issue(keys, user_id=signed_in.user_id, session_id=signed_in.id),
-        refresh=refresh_token(signed_in.id, signed_in.counter),
+        access=tokens.issue(keys, user_id=user_id, session_id=session_id),
+        refresh=refresh_token(keys, session_id, counter),
     )
 
 

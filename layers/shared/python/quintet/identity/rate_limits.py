@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from quintet.db.session import commit
+from quintet.db.reads import rows
+from quintet.db.session import commit, reading
 from quintet.errors import TooManyRequests
 
 
@@ -50,13 +51,11 @@ def count(session: Session, name: str, **values: str) -> dict[str, str]:
     429 with `Retry-After` when a limit is passed.
     """
     limits = {_key(name, limit.by, *(values[part] for part in limit.by.split("+"))): limit for limit in LIMITS[name]}
-    rows = (
-        session.connection()
-        .exec_driver_sql(_COUNT, {"keys": list(limits), "seconds": [limit.seconds for limit in limits.values()]})
-        .all()
-    )
-    commit(session)
-    nearest = min(rows, key=lambda row: limits[row.key].hits - row.hits)
+    params = {"keys": list(limits), "seconds": [limit.seconds for limit in limits.values()]}
+    commit(session)  # gives its connection back, of which there may be only one
+    with reading() as counting:  # in autocommit: counted whatever becomes of the request
+        counted = rows(counting, _COUNT, params)
+    nearest = min(counted, key=lambda row: limits[row.key].hits - row.hits)
     headers = _headers(name, limits[nearest.key], nearest.hits, nearest.resets_in)
     if nearest.hits > limits[nearest.key].hits:
         raise TooManyRequests(
