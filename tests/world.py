@@ -10,6 +10,7 @@ from quintet import aws
 from quintet.db.engine import owner_engine
 from quintet.db.models.identity import TokenPurpose
 from quintet.db.session import writing
+from quintet.identity.keys import token_keys
 from quintet.identity.one_time_tokens import LIFETIMES, mint
 from tests.api import Api
 from tests.people import person
@@ -123,7 +124,7 @@ class World:
 
     def refresh_token(self) -> str:
         """The refresh token of that session."""
-        return refresh_token(self.session_id, 0)
+        return refresh_token(token_keys()[0], self.session_id, 0)
 
     def mailed(self, purpose: TokenPurpose) -> str:
         """A token as it would be mailed to the owner."""
