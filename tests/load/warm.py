@@ -17,6 +17,8 @@ from tests.load.twin import twin
 
 _BATCH = 40
 """Requests per round."""
+_SIGN_INS = 10
+"""Sign-ins per round."""
 
 
 def lists(runtime: Runtime, stand: Stand, *, rounds: int) -> dict[str, float]:
@@ -53,12 +55,13 @@ def sign_ins(runtime: Runtime, stand: Stand, *, rounds: int) -> dict[str, float]
     with runtime.worker("auth", stand.environment) as auth:
 
         def sign_in() -> float:
-            reply = auth.ask(do="events", events=list(itertools.islice(attempts, 4)))
+            reply = auth.ask(do="events", events=list(itertools.islice(attempts, _SIGN_INS)))
             assert _body(reply)["access_token"], reply
-            return float(reply["seconds"]) / 4
+            return float(reply["seconds"]) / _SIGN_INS
 
         def verify() -> float:
-            return float(auth.ask(do="verify", times=4, password=PASSWORD, hash=row[0])["seconds"]) / 4
+            reply = auth.ask(do="verify", times=_SIGN_INS, password=PASSWORD, hash=row[0])
+            return float(reply["seconds"]) / _SIGN_INS
 
         return interleaved(rounds, ours=sign_in, argon2=verify)
 

@@ -13,11 +13,12 @@ SYSTEM = "system"
 """The scope of what concerns the whole installation."""
 
 _RECORD = """
-    WITH event AS (
-        INSERT INTO events (actor_id, type, subject_type, subject_id, data, scope, ip, request_id)
-        VALUES (%(actor_id)s, %(type)s, %(subject_type)s, %(subject_id)s, %(data)s, %(scope)s, %(ip)s, %(request_id)s)
-        RETURNING id
-    ), delivery AS (
+    INSERT INTO events (actor_id, type, subject_type, subject_id, data, scope, ip, request_id)
+    VALUES (%(actor_id)s, %(type)s, %(subject_type)s, %(subject_id)s, %(data)s, %(scope)s, %(ip)s, %(request_id)s)
+    RETURNING id"""
+
+_RECORD_AND_DELIVER = f"""
+    WITH event AS ({_RECORD}), delivery AS (
         INSERT INTO deliveries (event_id, destination)
         SELECT id, destination FROM event, unnest(%(destinations)s::text[]) AS destination
     )
@@ -65,7 +66,7 @@ def record(
     event_id: UUID = (
         session.connection()
         .exec_driver_sql(
-            _RECORD,
+            _RECORD_AND_DELIVER if destinations else _RECORD,
             {
                 "actor_id": origin.actor_id or actor_id,
                 "type": type.value,
