@@ -5,7 +5,6 @@ import threading
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
-from fastapi.routing import APIRoute
 from mangum import Mangum
 from mangum.types import ASGI
 from starlette.middleware.cors import CORSMiddleware
@@ -50,10 +49,10 @@ def create_app(*routers: APIRouter) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         max_body_size=MAX_BODY,
-        generate_unique_id_function=_operation_id,
     )
     for router in routers:
-        app.include_router(router)
+        # `include_router` would analyse every route a second time, at the first request, and match each request twice.
+        app.router.routes.extend(router.routes)
     problems.install(app)
     return app
 
@@ -84,10 +83,6 @@ def _around(app: ASGIApp) -> ASGI:
             max_age=7200,
         )
     return Envelope(app)
-
-
-def _operation_id(route: APIRoute) -> str:
-    return f"{route.name}_{min(route.methods or []).lower()}"
 
 
 def _use_own_event_loop() -> None:

@@ -39,7 +39,7 @@ class Router(APIRouter):
     """An APIRouter whose changes answer PUT and PATCH alike."""
 
     def __init__(self, *, tags: list[str], **options: Any) -> None:
-        super().__init__(tags=list(tags), route_class=Route, **options)
+        super().__init__(tags=list(tags), route_class=Route, generate_unique_id_function=_operation_id, **options)
 
     def change(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
         """Register PUT and PATCH with one meaning: the fields sent are changed, the others stay (RFC 7396)."""
@@ -50,3 +50,7 @@ class Router(APIRouter):
             return endpoint
 
         return register
+
+
+def _operation_id(route: APIRoute) -> str:
+    return f"{route.name}_{min(route.methods or []).lower()}"
