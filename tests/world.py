@@ -8,7 +8,7 @@ from uuid import UUID
 from functions.auth.refresh import refresh_token
 from quintet import aws
 from quintet.db.engine import owner_engine
-from quintet.db.models.identity import TokenPurpose
+from quintet.db.models.sessions import TokenPurpose
 from quintet.db.session import writing
 from quintet.identity.keys import token_keys
 from quintet.identity.one_time_tokens import LIFETIMES, mint

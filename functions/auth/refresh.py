@@ -13,7 +13,8 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
-from quintet.db.models import User, UserSession
+from quintet.db.models.accounts import User
+from quintet.db.models.sessions import UserSession
 from quintet.errors import Unauthorized
 from quintet.events.record import record, scope_of
 from quintet.events.types import EventType

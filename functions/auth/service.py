@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 from functions.auth import queries
 from functions.auth.refresh import refresh_token
 from functions.auth.schemas import AccountCreate
-from quintet.db.models import Role, User, UserRole, UserSession
+from quintet.db.models.accounts import Role, User, UserRole
+from quintet.db.models.sessions import UserSession
 from quintet.errors import BadRequest, NotFound, Unauthorized
 from quintet.events.record import SYSTEM, record, scope_of
 from quintet.events.types import EventType

@@ -10,7 +10,8 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from quintet.db.models import SuppressedAddress, User
+from quintet.db.models.accounts import User
+from quintet.db.models.addresses import SuppressedAddress
 from quintet.db.session import writing
 from quintet.events.consumer import QueueMessage, started_by
 from quintet.events.record import SYSTEM, record, scope_of

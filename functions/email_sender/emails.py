@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from quintet.db.models.identity import TokenPurpose
+from quintet.db.models.sessions import TokenPurpose
 from quintet.events.types import EventType
 from quintet.identity.one_time_tokens import LIFETIMES
 

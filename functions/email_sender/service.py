@@ -14,7 +14,9 @@ from functions.email_sender.mail import Message, send
 from functions.email_sender.rendering import render
 from functions.manifest import FUNCTIONS, lease
 from quintet.config import settings
-from quintet.db.models import File, FormerAddress, SuppressedAddress, User
+from quintet.db.models.accounts import User
+from quintet.db.models.addresses import FormerAddress, SuppressedAddress
+from quintet.db.models.files import File
 from quintet.db.partitions import time_of
 from quintet.db.session import writing
 from quintet.events.consumer import Claimed, QueueMessage, deliver

@@ -6,7 +6,8 @@ from uuid import UUID
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
-from quintet.db.models import File, Folder, Project, ProjectMember
+from quintet.db.models.files import File, Folder
+from quintet.db.models.projects import Project, ProjectMember
 from quintet.errors import BadRequest, NotFound
 from quintet.identity.membership import require_role
 from quintet.identity.principal import Principal

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from sqlalchemy import delete
 
-from quintet.db.models import File
+from quintet.db.models.files import File
 from quintet.db.partitions import oldest_kept, uuid_at
 from quintet.db.session import reading, writing
 from quintet.files.events import record_removed

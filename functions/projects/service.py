@@ -8,8 +8,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from functions.projects.schemas import ProjectCreate, ProjectUpdate
-from quintet.db.models import File, Project, ProjectMember, User
-from quintet.db.models.projects import MemberRole
+from quintet.db.models.accounts import User
+from quintet.db.models.files import File
+from quintet.db.models.projects import MemberRole, Project, ProjectMember
 from quintet.errors import BadRequest, Conflict, NotFound
 from quintet.events.record import record, scope_of
 from quintet.events.types import EventType

@@ -18,7 +18,7 @@ from functions.manifest import FUNCTIONS, lease
 from functions.upload_processor.detection import FIRST, detect
 from functions.upload_processor.media_types import NAMES, reconcile
 from functions.upload_processor.objects import StoredObject, delete_everything, delete_version, look_up
-from quintet.db.models import File
+from quintet.db.models.files import File
 from quintet.db.partitions import time_of
 from quintet.db.session import reading, writing
 from quintet.events.consumer import Claimed, QueueMessage, deliver, started_by

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from functions.email_sender.emails import EMAILS
 from infra.local.state import LocalError, State
 from quintet.config import settings
-from quintet.db.models import Role, User, UserRole
+from quintet.db.models.accounts import Role, User, UserRole
 from quintet.db.session import writing
 from quintet.events.record import record, scope_of
 from quintet.events.types import EventType

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import pytest
 
 from infra.local.events import Response
-from quintet.db.models.identity import TokenPurpose
+from quintet.db.models.sessions import TokenPurpose
 from quintet.db.session import writing
 from quintet.identity.one_time_tokens import LIFETIMES, mint
 from tests.api import PASSWORD, Api

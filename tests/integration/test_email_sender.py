@@ -14,7 +14,7 @@ from infra.local.invocation import invoke
 from infra.local.postgres import Postgres
 from quintet.aws import sesv2, sqs
 from quintet.config import settings
-from quintet.db.models import File
+from quintet.db.models.files import File
 from quintet.db.session import writing
 from quintet.events.types import EventType
 from tests.api import Api

@@ -8,7 +8,7 @@ from sqlalchemy.exc import ProgrammingError
 
 from functions.db_migrator.service import migrate
 from quintet.db.engine import engine, owner_engine
-from quintet.db.models import Base
+from quintet.db.models import every_table
 from quintet.db.models.events import Xid8
 
 pytestmark = pytest.mark.usefixtures("stack")
@@ -34,7 +34,7 @@ def test_given_the_migrations_then_the_models_say_the_same(monkeypatch: pytest.M
 
     with owner_engine().connect() as connection:
         options = {"include_object": ours, "compare_type": True, "compare_server_default": True}
-        differences = compare_metadata(MigrationContext.configure(connection, opts=options), Base.metadata)
+        differences = compare_metadata(MigrationContext.configure(connection, opts=options), every_table())
     assert differences == []
 
 
@@ -61,7 +61,7 @@ def test_given_the_tables_then_check_constraints_and_keys_are_there_as_the_model
 
     modelled = {
         str(engine().dialect.identifier_preparer.format_constraint(constraint))
-        for table in Base.metadata.tables.values()
+        for table in every_table().tables.values()
         for constraint in table.constraints
     }
     assert names("c", "f", "p", "u") == modelled

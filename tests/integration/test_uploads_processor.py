@@ -18,7 +18,7 @@ from infra.local.events import s3_notification, s3_test_event
 from quintet import aws
 from quintet.config import settings
 from quintet.db.engine import owner_engine
-from quintet.db.models import File
+from quintet.db.models.files import File
 from quintet.db.partitions import uuid_at
 from tests.api import Api
 from tests.people import person

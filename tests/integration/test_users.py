@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from functions.users.accounts.schemas import UserRead
-from quintet.db.models.identity import TokenPurpose
+from quintet.db.models.sessions import TokenPurpose
 from quintet.http.schemas import Page
 from quintet.identity.one_time_tokens import LIFETIMES, mint
 from tests.api import PASSWORD, Api, events_about

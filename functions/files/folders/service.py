@@ -7,7 +7,8 @@ from sqlalchemy.orm import Session
 
 from functions.files.access import locked_project
 from functions.files.folders.schemas import FolderCreate, FolderUpdate
-from quintet.db.models import File, Folder, Project, ProjectMember
+from quintet.db.models.files import File, Folder
+from quintet.db.models.projects import Project, ProjectMember
 from quintet.errors import BadRequest, Conflict, NotFound
 from quintet.events.record import record, scope_of
 from quintet.events.types import EventType

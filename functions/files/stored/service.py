@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from functions.files.access import locked_file, place_for
 from functions.files.stored.schemas import FileUpdate
-from quintet.db.models import File
+from quintet.db.models.files import File
 from quintet.errors import Forbidden
 from quintet.events.record import record
 from quintet.events.types import EventType

@@ -20,7 +20,7 @@ from functions.files.uploads.schemas import (
 from functions.files.uploads.service import declare
 from functions.files.uploads.storage import ask
 from quintet.aws import s3
-from quintet.db.models import File
+from quintet.db.models.files import File
 from quintet.errors import BadRequest, Conflict, Gone
 from quintet.files.events import record_removed
 from quintet.files.objects import head

@@ -13,7 +13,7 @@ from functions.files.uploads.schemas import FileCreate
 from functions.files.uploads.storage import ask
 from quintet.aws import s3
 from quintet.config import settings
-from quintet.db.models import File
+from quintet.db.models.files import File
 from quintet.errors import BadRequest, Conflict, ContentTooLarge
 from quintet.events.record import record
 from quintet.events.types import EventType

@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 
 from functions.users.accounts.schemas import UserRead
 from quintet.db.json import Versioned, columns_of, one, page
-from quintet.db.models import Base
+from quintet.db.models import every_table
 from quintet.identity.permissions import Permission
 from quintet.identity.principal import Principal
 from quintet.pagination import PageRequest
@@ -30,14 +30,6 @@ _FILTERS = {
     "division": "u.id IN (SELECT user_id FROM user_divisions WHERE division_id = %(division)s)",
 }
 """Only those asked for get into the statement: a subquery behind an OR would be no join for the planner."""
-
-_REFERENCES = " UNION ALL ".join(
-    f"SELECT '{table.name}' AS kind, count(*) AS n FROM {table.name} WHERE {column.name} = %(id)s"
-    for table in Base.metadata.sorted_tables
-    for column in table.columns
-    for key in column.foreign_keys
-    if key.column.table.name == "users" and key.ondelete == "RESTRICT"
-)
 
 
 def list_users(
@@ -64,5 +56,12 @@ def read_user(session: Session, user_id: UUID) -> Versioned:
 
 def references_to(session: Session, user_id: UUID) -> dict[str, int]:
     """How many rows of which table keep the account from being removed."""
-    rows = session.connection().exec_driver_sql(_REFERENCES, {"id": user_id})
+    counts = " UNION ALL ".join(
+        f"SELECT '{table.name}' AS kind, count(*) AS n FROM {table.name} WHERE {column.name} = %(id)s"
+        for table in every_table().sorted_tables
+        for column in table.columns
+        for key in column.foreign_keys
+        if key.column.table.name == "users" and key.ondelete == "RESTRICT"
+    )
+    rows = session.connection().exec_driver_sql(counts, {"id": user_id})
     return {row.kind: row.n for row in rows if row.n}

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from functions.users.accounts import queries, service
 from functions.users.accounts.schemas import RoleName, UserCreate, UserRead, UserUpdate
-from quintet.db.models.identity import UserStatus
+from quintet.db.models.accounts import UserStatus
 from quintet.errors import NotFound
 from quintet.http.answers import changed, created, listed
 from quintet.http.conditional import IfMatch, fresh

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from quintet.db.models.identity import UserStatus
+from quintet.db.models.accounts import UserStatus
 from quintet.http.schemas import NO_NUL, Email, FullName, Input, NewPassword, Output, Timestamp, Update, Username, text
 from quintet.identity.permissions import NEWCOMER
 

@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 
 from functions.users.accounts.queries import references_to
 from functions.users.accounts.schemas import UserCreate, UserUpdate
-from quintet.db.models import FormerAddress, Role, User, UserRole
+from quintet.db.models.accounts import Role, User, UserRole
+from quintet.db.models.addresses import FormerAddress
 from quintet.errors import BadRequest, Conflict, FieldError, Forbidden, NotFound
 from quintet.events.record import record, scope_of
 from quintet.events.types import EventType

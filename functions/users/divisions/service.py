@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from functions.users.accounts.service import touch_all
 from functions.users.divisions.schemas import DivisionCreate, DivisionUpdate
-from quintet.db.models import Division, User, UserDivision
+from quintet.db.models.accounts import Division, User, UserDivision
 from quintet.errors import NotFound
 from quintet.events.record import SYSTEM, record
 from quintet.events.types import EventType

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from functions.users.accounts.service import touch_all
 from functions.users.roles.schemas import RoleCreate, RoleUpdate
-from quintet.db.models import Role, UserRole
+from quintet.db.models.accounts import Role, UserRole
 from quintet.errors import Conflict, Forbidden, NotFound
 from quintet.events.record import SYSTEM, record
 from quintet.events.types import EventType

@@ -2,7 +2,7 @@
 
 from sqlalchemy.orm import Session
 
-from quintet.db.models import File
+from quintet.db.models.files import File
 from quintet.events.record import record, scope_of
 from quintet.events.types import EventType
 

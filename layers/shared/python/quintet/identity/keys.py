@@ -107,7 +107,7 @@ def register_public_keys(connection: Connection, *more: TokenKeys) -> None:
     """Make the public halves of the present keys (and of `more`) known. `connection` is the owner's."""
     from sqlalchemy.dialects.postgresql import insert
 
-    from quintet.db.models import SigningKey
+    from quintet.db.models.sessions import SigningKey
 
     for keys in (*(TokenKeys.derive(version.secret) for version in secret_versions()), *more):
         statement = insert(SigningKey).values(kid=keys.kid, jwk=public_jwk(keys))

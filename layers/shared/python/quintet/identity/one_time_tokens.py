@@ -9,8 +9,8 @@ from uuid import UUID
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from quintet.db.models import OneTimeToken, User
-from quintet.db.models.identity import TokenPurpose
+from quintet.db.models.accounts import User
+from quintet.db.models.sessions import OneTimeToken, TokenPurpose
 
 LIFETIMES: dict[TokenPurpose, timedelta] = {
     "password_reset": timedelta(minutes=30),

@@ -5,7 +5,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, func, update
 from sqlalchemy.orm import Session
 
-from quintet.db.models import UserSession
+from quintet.db.models.sessions import UserSession
 
 
 def end_sessions(session: Session, user_id: UUID, *which: ColumnElement[bool]) -> int:

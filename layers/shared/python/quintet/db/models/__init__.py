@@ -1,41 +1,15 @@
-"""Every table, one file per area. Importing this package registers them all: for Alembic and for tests."""
+"""Every table, one file per area; an area imports those it refers to, and a function only those it needs."""
+
+from importlib import import_module
+from pkgutil import iter_modules
+
+from sqlalchemy import MetaData
 
 from quintet.db.models.base import Base
-from quintet.db.models.events import Delivery, Event
-from quintet.db.models.files import File, Folder
-from quintet.db.models.identity import (
-    Division,
-    FormerAddress,
-    OneTimeToken,
-    Role,
-    SigningKey,
-    SuppressedAddress,
-    User,
-    UserDivision,
-    UserRole,
-    UserSession,
-)
-from quintet.db.models.machinery import IdempotencyKey, RateCounter
-from quintet.db.models.projects import Project, ProjectMember
 
-__all__ = [
-    "Base",
-    "Delivery",
-    "Division",
-    "Event",
-    "File",
-    "Folder",
-    "FormerAddress",
-    "IdempotencyKey",
-    "OneTimeToken",
-    "Project",
-    "ProjectMember",
-    "RateCounter",
-    "Role",
-    "SigningKey",
-    "SuppressedAddress",
-    "User",
-    "UserDivision",
-    "UserRole",
-    "UserSession",
-]
+
+def every_table() -> MetaData:
+    """The whole schema, all areas imported: for migrations and tests."""
+    for area in iter_modules(__path__, f"{__name__}."):
+        import_module(area.name)
+    return Base.metadata

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKey, MetaData, Text, Uuid, func, text
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Mapped, mapped_column
 
 from quintet.errors import PreconditionFailed
 
@@ -41,8 +41,8 @@ Version = Annotated[int, mapped_column(server_default=text("1"))]
 """What the ETag is made of; `touch` counts it up."""
 
 
-def references(column: str, *, ondelete: str, index: bool = True, **options: Any) -> Any:
-    """A foreign key, indexed unless an index that begins with it exists already."""
+def references(column: InstrumentedAttribute[UUID] | str, *, ondelete: str, index: bool = True, **options: Any) -> Any:
+    """A foreign key to `column` (by name within the same class), indexed unless an index begins with it already."""
     return mapped_column(ForeignKey(column, ondelete=ondelete), index=index, **options)
 
 

@@ -7,7 +7,9 @@ from uuid import UUID
 from sqlalchemy import BigInteger, CheckConstraint, Index, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from quintet.db.models.accounts import User
 from quintet.db.models.base import Base, Changing, Id, one_of, references
+from quintet.db.models.projects import Project
 
 FileStatus = Literal["pending", "uploaded", "ready", "rejected"]
 FilePurpose = Literal["asset", "attachment", "campaign_data"]
@@ -29,7 +31,7 @@ class Folder(Changing, Base):
     )
 
     id: Mapped[Id]
-    project_id: Mapped[UUID] = references("projects.id", ondelete="CASCADE", index=False)
+    project_id: Mapped[UUID] = references(Project.id, ondelete="CASCADE", index=False)
     parent_id: Mapped[UUID | None] = references("folders.id", ondelete="CASCADE")
     name: Mapped[str]
 
@@ -60,9 +62,9 @@ class File(Changing, Base):
     )
 
     id: Mapped[Id]
-    owner_id: Mapped[UUID] = references("users.id", ondelete="RESTRICT", index=False)
-    project_id: Mapped[UUID | None] = references("projects.id", ondelete="RESTRICT", index=False)
-    folder_id: Mapped[UUID | None] = references("folders.id", ondelete="SET NULL")
+    owner_id: Mapped[UUID] = references(User.id, ondelete="RESTRICT", index=False)
+    project_id: Mapped[UUID | None] = references(Project.id, ondelete="RESTRICT", index=False)
+    folder_id: Mapped[UUID | None] = references(Folder.id, ondelete="SET NULL")
     file_name: Mapped[str]
     bucket: Mapped[str]
     key: Mapped[str] = mapped_column(unique=True)

@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import LargeBinary
 from sqlalchemy.orm import Mapped, mapped_column
 
+from quintet.db.models.accounts import User
 from quintet.db.models.base import Base, CreatedAt, references
 
 
@@ -15,7 +16,7 @@ class IdempotencyKey(Base):
 
     __tablename__ = "idempotency_keys"
 
-    user_id: Mapped[UUID] = references("users.id", ondelete="CASCADE", index=False, primary_key=True)
+    user_id: Mapped[UUID] = references(User.id, ondelete="CASCADE", index=False, primary_key=True)
     key: Mapped[str] = mapped_column(primary_key=True)
     route: Mapped[str] = mapped_column(primary_key=True)
     body_hash: Mapped[bytes]

@@ -8,6 +8,7 @@ from sqlalchemy import Computed, Index, Text, text
 from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlalchemy.orm import Mapped, deferred, mapped_column
 
+from quintet.db.models.accounts import User
 from quintet.db.models.base import Base, Changing, CreatedAt, Id, one_of, references
 
 ProjectStatus = Literal["draft", "active", "completed", "archived"]
@@ -28,7 +29,7 @@ class Project(Changing, Base):
     id: Mapped[Id]
     title: Mapped[str]
     description: Mapped[str] = mapped_column(server_default=text("''"))
-    owner_id: Mapped[UUID] = references("users.id", ondelete="RESTRICT")
+    owner_id: Mapped[UUID] = references(User.id, ondelete="RESTRICT")
     status: Mapped[ProjectStatus] = mapped_column(Text, server_default=text("'draft'"))
     product_type: Mapped[ProductType | None] = mapped_column(Text)
     settings: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
@@ -54,7 +55,7 @@ class ProjectMember(Base):
         Index("ix_project_members_user_id_project_id", "user_id", "project_id"),
     )
 
-    project_id: Mapped[UUID] = references("projects.id", ondelete="CASCADE", index=False, primary_key=True)
-    user_id: Mapped[UUID] = references("users.id", ondelete="CASCADE", index=False, primary_key=True)
+    project_id: Mapped[UUID] = references(Project.id, ondelete="CASCADE", index=False, primary_key=True)
+    user_id: Mapped[UUID] = references(User.id, ondelete="CASCADE", index=False, primary_key=True)
     role: Mapped[MemberRole] = mapped_column(Text)
     created_at: Mapped[CreatedAt]
