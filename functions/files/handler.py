@@ -1,6 +1,6 @@
 """Lambda entry of `files`."""
 
-import quintet.coldstart  # noqa: F401  (first)
+import quintet.http.coldstart  # noqa: F401  (first)
 from functions.files.folders import routes as folders
 from functions.files.stored import routes as stored
 from functions.files.uploads import routes as uploads

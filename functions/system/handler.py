@@ -1,6 +1,6 @@
 """Lambda entry of `system`."""
 
-import quintet.coldstart  # noqa: F401  (first)
+import quintet.http.coldstart  # noqa: F401  (first)
 from functions.system.routes import router
 from quintet.http.app import create_app, lambda_handler
 

@@ -1,6 +1,6 @@
 """Lambda entry of `users`."""
 
-import quintet.coldstart  # noqa: F401  (first)
+import quintet.http.coldstart  # noqa: F401  (first)
 from functions.users.accounts import routes as accounts
 from functions.users.divisions import routes as divisions
 from functions.users.roles import routes as roles
