@@ -52,11 +52,11 @@ def ratio(work: str, against: str, seconds: Mapping[str, float], of: str, to: st
 def measure_cold(run: Runtime, people: Stand, quick: bool) -> list[Row]:
     """Cold starts."""
     seconds = cold.measure(run, people, rounds=3 if quick else 15)
-    select = "python -c 'psycopg SELECT 1'"
+    select, sent = "python -c 'psycopg SELECT 1'", "that and boto3's send_email"
     return [
         ratio("cold start to the first 200: projects", select, seconds, "projects", "select", 4.0, 3.0),
         ratio("the same, of a queue: email_feedback", "the same", seconds, "email_feedback", "select", 3.0, 2.0),
-        ratio("the same, and SES by boto3: email_sender", "the same", seconds, "email_sender", "select", 3.0, 2.0),
+        ratio("the same, and sends: email_sender", sent, seconds, "email_sender", "select_and_send", 3.0, 2.0),
     ]
 
 

@@ -13,6 +13,18 @@ from tests.load.stand import Stand
 _SELECT = """
 import os, psycopg
 answer = psycopg.connect(os.environ["DATABASE_URL"]).execute("SELECT 1").fetchone()
+"""
+
+_SEND = """
+import boto3
+boto3.client("sesv2").send_email(
+    FromEmailAddress="no-reply@quintet.example",
+    Destination={"ToAddresses": ["somebody@example.com"]},
+    Content={"Simple": {"Subject": {"Data": "Subject"}, "Body": {"Text": {"Data": "Text"}, "Html": {"Data": "HTML"}}}},
+)
+"""
+
+_REPLY = """
 os.write(int(os.environ["REPLY_FD"]), b"%d\\n" % answer)
 """
 
@@ -29,7 +41,7 @@ os.write(int(os.environ["REPLY_FD"]), json.dumps(answer).encode() + b"\\n")
 
 
 def measure(runtime: Runtime, stand: Stand, *, rounds: int) -> dict[str, float]:
-    """Seconds to the first answer: of `SELECT 1` by psycopg, of `projects`, and of functions with a queue."""
+    """Seconds to the first answer: of psycopg, of psycopg and boto3, and of functions."""
     owner = stand.people()[0]
     stand.add_projects(owner, 1)
     headers = {"authorization": f"Bearer {owner.token()}"}
@@ -43,8 +55,8 @@ def measure(runtime: Runtime, stand: Stand, *, rounds: int) -> dict[str, float]:
         finally:
             process.stop()
 
-    def select() -> float:
-        return spawned("projects", _SELECT)[0]
+    def bare(program: str) -> Callable[[], float]:
+        return lambda: spawned("email_sender", program + _REPLY)[0]
 
     def projects() -> float:
         event = rest_event("GET", "/api/v1/projects", headers=headers)
@@ -63,7 +75,8 @@ def measure(runtime: Runtime, stand: Stand, *, rounds: int) -> dict[str, float]:
 
     return interleaved(
         rounds,
-        select=select,
+        select=bare(_SELECT),
+        select_and_send=bare(_SELECT + _SEND),
         projects=projects,
         email_feedback=queued("email_feedback", _bounce),
         email_sender=queued("email_sender", lambda: _email(stand)),
