@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from email.utils import parseaddr
 from typing import Any, Literal
 
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
@@ -13,7 +14,7 @@ from sqlalchemy.orm import Session
 from quintet.db.models.accounts import User
 from quintet.db.models.addresses import SuppressedAddress
 from quintet.db.session import writing
-from quintet.events.consumer import QueueMessage, started_by
+from quintet.events.consumer import started_by
 from quintet.events.record import SYSTEM, record, scope_of
 from quintet.events.types import EventType
 from quintet.observability import logger
@@ -31,7 +32,7 @@ _GREETING = "Successfully validated SNS topic"
 """How the sentence begins that SES sends when a topic becomes its destination; all else is JSON."""
 
 
-def process(message: QueueMessage) -> None:
+def process(message: SQSRecord) -> None:
     """Take in one report, if the message is one of those that count."""
     if feedback := read_feedback(message.body):
         with writing() as session:

@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session
 
@@ -19,13 +20,13 @@ from quintet.db.models.addresses import FormerAddress, SuppressedAddress
 from quintet.db.models.files import File
 from quintet.db.partitions import time_of
 from quintet.db.session import writing
-from quintet.events.consumer import Claimed, QueueMessage, deliver
+from quintet.events.consumer import Claimed, deliver
 from quintet.events.types import EventType
 from quintet.identity.one_time_tokens import mint
 from quintet.observability import logger
 
 
-def process(message: QueueMessage) -> None:
+def process(message: SQSRecord) -> None:
     """Send the email that one queue message names, unless that is done."""
     deliver(message, send_email, lease_seconds=lease(FUNCTIONS["email_sender"]))
 

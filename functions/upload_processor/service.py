@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import unquote_plus
 
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -21,7 +22,7 @@ from functions.upload_processor.objects import StoredObject, delete_everything, 
 from quintet.db.models.files import File
 from quintet.db.partitions import time_of
 from quintet.db.session import reading, writing
-from quintet.events.consumer import Claimed, QueueMessage, deliver, started_by
+from quintet.events.consumer import Claimed, deliver, started_by
 from quintet.events.record import record as record_event
 from quintet.events.types import EventType
 from quintet.files.events import scope_of_file
@@ -59,9 +60,9 @@ class NotYetKnownError(Exception):
     """An object has come before its file's row: the message is to come again."""
 
 
-def process(message: QueueMessage) -> None:
+def process(message: SQSRecord) -> None:
     """Act on one message."""
-    told = message.json()
+    told = message.json_body
     if "event_id" in told:
         deliver(message, _remove_object, lease_seconds=lease(FUNCTIONS["upload_processor"]))
     elif told.get("Event") == "s3:TestEvent":
@@ -81,7 +82,7 @@ def _remove_object(delivery: Claimed) -> None:
     delete_everything(delivery.data["bucket"], delivery.data["key"], delivery.data.get("upload_id"))
 
 
-def _check(message: QueueMessage, arrival: Arrival) -> None:
+def _check(message: SQSRecord, arrival: Arrival) -> None:
     file = _file_of(arrival)
     if file is None:
         _discard_unknown(arrival)
@@ -158,7 +159,7 @@ def _differs(file: File, stored: StoredObject) -> bool:
     return file.crc64nvme not in (None, stored.crc64nvme)
 
 
-def _decide(message: QueueMessage, arrival: Arrival, verdict: Verdict) -> None:
+def _decide(message: SQSRecord, arrival: Arrival, verdict: Verdict) -> None:
     """Write the verdict down, unless the file was decided or deleted meanwhile; then delete what is refused."""
     with writing() as session:
         started_by(session, message)

@@ -10,6 +10,7 @@ from urllib.parse import unquote_plus
 from uuid import UUID
 
 import pytest
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from sqlalchemy.orm import Session
 
 from functions.event_dispatcher.service import MAX_ATTEMPTS
@@ -19,7 +20,7 @@ from quintet import aws
 from quintet.config import settings
 from quintet.db.engine import engine, owner_engine
 from quintet.db.session import writing
-from quintet.events.consumer import Claimed, QueueMessage, consumer, deliver
+from quintet.events.consumer import Claimed, consumer, deliver
 from quintet.events.record import record, scope_of
 from quintet.events.types import EventType
 from tests.api import Api
@@ -99,7 +100,7 @@ def delivery(event_id: UUID) -> Any:
 def consume(event_id: UUID, effect: Callable[[Claimed], Any]) -> list[str]:
     """Have a consumer act on one message; what it reports as failed."""
 
-    def process(message: QueueMessage) -> None:
+    def process(message: SQSRecord) -> None:
         deliver(message, effect, lease_seconds=90)
 
     class Context:

@@ -4,12 +4,13 @@ A delivery is claimed (a lease keeps a second consumer away), acted on with no s
 in between means it is done again; dying after the provider accepted means twice, which is the price of never losing it.
 """
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from sqlalchemy.orm import Session
 
 from quintet.db.session import writing
@@ -50,45 +51,33 @@ class Claimed:
     destination: str
 
 
-@dataclass(frozen=True, slots=True)
-class QueueMessage:
-    """What a queue delivers."""
-
-    id: str
-    body: str
-
-    def json(self) -> Any:
-        """The body, parsed."""
-        return json.loads(self.body)
-
-
-def consumer(process: Callable[[QueueMessage], None]) -> LambdaHandler:
+def consumer(process: Callable[[SQSRecord], None]) -> LambdaHandler:
     """A Lambda handler that gives each SQS message to `process` and reports those that raised, and no others.
 
     https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html#services-sqs-batchfailurereporting
     """
 
+    def process_and_log(record: SQSRecord) -> None:
+        try:
+            process(record)
+        except Exception:
+            logger.exception("A record failed; it will come again.", message_id=record.message_id)
+            raise
+
     @observed
     def handler(event: dict[str, Any], context: Any) -> Any:
-        failed = []
-        for record in event["Records"]:
-            message = QueueMessage(record["messageId"], record["body"])
-            try:
-                process(message)
-            except Exception:
-                logger.exception("A record failed; it will come again.", message_id=message.id)
-                failed.append({"itemIdentifier": message.id})
-        return {"batchItemFailures": failed}
+        processor = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
+        return process_partial_response(event, process_and_log, processor, context)
 
     return handler
 
 
-def deliver(message: QueueMessage, effect: Callable[[Claimed], str | None], *, lease_seconds: int) -> None:
+def deliver(message: SQSRecord, effect: Callable[[Claimed], str | None], *, lease_seconds: int) -> None:
     """Act on the delivery a queue message names, unless that is done or being done.
 
     `effect` may return a note to keep (why nothing was sent). `lease_seconds` is more than the function's timeout.
     """
-    named = message.json()
+    named = message.json_body
     key = {"event_id": UUID(named["event_id"]), "destination": str(named["destination"])}
     with writing() as session:
         row = session.connection().exec_driver_sql(_CLAIM, {**key, "lease": lease_seconds}).mappings().one_or_none()
@@ -105,6 +94,6 @@ def deliver(message: QueueMessage, effect: Callable[[Claimed], str | None], *, l
         session.connection().exec_driver_sql(_DONE, {**key, "note": note})
 
 
-def started_by(session: Session, message: QueueMessage) -> None:
+def started_by(session: Session, message: SQSRecord) -> None:
     """Put what this session records down to the queue message."""
-    originate(session, Origin(request_id=message.id))
+    originate(session, Origin(request_id=message.message_id))
