@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from infra.local.postgres import Postgres
-from tests.api import Api
+from tests.support.api import Api
 
 os.environ.update(
     ENVIRONMENT="test",

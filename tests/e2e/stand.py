@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +15,7 @@ import httpx2
 import psutil
 import pytest
 
+from infra.local.mail import Mail
 from infra.local.postgres import free_port
 from infra.local.state import ROOT, Running, State
 
@@ -24,23 +24,6 @@ _T = TypeVar("_T")
 _CONTRACT = re.compile(
     r"AWS_|DATABASE_|FILES_|ARCHIVE_|TOKEN_|EMAIL_|API_URL$|CORS_|ENVIRONMENT$|QUINTET_|LOG_FORMAT$|.*_QUEUE_URL$"
 )
-
-
-@dataclass(frozen=True)
-class Mail:
-    """An email the API sent."""
-
-    id: str
-    at: float
-    sender: str
-    to: str
-    subject: str
-    text: str
-    html: str
-
-    def link(self, containing: str = "") -> str:
-        """The first link in its text (that has `containing` in it)."""
-        return next(str(link) for link in re.findall(r"https?://[^\s<>\"]+", self.text) if containing in link)
 
 
 class Stand:

@@ -10,8 +10,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.api import PASSWORD
 from tests.e2e.stand import Stand
+from tests.support.api import PASSWORD
 
 pytestmark = [pytest.mark.xdist_group("schemathesis"), pytest.mark.timeout(600)]
 

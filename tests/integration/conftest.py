@@ -7,9 +7,15 @@ import pytest
 
 from infra.local.events import Response
 from quintet.db.engine import owner_engine
-from tests.api import Api
-from tests.people import person
-from tests.scratch import function_of, scratch
+from tests.support.api import Api
+from tests.support.people import person
+from tests.support.scratch import function_of, scratch
+
+
+@pytest.fixture
+def user(stack: object) -> Api:
+    """Somebody with an account."""
+    return person()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Every operation tried by everybody, against what `tests.access` says."""
+"""Every operation tried by everybody, against what `tests.support.access` says."""
 
 import importlib
 import re
@@ -6,11 +6,11 @@ import re
 import pytest
 
 from infra.local.events import Response
-from tests.access import ACCESS, ACTORS, ANONYMOUS, EDITOR, MEMBER, OWNER, ROLES, Access
-from tests.api import Api
-from tests.documented import operation_of, operations
-from tests.people import person
-from tests.world import World
+from tests.support.access import ACCESS, ACTORS, ANONYMOUS, EDITOR, MEMBER, OWNER, ROLES, Access
+from tests.support.api import Api
+from tests.support.documented import operation_of, operations
+from tests.support.people import person
+from tests.support.world import World
 
 pytestmark = pytest.mark.usefixtures("stack")
 

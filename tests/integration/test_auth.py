@@ -12,7 +12,7 @@ from infra.local.events import Response
 from quintet.db.models.sessions import TokenPurpose
 from quintet.db.session import writing
 from quintet.identity.one_time_tokens import LIFETIMES, mint
-from tests.api import PASSWORD, Api
+from tests.support.api import PASSWORD, Api
 
 NEW_PASSWORD = "another good phrase 42 indeed"
 

@@ -10,7 +10,7 @@ from quintet.db.session import writing
 from quintet.identity import passwords
 from quintet.identity.one_time_tokens import LIFETIMES, mint
 from quintet.identity.passwords import hash_password, verify_password
-from tests.api import PASSWORD, Api
+from tests.support.api import PASSWORD, Api
 
 NEW_PASSWORD = "another good phrase 42 indeed"
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.attempts import Attempts, counts, named, takes
-from tests.documented import operations
+from tests.support.attempts import Attempts, counts, named, takes
+from tests.support.documented import operations
 
 pytestmark = pytest.mark.usefixtures("stack")
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.attempts import Attempts, named, takes
-from tests.documented import operations
+from tests.support.attempts import Attempts, named, takes
+from tests.support.documented import operations
 
 pytestmark = pytest.mark.usefixtures("stack")
 

@@ -18,13 +18,13 @@ from infra.local.events import schedule_event, sqs_event
 from infra.local.invocation import invoke
 from quintet import aws
 from quintet.config import settings
-from quintet.db.engine import engine, owner_engine
+from quintet.db.engine import engine
 from quintet.db.session import writing
 from quintet.events.consumer import Claimed, consumer, deliver
 from quintet.events.record import record, scope_of
 from quintet.events.types import EventType
-from tests.api import Api
-from tests.people import person
+from tests.support.api import Api
+from tests.support.statements import execute
 
 _QUIET = "UPDATE deliveries SET done_at = now() WHERE done_at IS NULL"
 
@@ -36,19 +36,6 @@ def quiet(stack: object) -> None:
     execute("UPDATE files SET status = 'rejected' WHERE status IN ('pending', 'uploaded')")
     for queue in ("email", "uploads"):
         received(queue)
-
-
-@pytest.fixture
-def user(stack: object) -> Api:
-    """Whose events and files these are."""
-    return person()
-
-
-def execute(statement: str, **params: Any) -> Any:
-    """One statement as the owner; its rows, when it has some."""
-    with owner_engine().begin() as connection:
-        result = connection.exec_driver_sql(statement, params)
-        return result.all() if result.returns_rows else None
 
 
 def dispatch() -> dict[str, int]:

@@ -9,8 +9,8 @@ import pytest
 
 from functions.users.divisions.schemas import DivisionMemberRead, DivisionRead
 from quintet.http.schemas import Page
-from tests.api import Api, events_about
-from tests.statements import counted
+from tests.support.api import Api, events_about
+from tests.support.statements import counted
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from quintet.db.engine import owner_engine
 from quintet.db.session import writing
 from quintet.events.record import SYSTEM, record
 from quintet.events.types import EventType
-from tests.api import Api
+from tests.support.api import Api
 
 MAIL = {
     "timestamp": "2026-11-20T14:03:00.000Z",

@@ -16,8 +16,8 @@ import pytest
 
 from infra.local.postgres import Postgres
 from quintet.events.types import EventType
-from tests.api import PASSWORD, Api
-from tests.mailroom import (
+from tests.support.api import PASSWORD, Api
+from tests.support.mailroom import (
     Ses,
     address_of,
     as_owner,

@@ -17,8 +17,8 @@ from quintet.config import settings
 from quintet.db.models.files import File
 from quintet.db.session import writing
 from quintet.events.types import EventType
-from tests.api import Api
-from tests.mailroom import (
+from tests.support.api import Api
+from tests.support.mailroom import (
     Ses,
     address_of,
     as_owner,

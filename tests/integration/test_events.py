@@ -10,9 +10,9 @@ from functions.events.schemas import EventRead, Feed
 from quintet.db.engine import owner_engine
 from quintet.events.types import EventType
 from quintet.http.schemas import Page
-from tests.api import Api
-from tests.people import person
-from tests.statements import counted
+from tests.support.api import Api
+from tests.support.people import person
+from tests.support.statements import counted
 
 NOBODY = "01900000-0000-7000-8000-000000000000"
 

@@ -22,8 +22,8 @@ from quintet.db.engine import engine, owner_engine
 from quintet.db.partitions import ensure_partitions, month_start, oldest_kept, partition_name, uuid_at
 from quintet.events.record import record, scope_of
 from quintet.events.types import EventType
-from tests.api import Api
-from tests.people import person
+from tests.support.api import Api
+from tests.support.people import person
 
 
 @pytest.fixture

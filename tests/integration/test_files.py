@@ -16,10 +16,9 @@ from quintet import aws
 from quintet.config import settings
 from quintet.db.engine import owner_engine
 from quintet.http.schemas import Page
-from tests.api import Api
-from tests.people import person
-from tests.statements import counted
-from tests.uploading import (
+from tests.support.api import Api
+from tests.support.statements import counted
+from tests.support.uploading import (
     PDF,
     announced,
     direct,
@@ -35,12 +34,6 @@ from tests.uploading import (
 )
 
 JAPANESE = "報告書 2026年 + 最終版.pdf"
-
-
-@pytest.fixture
-def user(stack: object) -> Api:
-    """Whose files these are."""
-    return person()
 
 
 def ids(answer: Any) -> list[str]:

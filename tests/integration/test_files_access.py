@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.api import Api
-from tests.people import person
-from tests.uploading import PDF, direct, presign, process, project_of, upload, work_off
+from tests.support.api import Api
+from tests.support.people import person
+from tests.support.uploading import PDF, direct, presign, process, project_of, upload, work_off
 
 WHO = ("owner", "editor", "viewer", "stranger", "reader", "manager")
 

@@ -9,16 +9,9 @@ import pytest
 from functions.files.folders.schemas import FolderRead
 from quintet.db.engine import owner_engine
 from quintet.http.schemas import Page
-from tests.api import Api
-from tests.people import person
-from tests.statements import counted
-from tests.uploading import presign, project_of
-
-
-@pytest.fixture
-def user(stack: object) -> Api:
-    """Whose project it is."""
-    return person()
+from tests.support.api import Api
+from tests.support.statements import counted
+from tests.support.uploading import presign, project_of
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 from infra.local.admin import make_admin
 from infra.local.state import LocalError
 from quintet.db.session import writing
-from tests.api import Api, events_about
-from tests.mailroom import as_owner
+from tests.support.api import Api, events_about
+from tests.support.mailroom import as_owner
 
 PASSWORD = "another correct horse 8 battery"
 

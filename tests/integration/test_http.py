@@ -9,8 +9,8 @@ from infra.local.events import Response, rest_event, rest_response
 from infra.local.invocation import invoke
 from quintet.http.app import MAX_BODY
 from quintet.http.envelope import SECURITY_HEADERS
-from tests.api import Api
-from tests.expect import logged, problem
+from tests.support.api import Api
+from tests.support.expect import logged, problem
 
 PREFIXES = ["/api/v1", "/api", ""]
 OURS, FOREIGN = "https://app.example.com", "https://evil.example"

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.api import Api
-from tests.expect import pointers, problem
+from tests.support.api import Api
+from tests.support.expect import pointers, problem
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ from sqlalchemy import event
 
 from infra.local.events import Response
 from quintet.db.engine import engine, owner_engine
-from tests.api import PASSWORD, Api
-from tests.expect import problem
-from tests.scratch import terminate
+from tests.support.api import PASSWORD, Api
+from tests.support.expect import problem
+from tests.support.scratch import terminate
 
 
 def _terminate_all() -> int:

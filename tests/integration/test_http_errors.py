@@ -8,8 +8,8 @@ import pytest
 from infra.local.events import Response
 from infra.local.invocation import call
 from quintet.http.app import MAX_BODY
-from tests.api import Api
-from tests.expect import logged, pointers, problem
+from tests.support.api import Api
+from tests.support.expect import logged, pointers, problem
 
 STAGED = {"domain": "abc123.execute-api.eu-west-1.amazonaws.com", "stage": "prod"}
 

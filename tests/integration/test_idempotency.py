@@ -10,9 +10,9 @@ import pytest
 from infra.local.events import Response
 from quintet.db.engine import engine, owner_engine
 from quintet.http.idempotency import MAX_STORED_BODY
-from tests.api import Api
-from tests.expect import pointers, problem
-from tests.people import person
+from tests.support.api import Api
+from tests.support.expect import pointers, problem
+from tests.support.people import person
 
 
 def create(owner: Api, key: str, title: str = "Once", path: str = "/projects", **more: Any) -> Response:

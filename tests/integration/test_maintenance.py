@@ -16,22 +16,9 @@ from quintet import aws
 from quintet.config import settings
 from quintet.db.engine import owner_engine
 from quintet.db.partitions import MONTHS_AHEAD, existing_partitions, month_start, partition_name
-from tests.api import Api
-from tests.people import person
-from tests.uploading import work_off
-
-
-@pytest.fixture
-def user(stack: object) -> Api:
-    """Whose rows these are."""
-    return person()
-
-
-def execute(statement: str, **params: Any) -> Any:
-    """One statement as the owner; its rows, when it has some."""
-    with owner_engine().begin() as connection:
-        result = connection.exec_driver_sql(statement, params)
-        return result.all() if result.returns_rows else None
+from tests.support.api import Api
+from tests.support.statements import execute
+from tests.support.uploading import work_off
 
 
 def maintain(**event: Any) -> dict[str, Any]:

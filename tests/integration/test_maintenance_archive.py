@@ -25,18 +25,12 @@ from quintet.db.partitions import (
     partition_name,
     uuid_at,
 )
-from tests.people import person
+from tests.support.people import person
+from tests.support.statements import execute
 
 NOW = datetime.now(UTC)
 OLD = month_start(NOW, -MONTHS_KEPT - 1)
 """The youngest month that is not kept any more."""
-
-
-def execute(statement: str, **params: Any) -> Any:
-    """One statement as the owner; its rows, when it has some."""
-    with owner_engine().begin() as connection:
-        result = connection.exec_driver_sql(statement, params)
-        return result.all() if result.returns_rows else None
 
 
 def archive() -> dict[str, int]:

@@ -17,8 +17,8 @@ from quintet.db.engine import engine, owner_engine
 from quintet.db.session import reading
 from quintet.identity import keys, tokens
 from quintet.identity.keys import TokenKeys, forget_keys, secret_versions, token_keys
-from tests.api import Api
-from tests.people import person
+from tests.support.api import Api
+from tests.support.people import person
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""The one document of the whole API: valid, up to date, and complete. That answers keep to it `tests.api` checks."""
+"""The one document of the whole API: valid, up to date, and complete. That answers keep to it is checked in `Api`."""
 
 import importlib
 import json
@@ -11,9 +11,9 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from functions.manifest import FUNCTIONS, PREFIXES
 from infra import openapi
-from tests.api import Api
-from tests.documented import document, operation_of, operations
-from tests.people import person
+from tests.support.api import Api
+from tests.support.documented import document, operation_of, operations
+from tests.support.people import person
 
 ID = "01900000-0000-7000-8000-000000000000"
 

@@ -3,9 +3,9 @@
 import pytest
 
 from quintet.db.engine import owner_engine
-from tests.api import Api
-from tests.people import person
-from tests.projects import created, ids
+from tests.support.api import Api
+from tests.support.people import person
+from tests.support.projects import created, ids
 
 NOBODY = "01900000-0000-7000-8000-000000000000"
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from functions.projects.schemas import MemberRead, ProjectRead
 from quintet.db.engine import owner_engine
 from quintet.http.schemas import Output, Page
-from tests.api import Api, events_about
-from tests.people import person
-from tests.projects import created, events_of, ids
-from tests.statements import counted
+from tests.support.api import Api, events_about
+from tests.support.people import person
+from tests.support.projects import created, events_of, ids
+from tests.support.statements import counted
 
 NOBODY = "01900000-0000-7000-8000-000000000000"
 

@@ -11,7 +11,7 @@ from functions.users.roles.schemas import RoleRead
 from quintet.db.engine import owner_engine
 from quintet.http.schemas import Page
 from quintet.identity.permissions import Permission
-from tests.api import Api, events_about
+from tests.support.api import Api, events_about
 
 
 @pytest.fixture

@@ -16,10 +16,10 @@ from quintet.config import settings
 from quintet.db.engine import owner_engine
 from quintet.db.models.files import FilePurpose
 from quintet.files.purposes import GB, MB, PURPOSES
-from tests.api import Api
-from tests.people import person
-from tests.statements import counted
-from tests.uploading import (
+from tests.support.api import Api
+from tests.support.people import person
+from tests.support.statements import counted
+from tests.support.uploading import (
     PDF,
     PNG,
     announced,
@@ -35,12 +35,6 @@ from tests.uploading import (
 )
 
 JAPANESE = "報告書 2026年 + 最終版.pdf"
-
-
-@pytest.fixture
-def user(stack: object) -> Api:
-    """Who uploads."""
-    return person()
 
 
 def sha256(content: bytes) -> str:

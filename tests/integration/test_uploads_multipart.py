@@ -17,19 +17,12 @@ from quintet import aws
 from quintet.config import settings
 from quintet.files.purposes import GB, MB
 from quintet.http.schemas import Page
-from tests.api import Api
-from tests.people import person
-from tests.statements import counted
-from tests.uploading import PDF, announced, key_of, process, read, versions, work_off
+from tests.support.api import Api
+from tests.support.statements import counted
+from tests.support.uploading import PDF, announced, key_of, process, read, versions, work_off
 
 CONTENT = PDF + bytes(17 * MB)
 CRC64 = "AAAAAAAAAAE="
-
-
-@pytest.fixture
-def user(stack: object) -> Api:
-    """Who uploads."""
-    return person()
 
 
 def begin(user: Api, size: int = len(CONTENT), **more: Any) -> str:

@@ -20,9 +20,8 @@ from quintet.config import settings
 from quintet.db.engine import owner_engine
 from quintet.db.models.files import File
 from quintet.db.partitions import uuid_at
-from tests.api import Api
-from tests.people import person
-from tests.uploading import (
+from tests.support.api import Api
+from tests.support.uploading import (
     PDF,
     PNG,
     announced,
@@ -38,12 +37,6 @@ from tests.uploading import (
 )
 
 JAPANESE = "名簿 + 最新.csv"
-
-
-@pytest.fixture
-def user(stack: object) -> Api:
-    """Who uploads."""
-    return person()
 
 
 def workbook() -> bytes:

@@ -9,8 +9,8 @@ from functions.users.accounts.schemas import UserRead
 from quintet.db.models.sessions import TokenPurpose
 from quintet.http.schemas import Page
 from quintet.identity.one_time_tokens import LIFETIMES, mint
-from tests.api import PASSWORD, Api, events_about
-from tests.statements import counted
+from tests.support.api import PASSWORD, Api, events_about
+from tests.support.statements import counted
 
 PREFIXES = ("/api/v1", "/api", "")
 

@@ -14,8 +14,8 @@ from infra.local.events import Response
 from quintet.db.engine import owner_engine
 from quintet.db.session import writing
 from quintet.identity.principal import Principal, authenticate
-from tests.api import PASSWORD, Api, events_about
-from tests.statements import counted
+from tests.support.api import PASSWORD, Api, events_about
+from tests.support.statements import counted
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.api import PASSWORD
-from tests.world import NEW_PASSWORD, World, form
+from tests.support.api import PASSWORD
+from tests.support.world import NEW_PASSWORD, World, form
 
 ROLES = frozenset(
     {

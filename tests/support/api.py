@@ -9,7 +9,7 @@ from uuid import UUID
 
 from infra.local.events import Response
 from infra.local.invocation import call
-from tests.documented import check
+from tests.support.documented import check
 
 PASSWORD = "correct horse battery staple 7"
 _hosts = itertools.count(1)

@@ -1,17 +1,25 @@
-"""What really goes to the database: read from libpq's own trace, so BEGIN, COMMIT and a stray ROLLBACK count too."""
+"""Statements: our own, and what really goes to the database, read from libpq's trace (a stray ROLLBACK counts)."""
 
 import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from psycopg import pq
 from sqlalchemy import event
 
-from quintet.db.engine import engine
+from quintet.db.engine import engine, owner_engine
 
 _SENT = re.compile(r'^F\t\d+\t(?:Query\t |Parse\t "" )"(.*?)"(?: \d+)*$(?=\n[FB]\t|\Z)', re.MULTILINE | re.DOTALL)
 """A simple query, or the first message of an extended one: each is one round trip."""
+
+
+def execute(statement: str, **params: Any) -> Any:
+    """One statement as the owner; its rows, when it has some."""
+    with owner_engine().begin() as connection:
+        result = connection.exec_driver_sql(statement, params)
+        return result.all() if result.returns_rows else None
 
 
 @contextmanager

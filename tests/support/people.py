@@ -8,7 +8,7 @@ from quintet.db.engine import owner_engine
 from quintet.identity import tokens
 from quintet.identity.keys import token_keys
 from quintet.identity.passwords import hash_password
-from tests.api import PASSWORD, Api
+from tests.support.api import PASSWORD, Api
 
 _MAKE = """
     WITH person AS (

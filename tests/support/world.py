@@ -12,8 +12,8 @@ from quintet.db.models.sessions import TokenPurpose
 from quintet.db.session import writing
 from quintet.identity.keys import token_keys
 from quintet.identity.one_time_tokens import LIFETIMES, mint
-from tests.api import Api
-from tests.people import person
+from tests.support.api import Api
+from tests.support.people import person
 
 NEW_PASSWORD = "another good phrase 42 indeed"
 CONTENT = b"hello"

@@ -3,7 +3,7 @@
 from typing import Any
 
 from quintet.db.engine import owner_engine
-from tests.api import Api
+from tests.support.api import Api
 
 
 def created(owner: Api, **fields: Any) -> dict[str, Any]:

@@ -8,11 +8,11 @@ from openapi_schema_validator import OAS31Validator, oas31_format_checker
 
 from infra.local.events import Response
 from quintet.db.engine import owner_engine
-from tests.access import ACCESS, Access
-from tests.api import Api
-from tests.documented import Operation, document, operations
-from tests.expect import problem
-from tests.world import World
+from tests.support.access import ACCESS, Access
+from tests.support.api import Api
+from tests.support.documented import Operation, document, operations
+from tests.support.expect import problem
+from tests.support.world import World
 
 
 def counts() -> dict[str, int]:

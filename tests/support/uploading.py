@@ -11,7 +11,7 @@ from infra.local.events import Response, s3_notification, sqs_event
 from infra.local.invocation import invoke
 from quintet import aws
 from quintet.config import settings
-from tests.api import Api
+from tests.support.api import Api
 
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x06\x00\x00\x00"
 PDF = b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n"

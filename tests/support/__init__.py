@@ -1,0 +1,1 @@
+"""What tests share: people and what they do, a world of rows, and what is expected of every answer."""
