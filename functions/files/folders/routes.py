@@ -55,7 +55,7 @@ async def update_folder(
 
 
 @router.delete("/{folder_id}", status_code=204, responses=responses(403, 409))
-async def remove_folder(session: SessionDep, caller: Caller, folder_id: UUID, expected: IfMatch) -> Response:
+async def delete_folder(session: SessionDep, caller: Caller, folder_id: UUID, expected: IfMatch) -> Response:
     """Delete an empty folder; for the project's editors."""
-    service.remove_folder(session, caller, folder_id=folder_id, expected=expected)
+    service.delete_folder(session, caller, folder_id=folder_id, expected=expected)
     return Response(status_code=204)

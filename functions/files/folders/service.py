@@ -42,7 +42,7 @@ def update_folder(
     return folder
 
 
-def remove_folder(session: Session, caller: Principal, *, folder_id: UUID, expected: frozenset[int] | None) -> None:
+def delete_folder(session: Session, caller: Principal, *, folder_id: UUID, expected: frozenset[int] | None) -> None:
     """Delete an empty folder; for editors."""
     folder = _locked(session, caller, folder_id)
     folder.require_version(expected)

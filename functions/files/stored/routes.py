@@ -17,7 +17,7 @@ from quintet.http.conditional import IfMatch, fresh
 from quintet.http.dependencies import Caller, Paging, SessionDep
 from quintet.http.problems import responses
 from quintet.http.routing import Router
-from quintet.http.schemas import Page
+from quintet.http.schemas import Page, rfc3339
 
 router = Router(prefix="/files", tags=["files"])
 
@@ -60,7 +60,7 @@ async def read_file(request: Request, session: SessionDep, caller: Caller, file_
     link = links.download(found.stored) if ready else None
     more = {
         "download_url": link and link.url,
-        "download_expires_at": link and link.expires_at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "download_expires_at": link and rfc3339(link.expires_at),
     }
     detail = body[:-1] + b"," + json.dumps(more, separators=(",", ":")).encode()[1:]
     return fresh(request, Versioned(detail, version), variant=f"{links.window():x}" if ready else "")
@@ -88,7 +88,7 @@ async def update_file(
 
 
 @router.delete("/{file_id}", status_code=204, responses=responses(403))
-async def remove_file(session: SessionDep, caller: Caller, file_id: UUID, expected: IfMatch) -> Response:
+async def delete_file(session: SessionDep, caller: Caller, file_id: UUID, expected: IfMatch) -> Response:
     """Delete a file and its content, all versions of it; aborts an upload that is under way."""
-    service.remove_file(session, caller, file_id=file_id, expected=expected)
+    service.delete_file(session, caller, file_id=file_id, expected=expected)
     return Response(status_code=204)

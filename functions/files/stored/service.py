@@ -40,7 +40,7 @@ def _placed(session: Session, caller: Principal, file: File, changes: dict[str, 
     return {**changes, "project_id": place.project_id, "folder_id": place.folder_id}
 
 
-def remove_file(session: Session, caller: Principal, *, file_id: UUID, expected: frozenset[int] | None = None) -> None:
+def delete_file(session: Session, caller: Principal, *, file_id: UUID, expected: frozenset[int] | None = None) -> None:
     """Delete a file for good; for its owner and the project's editors."""
     file = locked_file(session, caller, file_id, at_least="editor", owner_may=True)
     file.require_version(expected)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Coroutine
 from contextlib import ExitStack
+from operator import attrgetter
 from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request
@@ -39,18 +40,16 @@ class Router(APIRouter):
     """An APIRouter whose changes answer PUT and PATCH alike."""
 
     def __init__(self, *, tags: list[str], **options: Any) -> None:
-        super().__init__(tags=list(tags), route_class=Route, generate_unique_id_function=_operation_id, **options)
+        super().__init__(tags=list(tags), route_class=Route, generate_unique_id_function=attrgetter("name"), **options)
 
     def change(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
         """Register PUT and PATCH with one meaning: the fields sent are changed, the others stay (RFC 7396)."""
 
         def register(endpoint: Endpoint) -> Endpoint:
+            name = options.get("name", endpoint.__name__)
             for method in ("PUT", "PATCH"):
-                self.add_api_route(path, endpoint, methods=[method], **options)
+                operation_id = f"{name}_{method.lower()}"
+                self.add_api_route(path, endpoint, methods=[method], operation_id=operation_id, **options)
             return endpoint
 
         return register
-
-
-def _operation_id(route: APIRoute) -> str:
-    return f"{route.name}_{min(route.methods or []).lower()}"
