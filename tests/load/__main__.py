@@ -75,6 +75,15 @@ def measure_sign_in(run: Runtime, people: Stand, quick: bool) -> list[Row]:
     return [ratio("sign-in", "its argon2 verification", seconds, "ours", "argon2", 1.3, 1.1)]
 
 
+def measure_refusals(run: Runtime, people: Stand, quick: bool) -> list[Row]:
+    """Whether the time of an answer tells that there is an account."""
+    rows = []
+    for work, seconds in warm.refusals(run, people, tries=20 if quick else 200).items():
+        slower, faster = sorted(seconds, key=lambda address: seconds[address], reverse=True)
+        rows.append(ratio(f"{work}, {slower} address", faster, seconds, slower, faster, 1.1, 1.05))
+    return rows
+
+
 def measure_round_trips(run: Runtime, people: Stand, quick: bool) -> list[Row]:
     """What a read costs the network."""
     trips = warm.round_trips(run, people)
@@ -107,6 +116,7 @@ PARTS: dict[str, Callable[[Runtime, Stand, bool], list[Row]]] = {
     "cold": measure_cold,
     "list": measure_lists,
     "sign-in": measure_sign_in,
+    "refusals": measure_refusals,
     "trips": measure_round_trips,
     "pages": measure_pages,
     "layer": measure_layer,

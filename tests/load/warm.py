@@ -3,7 +3,7 @@
 import itertools
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -19,6 +19,8 @@ _BATCH = 40
 """Requests per round."""
 _SIGN_INS = 10
 """Sign-ins per round."""
+_ADDRESSES = itertools.count()
+"""Whom a request comes from."""
 
 
 def lists(runtime: Runtime, stand: Stand, *, rounds: int) -> dict[str, float]:
@@ -50,7 +52,8 @@ def sign_ins(runtime: Runtime, stand: Stand, *, rounds: int) -> dict[str, float]
     with stand.owner() as connection:
         row = connection.execute("SELECT password_hash FROM users LIMIT 1").fetchone()
     assert row is not None
-    attempts = _attempts(stand)
+    emails = itertools.cycle([person.email for person in stand.people()])
+    attempts = _posts("/auth/login", ({"email": email, "password": PASSWORD} for email in emails))
 
     with runtime.worker("auth", stand.environment) as auth:
 
@@ -64,6 +67,32 @@ def sign_ins(runtime: Runtime, stand: Stand, *, rounds: int) -> dict[str, float]
             return float(reply["seconds"]) / _SIGN_INS
 
         return interleaved(rounds, ours=sign_in, argon2=verify)
+
+
+def refusals(runtime: Runtime, stand: Stand, *, tries: int) -> dict[str, dict[str, float]]:
+    """Seconds of what must not tell whether there is an account, by work and by address."""
+    known = [person.email for person in stand.people()]
+    unknown = [f"nobody{number}@example.com" for number in range(len(known))]
+
+    with runtime.worker("auth", stand.environment) as auth:
+
+        def compared(path: str, more: Mapping[str, str], status: int) -> dict[str, float]:
+            def seconds(emails: Iterable[str]) -> Callable[[], float]:
+                events = _posts(path, ({"email": email, **more} for email in itertools.cycle(emails)))
+
+                def one() -> float:
+                    reply = auth.ask(do="events", events=[next(events)])
+                    assert reply["answer"]["statusCode"] == status, reply
+                    return float(reply["seconds"])
+
+                return one
+
+            return interleaved(tries, known=seconds(known), unknown=seconds(unknown))
+
+        return {
+            "failed sign-in": compared("/auth/login", {"password": "not the password of anybody 9"}, 401),
+            "password reset": compared("/auth/password-reset", {}, 202),
+        }
 
 
 def round_trips(runtime: Runtime, stand: Stand) -> int:
@@ -127,14 +156,15 @@ def _in_milliseconds(listed: Any) -> Any:
     return json.loads(re.sub(r"(:\d\d\.\d{3})\d{3}Z", r"\1Z", json.dumps(listed)))
 
 
-def _attempts(stand: Stand) -> Iterator[Any]:
-    """Sign-ins, each by the next account and from another address: no rate limit is met."""
-    for number, person in enumerate(itertools.cycle(stand.people())):
+def _posts(path: str, bodies: Iterable[Mapping[str, str]]) -> Iterator[Any]:
+    """A POST of each of these, each from another address: no rate limit is met."""
+    for body in bodies:
+        number = next(_ADDRESSES)
         yield rest_event(
             "POST",
-            "/api/v1/auth/login",
+            f"/api/v1{path}",
             headers={"content-type": "application/json"},
-            body=json.dumps({"email": person.email, "password": PASSWORD}).encode(),
+            body=json.dumps(body).encode(),
             source_ip=f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}",
         )
 
