@@ -226,14 +226,14 @@ def test_stripping_leaves_what_is_no_elf_file_alone(tmp_path: Path) -> None:
     assert text.read_text() == "INPUT(libreal.so)"
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="an ELF library of this machine is needed")
-def test_a_stripped_library_is_smaller_and_still_loads(tmp_path: Path) -> None:
+def test_a_stripped_library_still_loads_and_is_smaller_if_it_is_an_elf_file(tmp_path: Path) -> None:
     spec = importlib.util.find_spec("_cffi_backend")
     assert spec
     assert spec.origin
     library = Path(shutil.copy(spec.origin, tmp_path))
     strip(library)
-    assert library.stat().st_size < Path(spec.origin).stat().st_size
+    whole = Path(spec.origin).read_bytes()
+    assert (library.stat().st_size < len(whole)) == whole.startswith(b"\x7fELF")
     loaded = subprocess.run(
         [sys.executable, "-c", "import _cffi_backend as c; print(c.__file__)"],
         env={"PYTHONPATH": str(tmp_path)},
