@@ -8,6 +8,9 @@ from sqlalchemy.orm import Session
 from functions.auth.refresh import IDLE
 from functions.auth.schemas import SessionRead
 from quintet.db.json import columns_of, page
+from quintet.db.reads import rows
+from quintet.events.record import change_and_record, scope_of
+from quintet.events.types import EventType
 from quintet.identity.principal import Principal
 from quintet.pagination import PageRequest
 
@@ -41,7 +44,7 @@ class Account(NamedTuple):
 
 _ACCOUNT = "SELECT id, password_hash FROM users WHERE email = %(email)s"
 
-# Nothing of what was verified may change before the session is committed.
+# Nothing of what was verified may have changed by the time the session is committed. The IP address is the event's.
 _BEGIN = """
     INSERT INTO sessions (user_id, expires_at, ip, user_agent)
     SELECT id, now() + %(idle)s, %(ip)s, %(user_agent)s FROM users
@@ -52,13 +55,23 @@ _BEGIN = """
 
 def find_account(session: Session, email: str) -> Account | None:
     """The account with this address, active or not."""
-    row = session.connection().exec_driver_sql(_ACCOUNT, {"email": email}).one_or_none()
-    return Account(row.id, row.password_hash) if row else None
+    found = rows(session, _ACCOUNT, {"email": email})
+    return Account(*found[0]) if found else None
 
 
-def begin_session(session: Session, account: Account, ip: str | None, user_agent: str | None) -> UUID | None:
-    """A new session's id; None when the account was disabled or its password changed since it was found."""
-    agent = (user_agent or "").replace("\0", "")[:300] or None
-    values = {**account._asdict(), "idle": IDLE, "ip": ip, "user_agent": agent}
-    begun: UUID | None = session.connection().exec_driver_sql(_BEGIN, values).scalar_one_or_none()
-    return begun
+def begin_session(session: Session, account: Account, user_agent: str | None) -> UUID | None:
+    """A new session's id, recorded; None when the account was disabled or its password changed since it was found."""
+    return change_and_record(
+        session,
+        _BEGIN,
+        {
+            "id": account.id,
+            "password_hash": account.password_hash,
+            "idle": IDLE,
+            "user_agent": (user_agent or "").replace("\0", "")[:300] or None,
+        },
+        EventType.SESSION_STARTED,
+        scope=scope_of("user", account.id),
+        data={"user_id": str(account.id)},
+        actor_id=account.id,
+    )

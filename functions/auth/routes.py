@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Body, Cookie, Request
+from fastapi import Body, Cookie, Depends, Request
 from starlette.responses import Response
 
 from functions.auth import queries, refresh, service
@@ -23,7 +23,7 @@ from functions.auth.schemas import (
     TokenRead,
 )
 from quintet.http.answers import changed, created, listed
-from quintet.http.dependencies import Caller, Paging, SessionDep, client_ip, rate_limit
+from quintet.http.dependencies import Caller, Paging, SessionDep, outside_transaction, rate_limit
 from quintet.http.problems import responses
 from quintet.http.routing import Router
 from quintet.http.schemas import Page
@@ -53,8 +53,19 @@ async def register(request: Request, session: SessionDep, new: AccountCreate) ->
     return created(request, account, f"/users/{user.id}")
 
 
-@router.post("/auth/login", response_model=TokenRead, responses=responses(401, 429))
-@router.post("/login", response_model=TokenRead, responses=responses(401, 429), name="login_short")
+@router.post(
+    "/auth/login",
+    response_model=TokenRead,
+    dependencies=[Depends(outside_transaction)],
+    responses=responses(401, 429),
+)
+@router.post(
+    "/login",
+    response_model=TokenRead,
+    dependencies=[Depends(outside_transaction)],
+    responses=responses(401, 429),
+    name="login_short",
+)
 async def login(request: Request, session: SessionDep, credentials: SignIn) -> Response:
     """Sign in with email and password."""
     rate_limit(request, session, "sign_in", account=credentials.email)
@@ -62,7 +73,6 @@ async def login(request: Request, session: SessionDep, credentials: SignIn) -> R
         session,
         email=credentials.email,
         password=credentials.password,
-        ip=client_ip(request),
         user_agent=request.headers.get("user-agent"),
     )
     return _tokens(tokens, in_body=credentials.token_delivery == "body")

@@ -32,12 +32,6 @@ class Tokens:
     refresh: str
 
 
-class SignInRefused(Unauthorized):
-    """Wrong credentials; that somebody tried stays recorded."""
-
-    keeps_changes = True
-
-
 class PasswordRefused(BadRequest):
     """The wrong present password; that somebody tried stays recorded."""
 
@@ -72,20 +66,23 @@ def register(session: Session, *, new: AccountCreate) -> User:
     return user
 
 
-def sign_in(session: Session, *, email: str, password: str, ip: str | None, user_agent: str | None) -> Tokens:
-    """A new session; 401 with the same words and the same time whatever is wrong."""
-    keys = token_keys()[0]  # a call to Secrets Manager, now and then, that no transaction is to wait for
+def sign_in(session: Session, *, email: str, password: str, user_agent: str | None) -> Tokens:
+    """A new session; 401 with the same words and the same time whatever is wrong.
+
+    Outside a transaction: hashing takes longer than everything else together, and nothing is to wait for it.
+    """
+    keys = token_keys()[0]
     account = queries.find_account(session, email)
     valid, stronger = verify_password(password, account.password_hash if account else None)
-    session_id = queries.begin_session(session, account, ip, user_agent) if account and valid else None
-    scope = scope_of("user", account.id) if account else SYSTEM
-    data = {"user_id": str(account.id)} if account else {}
+    session_id = queries.begin_session(session, account, user_agent) if account and valid else None
     if account is None or session_id is None:
+        scope = scope_of("user", account.id) if account else SYSTEM
+        data = {"user_id": str(account.id)} if account else {}
         record(session, EventType.SESSION_REFUSED, subject=None, scope=scope, data=data)
-        raise SignInRefused("Email or password is wrong.")
+        raise Unauthorized("Email or password is wrong.")
     if stronger:
-        session.execute(update(User).where(User.id == account.id).values(password_hash=stronger))
-    record(session, EventType.SESSION_STARTED, subject=session_id, scope=scope, data=data, actor_id=account.id)
+        unchanged = User.id == account.id, User.password_hash == account.password_hash
+        session.execute(update(User).where(*unchanged).values(password_hash=stronger))
     return tokens_of(keys, user_id=account.id, session_id=session_id, counter=0)
 
 

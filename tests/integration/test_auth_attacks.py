@@ -1,16 +1,20 @@
 """What somebody with bad intentions tries against accounts and sessions."""
 
+import re
 import secrets
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
 
 from quintet.db.session import writing
 from quintet.identity import passwords
 from quintet.identity.one_time_tokens import LIFETIMES, mint
 from quintet.identity.passwords import hash_password, verify_password
 from tests.support.api import PASSWORD, Api
+from tests.support.statements import counted, execute
 
 NEW_PASSWORD = "another good phrase 42 indeed"
 
@@ -86,6 +90,29 @@ def test_given_a_password_that_changes_during_a_sign_in_then_the_old_one_opens_n
         change.set()
         assert changed.status == 204
         assert signing_in.result().status == 401
+
+
+def test_given_a_weaker_hash_when_signing_in_then_the_present_strength_replaces_it(api: Api) -> None:
+    user = api.register()
+    weaker = PasswordHash([Argon2Hasher(time_cost=1, memory_cost=1024, parallelism=1)]).hash(PASSWORD)
+    execute("UPDATE users SET password_hash = %(weaker)s WHERE id = %(id)s", weaker=weaker, id=user.id)
+    user.sign_in(user.user["email"])
+    [[stored]] = execute("SELECT password_hash FROM users WHERE id = %(id)s", id=user.id)
+    assert stored != weaker
+    assert verify_password(PASSWORD, stored) == (True, None)
+
+
+def test_given_a_sign_in_then_it_takes_three_statements_and_no_transaction(api: Api) -> None:
+    credentials = {"email": api.register().user["email"], "password": PASSWORD}
+    api.post("/auth/login", credentials)  # the keys are known from here on
+    with counted() as statements:
+        assert api.post("/auth/login", credentials).status == 200
+    # The attempt is counted, the account found, and then the session begun and recorded, at once.
+    assert [re.findall(r"(?:INTO|FROM) (rate_counters|users|sessions|events)", sent) for sent in statements] == [
+        ["rate_counters"],
+        ["users"],
+        ["sessions", "users", "events"],
+    ], statements
 
 
 def test_given_a_reset_link_when_the_password_is_changed_then_the_link_is_dead(api: Api) -> None:

@@ -27,7 +27,7 @@ def reading(*, owner: bool = False) -> Iterator[Session]:
 def writing(*, owner: bool = False) -> Iterator[Session]:
     """A session for one transaction: committed at the end, rolled back on an error. `owner`: as the schema's owner.
 
-    A `Problem` that says `keeps_changes` (a refused sign-in that is to be counted) commits and is raised on.
+    A `Problem` that says `keeps_changes` (a refused password that is to be recorded) commits and is raised on.
     """
     with Session(owner_engine() if owner else engine(), autoflush=False) as session:
         try:

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from quintet.db.reads import Params, rows
 from quintet.events.outbox import send_after_commit
 from quintet.events.types import DELIVERED_TO, EventType
 
@@ -14,11 +15,13 @@ SYSTEM = "system"
 
 _RECORD = """
     INSERT INTO events (actor_id, type, subject_type, subject_id, data, scope, ip, request_id)
-    VALUES (%(actor_id)s, %(type)s, %(subject_type)s, %(subject_id)s, %(data)s, %(scope)s, %(ip)s, %(request_id)s)
+    SELECT %(actor_id)s, %(type)s, %(subject_type)s, {subject}, %(data)s, %(scope)s, %(ip)s, %(request_id)s {source}
     RETURNING id"""
 
+_RECORD_SUBJECT = _RECORD.format(subject="%(subject_id)s", source="")
+
 _RECORD_AND_DELIVER = f"""
-    WITH event AS ({_RECORD}), delivery AS (
+    WITH event AS ({_RECORD_SUBJECT}), delivery AS (
         INSERT INTO deliveries (event_id, destination)
         SELECT id, destination FROM event, unnest(%(destinations)s::text[]) AS destination
     )
@@ -58,29 +61,53 @@ def record(
     `data` is JSON: ids and facts, no personal data, no secrets. `actor_id` stands in when nobody is signed in
     yet. What `DELIVERED_TO` names is sent to its queues after the commit, and again until it is done.
     """
-    from psycopg.types.json import Jsonb
-
-    origin: Origin = session.info.get("origin", Origin())
     destinations = DELIVERED_TO.get(type, ())
     session.flush()  # in the order things happened, so that ids are known and constraints have spoken
-    event_id: UUID = (
-        session.connection()
-        .exec_driver_sql(
-            _RECORD_AND_DELIVER if destinations else _RECORD,
-            {
-                "actor_id": origin.actor_id or actor_id,
-                "type": type.value,
-                "subject_type": type.partition(".")[0],
-                "subject_id": subject,
-                "data": Jsonb(data or {}),
-                "scope": scope,
-                "ip": origin.ip,
-                "request_id": origin.request_id,
-                "destinations": list(destinations),
-            },
-        )
-        .scalar_one()
+    params = _params(session, type, scope=scope, data=data, actor_id=actor_id)
+    [[event_id]] = rows(
+        session,
+        _RECORD_AND_DELIVER if destinations else _RECORD_SUBJECT,
+        {**params, "subject_id": subject, "destinations": list(destinations)},
     )
     for destination in destinations:
         send_after_commit(session, event_id, destination)
-    return event_id
+    return event_id  # type: ignore[no-any-return]
+
+
+def change_and_record(
+    session: Session,
+    change: str,
+    params: Params,
+    type: EventType,
+    *,
+    scope: str,
+    data: dict[str, Any] | None = None,
+    actor_id: UUID | None = None,
+) -> UUID | None:
+    """`record` and the change itself in one statement, for what needs no transaction around it.
+
+    `change` is SQL that returns the subject's `id`, or no row: then nothing is recorded, and None comes back. Its
+    `params` and an event's have different names. For events that are only recorded.
+    """
+    assert type not in DELIVERED_TO, f"{type} is delivered, which takes a transaction"
+    recorded = _RECORD.format(subject="changed.id", source="FROM changed")
+    both = f"WITH changed AS ({change}), event AS ({recorded}) SELECT id FROM changed"
+    changed = rows(session, both, {**_params(session, type, scope=scope, data=data, actor_id=actor_id), **params})
+    return changed[0].id if changed else None
+
+
+def _params(
+    session: Session, type: EventType, *, scope: str, data: dict[str, Any] | None, actor_id: UUID | None
+) -> dict[str, Any]:
+    from psycopg.types.json import Jsonb
+
+    origin: Origin = session.info.get("origin", Origin())
+    return {
+        "actor_id": origin.actor_id or actor_id,
+        "type": type.value,
+        "subject_type": type.partition(".")[0],
+        "data": Jsonb(data or {}),
+        "scope": scope,
+        "ip": origin.ip,
+        "request_id": origin.request_id,
+    }

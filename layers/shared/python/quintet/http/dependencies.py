@@ -20,7 +20,7 @@ async def in_transaction(request: Request) -> None:
 
 
 async def outside_transaction(request: Request) -> None:
-    """For the `dependencies` of a POST whose work another service does: every statement stands alone."""
+    """For the `dependencies` of a POST that works long between its statements: each of them stands alone."""
     request.state.in_transaction = False
 
 
