@@ -22,5 +22,8 @@ class Permission(StrEnum):
     PROJECTS_READ_ALL = "projects:read_all"
     PROJECTS_MANAGE_ALL = "projects:manage_all"
     PROJECTS_PURGE = "projects:purge"
+    CAMPAIGNS_CREATE = "campaigns:create"
+    CAMPAIGNS_MANAGE_ALL = "campaigns:manage_all"
+    AGENTS_WRITE = "agents:write"
     EVENTS_READ_ALL = "events:read_all"
     COURSES_CREATE = "courses:create"
