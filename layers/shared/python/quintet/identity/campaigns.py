@@ -1,0 +1,84 @@
+"""Who may do what with a campaign: whoever created it everything, its agents work there. To others it does not exist.
+
+For reads there are conditions in SQL, whose parameters are `rights`; for changes there is `require_campaign`.
+"""
+
+from typing import Literal
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, exists, select
+from sqlalchemy.orm import Session
+
+from quintet.db.models.campaigns import Agent, Campaign, CampaignAssignment
+from quintet.errors import Forbidden, NotFound
+from quintet.identity.permissions import Permission
+from quintet.identity.principal import Principal
+
+Part = Literal["agent", "owner"]
+
+OWN_AGENT = "(SELECT id FROM agents WHERE user_id = %(caller)s)"
+"""SQL: the agent the caller is, if they are one."""
+
+
+def rights(caller: Principal) -> dict[str, object]:
+    """Parameters of the conditions: who asks, and whether they may do everything with every campaign."""
+    return {"caller": caller.user_id, "manages": caller.can(Permission.CAMPAIGNS_MANAGE_ALL)}
+
+
+def owned(campaign: str) -> str:
+    """SQL: the caller may do everything with the campaign of this alias."""
+    return f"(%(manages)s OR {campaign}.created_by = %(caller)s)"
+
+
+def worked_on(campaign_id: str) -> str:
+    """SQL: the caller is an agent who is assigned to the campaign with this id."""
+    return f"""EXISTS (
+        SELECT FROM campaign_assignments a WHERE a.campaign_id = {campaign_id} AND a.agent_id = {OWN_AGENT})"""
+
+
+def visible(campaign: str) -> str:
+    """SQL: the caller may see the campaign of this alias."""
+    return f"({owned(campaign)} OR {worked_on(f'{campaign}.id')})"
+
+
+def there_is(campaign_id: str, condition: str) -> str:
+    """SQL: there is a campaign `c` with this id of which the condition holds: `visible("c")`, `owned("c")`."""
+    return f"EXISTS (SELECT FROM campaigns c WHERE c.id = {campaign_id} AND {condition})"
+
+
+def works_on(caller: Principal) -> ColumnElement[bool]:
+    """The same as `worked_on`, for a statement that selects from `Campaign`."""
+    return exists().where(
+        CampaignAssignment.campaign_id == Campaign.id,
+        CampaignAssignment.agent_id == Agent.id,
+        Agent.user_id == caller.user_id,
+    )
+
+
+def require_part(caller: Principal, campaign: Campaign, works_there: bool, *, at_least: Part) -> None:
+    """404 unless the caller may see the campaign; 403 unless they are `at_least` that there."""
+    if campaign.created_by == caller.user_id or caller.can(Permission.CAMPAIGNS_MANAGE_ALL):
+        return
+    if not works_there:
+        raise NotFound
+    if at_least == "owner":
+        raise Forbidden("This is for whoever created the campaign.")
+
+
+def require_campaign(
+    session: Session, caller: Principal, campaign_id: UUID, *, at_least: Part = "owner", lock: bool = True
+) -> Campaign:
+    """The campaign, if the caller is at least that there: its `owner`, or an `agent` who is assigned.
+
+    404 when they may not even see it, else 403. `lock`: nobody else changes it, or distributes its contacts, before
+    the transaction ends; contacts can still be added to it, as by an import.
+    """
+    statement = select(Campaign, works_on(caller)).where(Campaign.id == campaign_id)
+    if lock:
+        statement = statement.with_for_update(key_share=True, of=Campaign)
+    row = session.execute(statement).one_or_none()
+    if row is None:
+        raise NotFound
+    campaign, works_there = row
+    require_part(caller, campaign, works_there, at_least=at_least)
+    return campaign
