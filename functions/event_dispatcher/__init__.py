@@ -1,1 +1,1 @@
-"""Each minute: what should be on a queue and is not, is sent to it."""
+"""Each minute: what should be on a queue and is not, is sent to it; tallies are merged."""

@@ -12,5 +12,5 @@ _RESERVED_MS = 15_000
 
 @observed
 def handler(event: dict[str, Any], context: Any) -> dict[str, int]:
-    """Send again what a crash kept from its queue; answers how much that was."""
+    """Send again what a crash kept from its queue, and merge tallies; answers how much that was."""
     return dispatch(lambda: context.get_remaining_time_in_millis() > _RESERVED_MS)

@@ -10,6 +10,7 @@ from urllib.parse import quote_plus
 
 from sqlalchemy import Row
 
+from functions.event_dispatcher.tallies import merge_tallies
 from quintet.db.session import writing
 from quintet.events.outbox import send, send_messages
 from quintet.files.objects import head
@@ -56,7 +57,7 @@ _CLAIM_FILES = """
 
 
 def dispatch(time_left: Callable[[], bool]) -> dict[str, int]:
-    """Send everything that is due, batch by batch while there is time; returns how much was sent.
+    """Send everything that is due, batch by batch while there is time, and merge tallies; returns how much that was.
 
     Raises at the end when a queue or the bucket did not answer, so that the alarm hears of it.
     """
@@ -66,11 +67,12 @@ def dispatch(time_left: Callable[[], bool]) -> dict[str, int]:
         "files": _each_batch(_CLAIM_FILES, time_left, lambda rows: _send_files(rows, failed)),
     }
     _report_stuck()
+    merged = merge_tallies(time_left)
     if any(sent.values()):
         logger.info("Sent again: %(deliveries)s deliveries, %(files)s files.", sent)
     if failed:
         raise RuntimeError(f"These did not answer: {', '.join(sorted(failed))}. What waits for them is tried again.")
-    return sent
+    return {**sent, "tallies": merged}
 
 
 def _each_batch(claim: str, time_left: Callable[[], bool], work: Callable[[list[Row[Any]]], int]) -> int:

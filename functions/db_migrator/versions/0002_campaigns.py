@@ -198,10 +198,14 @@ CREATE TABLE contact_tallies (
     agent_id UUID,
     status TEXT NOT NULL,
     n INTEGER NOT NULL,
+    merged BOOLEAN DEFAULT false NOT NULL,
     CONSTRAINT pk_contact_tallies PRIMARY KEY (id)
 );
 CREATE INDEX ix_contact_tallies_agent_id ON contact_tallies (agent_id);
 CREATE INDEX ix_contact_tallies_campaign_id ON contact_tallies (campaign_id);
+CREATE INDEX ix_contact_tallies_new ON contact_tallies (id) WHERE NOT merged;
+CREATE UNIQUE INDEX uq_contact_tallies_merged ON contact_tallies (campaign_id, agent_id, status)
+    NULLS NOT DISTINCT WHERE merged;
 
 CREATE TABLE activity_tallies (
     id BIGINT GENERATED ALWAYS AS IDENTITY,
@@ -211,10 +215,14 @@ CREATE TABLE activity_tallies (
     outcome TEXT NOT NULL,
     n INTEGER NOT NULL,
     seconds BIGINT NOT NULL,
+    merged BOOLEAN DEFAULT false NOT NULL,
     CONSTRAINT pk_activity_tallies PRIMARY KEY (id)
 );
 CREATE INDEX ix_activity_tallies_agent_id_day ON activity_tallies (agent_id, day);
 CREATE INDEX ix_activity_tallies_campaign_id_day ON activity_tallies (campaign_id, day);
+CREATE INDEX ix_activity_tallies_new ON activity_tallies (id) WHERE NOT merged;
+CREATE UNIQUE INDEX uq_activity_tallies_merged ON activity_tallies (campaign_id, day, agent_id, outcome)
+    NULLS NOT DISTINCT WHERE merged;
 """
 
 TALLIES = """

@@ -237,21 +237,34 @@ class ContactStaging(Base):
     attributes: Mapped[dict[str, Any]]
 
 
+def _merging(table: str, *keys: str) -> tuple[Index, Index]:
+    """What finds the new tallies of a table, and what there is one merged one of."""
+    new = Index(f"ix_{table}_new", "id", postgresql_where=text("NOT merged"))
+    merged = Index(
+        f"uq_{table}_merged", *keys, unique=True, postgresql_where=text("merged"), postgresql_nulls_not_distinct=True
+    )
+    return new, merged
+
+
 class ContactTally(Base):
     """How many contacts of a campaign have which status and agent: the sum of `n`.
 
     Triggers add a row for each change, in its transaction, so that nobody waits for a counter that somebody else
-    holds; `event_dispatcher` puts them together.
+    holds; `event_dispatcher` merges them into one row for each campaign, agent and status.
     """
 
     __tablename__ = "contact_tallies"
-    __table_args__ = (Index("ix_contact_tallies_agent_id", "agent_id"),)
+    __table_args__ = (
+        Index("ix_contact_tallies_agent_id", "agent_id"),
+        *_merging("contact_tallies", "campaign_id", "agent_id", "status"),
+    )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     campaign_id: Mapped[UUID] = mapped_column(index=True)
     agent_id: Mapped[UUID | None]
     status: Mapped[str]
     n: Mapped[int]
+    merged: Mapped[bool] = mapped_column(server_default=text("false"))
 
 
 class ActivityTally(Base):
@@ -261,6 +274,7 @@ class ActivityTally(Base):
     __table_args__ = (
         Index("ix_activity_tallies_campaign_id_day", "campaign_id", "day"),
         Index("ix_activity_tallies_agent_id_day", "agent_id", "day"),
+        *_merging("activity_tallies", "campaign_id", "day", "agent_id", "outcome"),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
@@ -270,3 +284,4 @@ class ActivityTally(Base):
     outcome: Mapped[str]
     n: Mapped[int]
     seconds: Mapped[int] = mapped_column(BigInteger)
+    merged: Mapped[bool] = mapped_column(server_default=text("false"))
