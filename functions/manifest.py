@@ -123,7 +123,7 @@ FUNCTIONS: dict[str, Function] = {
         timeout=30,
     ),
     "event_dispatcher": Function(
-        description="Sends again what a crash kept from its queue",
+        description="Sends again what a crash kept from its queue, and merges tallies",
         schedule="rate(1 minute)",
         needs=frozenset({Need.DATABASE, Need.FILES_READ}),
         sends_to=frozenset({"uploads", "email"}),
