@@ -9,12 +9,12 @@ from uuid import UUID, uuid4
 import pytest
 import requests
 
-from functions.files.stored import links
 from functions.files.stored.schemas import FileDetail, FileRead, PresignedDownload
 from infra.local.invocation import invoke
 from quintet import aws
 from quintet.config import settings
 from quintet.db.engine import owner_engine
+from quintet.files import links
 from quintet.http.schemas import Page
 from tests.support.api import Api
 from tests.support.statements import counted

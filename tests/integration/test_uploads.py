@@ -10,12 +10,12 @@ import pytest
 
 from functions.files.stored.schemas import FileRead
 from functions.files.uploads.schemas import PresignedUpload
-from functions.files.uploads.service import MAX_DIRECT
 from quintet import aws
 from quintet.config import settings
 from quintet.db.engine import owner_engine
 from quintet.db.models.files import FilePurpose
 from quintet.files.purposes import GB, MB, PURPOSES
+from quintet.files.storage import MAX_DIRECT
 from tests.support.api import Api
 from tests.support.people import person
 from tests.support.statements import counted

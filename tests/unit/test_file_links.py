@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from functions.files.fields import Name
-from functions.files.stored.links import content_disposition
 from functions.files.uploads.schemas import MediaType, Sha256
+from quintet.files.links import content_disposition
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from functions.files.stored.schemas import FileRead
 from quintet.db.json import Versioned, columns_of, page
 from quintet.db.models.files import FilePurpose, FileStatus
 from quintet.errors import NotFound
+from quintet.files.links import Stored
 from quintet.identity.permissions import Permission
 from quintet.identity.principal import Principal
 from quintet.pagination import PageRequest
@@ -29,17 +30,6 @@ _SHARED = f"""(SELECT of_project.* FROM project_members m CROSS JOIN LATERAL (
     ) of_project WHERE m.user_id = %(caller)s)"""
 _ALL = f"(SELECT {_FILE} FROM files f WHERE f.project_id IS NOT NULL AND {_FILTERS} {_NEWEST})"
 _OF_PROJECT = f"SELECT {_FILE} FROM files f WHERE f.project_id = %(project_id)s AND {_FILTERS}"
-
-
-class Stored(NamedTuple):
-    """Where a file's content is, and what a link to it needs."""
-
-    status: str
-    bucket: str
-    key: str
-    version_id: str | None
-    file_name: str
-    detected_type: str | None
 
 
 class Found(NamedTuple):

@@ -8,10 +8,11 @@ from fastapi import Query, Request
 from starlette.responses import RedirectResponse, Response
 
 from functions.files.fields import Root
-from functions.files.stored import links, queries, service
+from functions.files.stored import queries, service
 from functions.files.stored.schemas import FileDetail, FileRead, FileUpdate, PresignedDownload
 from quintet.db.json import Versioned
 from quintet.db.models.files import FilePurpose, FileStatus
+from quintet.files import links
 from quintet.http.answers import changed, listed
 from quintet.http.conditional import IfMatch, fresh
 from quintet.http.dependencies import Caller, Paging, SessionDep

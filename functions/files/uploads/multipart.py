@@ -18,13 +18,13 @@ from functions.files.uploads.schemas import (
     PartRead,
 )
 from functions.files.uploads.service import declare
-from functions.files.uploads.storage import ask
 from quintet.aws import s3
 from quintet.db.models.files import File
 from quintet.errors import BadRequest, Conflict, Gone
 from quintet.files.events import record_removed
 from quintet.files.objects import head
 from quintet.files.purposes import MB
+from quintet.files.storage import ask
 from quintet.identity.principal import Principal
 from quintet.pagination import PageRequest, decode_cursor, encode_cursor
 

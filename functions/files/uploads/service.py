@@ -1,7 +1,5 @@
 """The rules of uploads: what may come, and how it gets to S3 without passing through us when it is large."""
 
-import base64
-import hashlib
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -10,7 +8,6 @@ from sqlalchemy.orm import Session
 
 from functions.files.access import place_for
 from functions.files.uploads.schemas import FileCreate
-from functions.files.uploads.storage import ask
 from quintet.aws import s3
 from quintet.config import settings
 from quintet.db.models.files import File
@@ -19,11 +16,10 @@ from quintet.events.record import record
 from quintet.events.types import EventType
 from quintet.files.events import scope_of_file
 from quintet.files.objects import key_of
-from quintet.files.purposes import GB, MB, PURPOSES, essence
+from quintet.files.purposes import GB, PURPOSES, essence
+from quintet.files.storage import MAX_DIRECT, sha256_of, store
 from quintet.identity.principal import Principal
 
-MAX_DIRECT = 4 * MB
-"""Bytes of a file sent through the API: base64 makes them 5.3 MB of the 6 that Lambda takes."""
 FORM_LIFETIME = timedelta(minutes=15)
 """S3 looks at it when an upload begins."""
 MAX_PENDING = 1_000
@@ -60,26 +56,15 @@ def presign_upload(session: Session, caller: Principal, *, new: FileCreate, sha2
 def upload_direct(session: Session, caller: Principal, *, new: FileCreate, content: bytes) -> File:
     """Store a small file sent through the API; it is checked like any other, from the queue.
 
-    413 for more than `MAX_DIRECT` bytes. The object comes last before the commit. Should that fail, the object has
-    no file, and its notification has it removed; the other way round, a repeat by Idempotency-Key would promise a
-    file that never came.
+    413 for more than `MAX_DIRECT` bytes.
     """
     if new.size > MAX_DIRECT:
         raise ContentTooLarge(
             "Through the API 4 MB at most. Ask for a presigned upload.",
             next={"rel": "presign-upload", "href": "/files/presign-upload"},
         )
-    digest = base64.b64encode(hashlib.sha256(content).digest()).decode()
-    file = declare(session, caller, new, sha256=digest, status="uploaded", uploaded_at=func.now())
-    ask(
-        "put_object",
-        Bucket=file.bucket,
-        Key=file.key,
-        Body=content,
-        ContentType=file.content_type,
-        ChecksumAlgorithm="SHA256",
-        ChecksumSHA256=digest,
-    )
+    file = declare(session, caller, new, sha256=sha256_of(content), status="uploaded", uploaded_at=func.now())
+    store(file, content)
     return file
 
 

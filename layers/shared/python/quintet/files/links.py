@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 from urllib.parse import quote
 
-from functions.files.stored.queries import Stored
 from quintet.aws import s3
 from quintet.errors import Conflict
 
@@ -16,6 +15,17 @@ GRACE = 600
 
 _ATTR_CHAR = "!#$&+-.^_`|~"
 """RFC 8187's attr-char, besides letters and digits."""
+
+
+class Stored(NamedTuple):
+    """Where a file's content is, and what a link to it needs."""
+
+    status: str
+    bucket: str
+    key: str
+    version_id: str | None
+    file_name: str
+    detected_type: str | None
 
 
 class Link(NamedTuple):
