@@ -48,6 +48,7 @@ class Function:
     sends_to: frozenset[str] = frozenset()  # queues it may send to
     looks_at: frozenset[str] = frozenset()  # queues it may ask about, and neither send to nor read
     ships: tuple[str, ...] = ()  # files beside its own folder that go into its bundle
+    connections: int = 1  # to the database, at the same time
     memory: int = 1024  # MB
     timeout: int = 29  # seconds; API Gateway waits no longer
 
@@ -91,6 +92,24 @@ FUNCTIONS: dict[str, Function] = {
         needs=_API | {Need.FILES_READ, Need.FILES_WRITE},
         sends_to=frozenset({"uploads"}),
     ),
+    "campaigns": Function(
+        description="Campaigns, the agents assigned to them, and their contacts",
+        routes=("campaigns", "contacts"),
+        free_bodies=True,
+        needs=_API,
+        sends_to=frozenset({"campaigns"}),
+    ),
+    "agents": Function(
+        description="Agents: who works on contacts",
+        routes=("agents",),
+        needs=_API,
+        sends_to=frozenset({"campaigns"}),
+    ),
+    "reports": Function(
+        description="Reports on campaigns and agents, as figures and as pages",
+        routes=("reports",),
+        needs=_API,
+    ),
     "events": Function(
         description="The audit trail and the feed",
         routes=("events",),
@@ -107,8 +126,17 @@ FUNCTIONS: dict[str, Function] = {
         description="Checks each uploaded object and makes its file ready or rejected; removes those of deleted files",
         queue=Queue("uploads", batch_size=5, max_concurrency=20),
         needs=frozenset({Need.DATABASE, Need.FILES_READ, Need.FILES_DELETE}),
-        sends_to=frozenset({"email"}),
+        sends_to=frozenset({"email", "campaigns"}),
         timeout=300,
+    ),
+    "campaign_processor": Function(
+        description="Imports uploaded contacts and undoes imports; shares contacts out among agents",
+        queue=Queue("campaigns", batch_size=1),
+        needs=frozenset({Need.DATABASE, Need.FILES_READ, Need.FILES_WRITE}),
+        sends_to=frozenset({"campaigns", "email"}),
+        connections=3,  # one stages while one merges; the third shows that both are alive
+        memory=3008,
+        timeout=900,
     ),
     "email_sender": Function(
         description="Sends each email once",
@@ -126,7 +154,7 @@ FUNCTIONS: dict[str, Function] = {
         description="Sends again what a crash kept from its queue, and merges tallies",
         schedule="rate(1 minute)",
         needs=frozenset({Need.DATABASE, Need.FILES_READ}),
-        sends_to=frozenset({"uploads", "email"}),
+        sends_to=frozenset({"uploads", "email", "campaigns"}),
         timeout=55,
     ),
     "maintenance": Function(

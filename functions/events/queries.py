@@ -12,6 +12,7 @@ from functions.events.schemas import EventRead, Filters
 from quintet.db.json import columns_of, page
 from quintet.db.partitions import month_start, uuid_at
 from quintet.errors import NotFound
+from quintet.identity.campaigns import OWN_AGENT, rights, there_is, visible
 from quintet.identity.permissions import Permission
 from quintet.identity.principal import Principal
 from quintet.pagination import PageRequest, page_bytes
@@ -20,9 +21,12 @@ _EPOCH = datetime(1970, 1, 2, tzinfo=UTC)
 
 _COLUMNS = columns_of(EventRead, "e", ip="CASE WHEN %(all)s OR e.actor_id = %(caller)s THEN host(e.ip) END")
 
-_MINE = """
+_MINE = f"""
     SELECT 'user:' || %(caller)s::text AS scope
-    UNION ALL SELECT 'project:' || project_id FROM project_members WHERE user_id = %(caller)s"""
+    UNION ALL SELECT 'project:' || project_id FROM project_members WHERE user_id = %(caller)s
+    UNION ALL SELECT 'campaign:' || campaign_id FROM (
+        SELECT id AS campaign_id FROM campaigns WHERE created_by = %(caller)s
+        UNION SELECT campaign_id FROM campaign_assignments WHERE agent_id = {OWN_AGENT}) mine"""
 """The scopes of a caller who names none."""
 
 _READABLE = {
@@ -30,6 +34,7 @@ _READABLE = {
     "project": """(
         EXISTS (SELECT FROM project_members WHERE project_id = %(scope_id)s AND user_id = %(caller)s)
         OR %(reads_projects)s AND EXISTS (SELECT FROM projects WHERE id = %(scope_id)s))""",
+    "campaign": there_is("%(scope_id)s", visible("c")),
 }
 """Kind of scope -> whether the caller may read the one that is named."""
 
@@ -115,7 +120,7 @@ def _params(caller: Principal, filters: Filters, start: Position | None = None) 
     if filters.until:
         upper = min(upper, uuid_at(min(filters.until, now + timedelta(days=1)) + LONGEST_TRANSACTION))
     return {
-        "caller": caller.user_id,
+        **rights(caller),
         "all": caller.can(Permission.EVENTS_READ_ALL),
         "reads_projects": caller.can(Permission.PROJECTS_READ_ALL),
         "type": filters.type,

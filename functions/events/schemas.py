@@ -37,7 +37,7 @@ Scope = Annotated[
     str,
     Query(
         pattern=r"^(system|(user|project|conversation|campaign|course):[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$",
-        description="`project:<id>`, `user:<id>`, ...; `system` is for `events:read_all`.",
+        description="`project:<id>`, `campaign:<id>`, `user:<id>`, ...; `system` is for `events:read_all`.",
     ),
 ]
 

@@ -14,7 +14,7 @@ REASONS = re.compile(
             "easily guessed",
             "Newcomers cannot choose this role",
             "(Not|not) an email address",
-            "There is no (such )?(active account|folder|place|project|role)",
+            "There is no (such )?(active account|agent|folder|place|project|role)",
             "This link has expired",
             "This is not the account's password",
             "A NUL character cannot be stored",
@@ -36,6 +36,12 @@ REASONS = re.compile(
             "Nested too deeply",
             "Integers beyond 64 bits",
             "A folder cannot be moved into itself",
+            "Not a country whose telephone numbers are known",
+            "Not a telephone number that can be used",
+            "`end_date` is not to be before",
+            "A contact keeps an email address or a telephone number",
+            "An activity is not in the future",
+            "Send either agent_ids or agent_id",
         ]
     )
 )

@@ -37,6 +37,9 @@ READ = frozenset({OWNER, EDITOR, MEMBER, "admin", "developer", "project_admin"})
 CHANGE = READ - {MEMBER, "developer"}
 OWN = CHANGE - {EDITOR}
 SELF = ADMIN | {OWNER}
+CAMPAIGNS = frozenset({OWNER, EDITOR, "admin", "project_admin", "solo_entrepreneur", "user"})  # may create some
+MANAGE = frozenset({"admin", "project_admin"})
+RUN, WORK = MANAGE | {OWNER}, MANAGE | {OWNER, MEMBER}  # the member is the campaign's agent
 
 Parts = dict[str, Any]
 
@@ -122,6 +125,10 @@ def _upload(world: World) -> dict[str, Any]:
 
 def _newcomer(world: World) -> dict[str, Any]:
     return {"user_id": world.newcomer.id}
+
+
+def _working_agent(world: World) -> dict[str, Any]:
+    return {"agent_id": world.agent_id} if world.campaign_id else {}
 
 
 def _new_account(_: World) -> Parts:
@@ -231,6 +238,37 @@ ACCESS: dict[str, Access] = {
         ok=CHANGE, forbidden=READ, sends=lambda w: {"json_body": {"parts": [w.uploaded_part()]}}, path=_upload
     ),
     "POST /files/{file_id}/abort": Access(ok=CHANGE, forbidden=READ, path=_upload),
+    # --- campaigns ---
+    "GET /campaigns": _signed_in(),
+    "POST /campaigns": Access(ok=CAMPAIGNS, others=403, sends=json_(name="New")),
+    "GET /campaigns/{campaign_id}": Access(ok=WORK),
+    **_both("/campaigns/{campaign_id}", Access(ok=RUN, forbidden=WORK, sends=json_(name="Changed"))),
+    "DELETE /campaigns/{campaign_id}": Access(ok=RUN, forbidden=WORK),
+    "POST /campaigns/{campaign_id}/assign": Access(
+        ok=RUN, forbidden=WORK, sends=lambda w: {"json_body": {"agent_ids": [str(w.unused_agent())]}}
+    ),
+    "GET /campaigns/{campaign_id}/agents": Access(ok=WORK),
+    "DELETE /campaigns/{campaign_id}/agents/{agent_id}": Access(ok=RUN, forbidden=WORK),
+    "POST /campaigns/{campaign_id}/distribute": Access(ok=RUN, forbidden=WORK),
+    "GET /campaigns/{campaign_id}/contacts": Access(ok=WORK),
+    "GET /contacts/{contact_id}": Access(ok=WORK),
+    **_both("/contacts/{contact_id}", Access(ok=WORK, sends=json_(full_name="Changed"))),
+    "PATCH /contacts/{contact_id} agent": Access(ok=RUN, forbidden=WORK, sends=json_(agent_id=None)),
+    "GET /contacts/{contact_id}/activities": Access(ok=WORK),
+    "POST /contacts/{contact_id}/activities": Access(ok=WORK, sends=json_(outcome="contacted")),
+    "GET /agents": _signed_in(),
+    "POST /agents": Access(
+        ok=MANAGE, others=403, sends=lambda _: {"json_body": {"name": "A", "email": f"{_unique('a')}@example.com"}}
+    ),
+    "GET /agents/{agent_id}": Access(ok=CAMPAIGNS | {MEMBER}),
+    **_both("/agents/{agent_id}", Access(ok=MANAGE, forbidden=CAMPAIGNS | {MEMBER}, sends=json_(name="Changed"))),
+    "PATCH /agents/{agent_id} available": Access(
+        ok=MANAGE | {MEMBER}, forbidden=CAMPAIGNS, sends=json_(available=False)
+    ),
+    "DELETE /agents/{agent_id}": Access(ok=MANAGE, forbidden=CAMPAIGNS, path=lambda w: {"agent_id": w.unused_agent()}),
+    # --- reports ---
+    "GET /reports/campaigns/{campaign_id}": Access(ok=RUN, forbidden=WORK),
+    "GET /reports/agents/{agent_id}": Access(ok=WORK, path=_working_agent),
     # --- the log, health, documentation ---
     "GET /events": _signed_in(),
     "GET /health": _public(),

@@ -54,8 +54,8 @@ class World:
 
     @cached_property
     def newcomer(self) -> Api:
-        """Belongs to nothing yet."""
-        return person()
+        """Belongs to nothing yet, and may create nothing."""
+        return person("viewer")
 
     @cached_property
     def project_id(self) -> UUID:
@@ -96,6 +96,43 @@ class World:
             row = connection.exec_driver_sql("SELECT * FROM files WHERE id = %(id)s", {"id": self.upload_id}).one()
         sent = aws.s3().upload_part(Bucket=row.bucket, Key=row.key, UploadId=row.upload_id, PartNumber=1, Body=CONTENT)
         return {"part_number": 1, "etag": sent["ETag"]}
+
+    @cached_property
+    def campaign_id(self) -> UUID:
+        """A campaign of the owner's, to which `agent_id` is assigned."""
+        return self._one(
+            "WITH c AS (INSERT INTO campaigns (name, created_by) VALUES ('A campaign', %(owner)s) RETURNING id) "
+            "INSERT INTO campaign_assignments (campaign_id, agent_id, assigned_by) "
+            "SELECT id, %(agent)s, %(owner)s FROM c RETURNING campaign_id",
+            owner=self.owner.id,
+            agent=self.agent_id,
+        )
+
+    @cached_property
+    def agent_id(self) -> UUID:
+        """The member as an agent."""
+        return self._agent(self.member.id)
+
+    def unused_agent(self) -> UUID:
+        """An agent who is the account of nobody and works nowhere."""
+        return self._agent(None)
+
+    @cached_property
+    def contact_id(self) -> UUID:
+        """A contact of the campaign, which is the member's."""
+        return self._one(
+            "INSERT INTO contacts (campaign_id, agent_id, email) VALUES (%(c)s, %(a)s, %(email)s) RETURNING id",
+            c=self.campaign_id,
+            a=self.agent_id,
+            email=f"{secrets.token_hex(8)}@example.com",
+        )
+
+    def _agent(self, user_id: UUID | None) -> UUID:
+        return self._one(
+            "INSERT INTO agents (name, email, user_id) VALUES ('An agent', %(email)s, %(user)s) RETURNING id",
+            email=f"{secrets.token_hex(8)}@example.com",
+            user=user_id,
+        )
 
     @cached_property
     def division_id(self) -> UUID:

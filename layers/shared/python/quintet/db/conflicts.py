@@ -13,6 +13,8 @@ _TAKEN = {
     "uq_roles_name": FieldError("/name", "There is a role with this name."),
     "uq_divisions_name": FieldError("/name", "There is a division with this name."),
     "uq_folders_project_id_parent_id_name": FieldError("/name", "There is a folder with this name in the same place."),
+    "uq_agents_email": FieldError("/email", "There is an agent with this address."),
+    "uq_agents_user_id": FieldError("/user_id", "There is an agent linked to this account."),
 }
 """Unique constraint -> the field that is to be changed."""
 

@@ -50,6 +50,27 @@ class EventType(StrEnum):
     FILE_REJECTED = "file.rejected"
     FILE_REMOVED = "file.removed"
 
+    CAMPAIGN_IMPORT_REQUESTED = "campaign_upload.requested"
+    CAMPAIGN_IMPORT_STARTED = "campaign_upload.started"
+    CAMPAIGN_IMPORT_PROGRESSED = "campaign_upload.progressed"
+    CAMPAIGN_IMPORT_FINISHED = "campaign_upload.finished"
+    CAMPAIGN_IMPORT_FAILED = "campaign_upload.failed"
+    CAMPAIGN_IMPORT_CANCELLED = "campaign_upload.cancelled"
+    CAMPAIGN_IMPORT_REVERTED = "campaign_upload.reverted"
+
+    CAMPAIGN_CREATED = "campaign.created"
+    CAMPAIGN_UPDATED = "campaign.updated"
+    CAMPAIGN_ARCHIVED = "campaign.archived"
+    CAMPAIGN_AGENTS_ASSIGNED = "campaign.agents_assigned"
+    CAMPAIGN_AGENT_UNASSIGNED = "campaign.agent_unassigned"
+    CAMPAIGN_DISTRIBUTION_REQUESTED = "campaign.distribution_requested"
+    CAMPAIGN_DISTRIBUTED = "campaign.distributed"
+    CONTACT_UPDATED = "contact.updated"
+    CONTACT_ACTIVITY_RECORDED = "contact.activity_recorded"
+    AGENT_CREATED = "agent.created"
+    AGENT_UPDATED = "agent.updated"
+    AGENT_REMOVED = "agent.removed"
+
     SIGNING_KEY_ROTATED = "signing_key.rotated"
     SIGNING_KEY_REVOKED = "signing_key.revoked"  # all of them
     ADDRESS_SUPPRESSED = "address.suppressed"
@@ -65,5 +86,8 @@ DELIVERED_TO: dict[EventType, tuple[str, ...]] = {
     EventType.ACCOUNT_PASSWORD_CHANGED: ("email",),
     EventType.FILE_REJECTED: ("email",),
     EventType.FILE_REMOVED: ("uploads",),
+    EventType.CAMPAIGN_DISTRIBUTION_REQUESTED: ("campaigns",),
+    EventType.CAMPAIGN_IMPORT_FINISHED: ("email",),
+    EventType.CAMPAIGN_IMPORT_FAILED: ("email",),
 }
 """Event type -> the queues it goes to. An event that is not here is only recorded."""

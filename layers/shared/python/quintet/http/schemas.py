@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, ClassVar, Generic, Self, TypeVar
 
 from pydantic import (
@@ -107,6 +107,18 @@ Instant = Annotated[
     AwareDatetime, BeforeValidator(_as_rfc3339), WithJsonSchema({"type": "string", "format": "date-time"})
 ]
 """A moment we are sent: as RFC 3339 has it, and nothing else that a library would take for a time."""
+
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+
+
+def _as_day(value: Any) -> Any:
+    if not (isinstance(value, str) and _DAY.fullmatch(value)):
+        raise ValueError("not a day as RFC 3339 has it: 2026-11-20")
+    return value
+
+
+Day = Annotated[date, BeforeValidator(_as_day), WithJsonSchema({"type": "string", "format": "date"})]
+"""A day we are sent: as RFC 3339's full-date has it."""
 
 
 def _storable(value: Any, depth: int = 0) -> Any:

@@ -1,0 +1,1 @@
+"""Campaigns, the agents assigned to them, and their contacts."""

@@ -1,0 +1,85 @@
+"""The SQL of contacts and activities."""
+
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from functions.campaigns.contacts.schemas import ActivityRead, ContactRead
+from quintet.db.json import Versioned, columns_of, page
+from quintet.db.models.campaigns import ContactStatus
+from quintet.db.reads import rows
+from quintet.errors import NotFound
+from quintet.identity.campaigns import OWN_AGENT, owned, rights, there_is, visible, worked_on
+from quintet.identity.principal import Principal
+from quintet.pagination import PageRequest
+
+_CONTACT = columns_of(ContactRead, "k")
+_OWNED = there_is("%(campaign_id)s", owned("c"))
+_ALL = f"SELECT {_CONTACT} FROM contacts k WHERE {_OWNED} AND k.campaign_id = %(campaign_id)s"
+_OWN = f"""SELECT {_CONTACT} FROM contacts k
+    WHERE NOT {_OWNED} AND k.agent_id = {OWN_AGENT} AND k.campaign_id = %(campaign_id)s"""
+
+_FILTERS = {
+    "status": "k.status = %(status)s",
+    "agent_id": "k.agent_id = %(agent_id)s",
+    "upload_id": "k.upload_id = %(upload_id)s",
+    "q": "k.search @@ websearch_to_tsquery('simple', %(q)s)",
+}
+
+_MAY_SEE = f"""(
+    {there_is("k.campaign_id", owned("c"))} OR k.agent_id = {OWN_AGENT} AND {worked_on("k.campaign_id")})"""
+"""The caller may see the contact `k`: one of a campaign of theirs, or their own as an agent."""
+
+_ONE = f"""
+    SELECT row_to_json(r)::text, r.version, r.agent_id
+    FROM (SELECT {_CONTACT} FROM contacts k WHERE k.id = %(id)s AND {_MAY_SEE}) r"""
+
+_ACTIVITIES = f"""
+    SELECT {columns_of(ActivityRead, "y")} FROM contact_activities y
+    WHERE y.contact_id = %(contact_id)s AND y.id < %(before)s"""
+
+
+class Found(NamedTuple):
+    """A contact as JSON with its version; and whose it is, which may change without the version."""
+
+    json: Versioned
+    agent_id: UUID | None
+
+
+def list_contacts(
+    session: Session,
+    caller: Principal,
+    campaign_id: UUID,
+    paging: PageRequest,
+    *,
+    status: ContactStatus | None,
+    agent_id: UUID | None,
+    upload_id: UUID | None,
+    q: str | None,
+) -> bytes:
+    """A page of a campaign's contacts, of which an agent sees their own; 404 when there is none the caller may see."""
+    asked = {"status": status, "agent_id": agent_id, "upload_id": upload_id, "q": q}
+    given = {name: value for name, value in asked.items() if value is not None}
+    conditions = " AND ".join(["", "k.id < %(before)s", *(_FILTERS[name] for name in given)])
+    # One of both halves is not even begun. Each walks the index that it needs, and stops after a page.
+    newest = f"{conditions} ORDER BY k.id DESC LIMIT %(limit)s + 1"
+    sql = f"({_ALL}{newest}) UNION ALL ({_OWN}{newest})"
+    params = {**given, "campaign_id": campaign_id, **rights(caller)}
+    return page(session, sql, params, paging, visible=there_is("%(campaign_id)s", visible("c")))
+
+
+def read_contact(session: Session, caller: Principal, contact_id: UUID) -> Found:
+    """One contact; 404 when there is none that the caller may see."""
+    found = rows(session, _ONE, {"id": contact_id, **rights(caller)})
+    if not found:
+        raise NotFound
+    [(body, version, agent_id)] = found
+    return Found(Versioned(body.encode(), version), agent_id)
+
+
+def list_activities(session: Session, caller: Principal, contact_id: UUID, paging: PageRequest) -> bytes:
+    """A page of what was done about a contact; 404 when there is none that the caller may see."""
+    params = {"contact_id": contact_id, **rights(caller)}
+    seen = f"EXISTS (SELECT FROM contacts k WHERE k.id = %(contact_id)s AND {_MAY_SEE})"
+    return page(session, _ACTIVITIES, params, paging, visible=seen)
