@@ -1,8 +1,5 @@
 """The pages behind mailed links, for whoever has no front end: a confirmation, and a form for a new password."""
 
-import base64
-import hashlib
-from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +9,7 @@ from starlette.responses import HTMLResponse
 from functions.auth import service
 from quintet.errors import BadRequest
 from quintet.http.dependencies import SessionDep, rate_limit
+from quintet.http.pages import html_page
 from quintet.http.problems import responses
 from quintet.http.routing import Router
 from quintet.identity.passwords import MAX_LENGTH, MIN_LENGTH
@@ -75,15 +73,4 @@ def _reason(problem: BadRequest) -> str:
 
 
 def _page(template: str, status: int = 200, **values: Any) -> HTMLResponse:
-    style = (_TEMPLATES / "style.css").read_text()
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'sha256-{digest}'; form-action 'self'; frame-ancestors 'none'"
-    html = _environment().get_template(template).render(style=style, min=MIN_LENGTH, max=MAX_LENGTH, **values)
-    return HTMLResponse(html, status, {"content-security-policy": policy})
-
-
-@lru_cache(maxsize=1)
-def _environment() -> Any:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    return Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined)
+    return html_page(_TEMPLATES, template, status, min=MIN_LENGTH, max=MAX_LENGTH, **values)

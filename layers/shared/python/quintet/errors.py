@@ -90,6 +90,12 @@ class NotFound(Problem):
     status = 404
 
 
+class NotAcceptable(Problem):
+    """406: `Accept` wants none of the forms there are."""
+
+    status = 406
+
+
 class Conflict(Problem):
     """409: the state of the thing does not allow it."""
 
