@@ -13,7 +13,7 @@ from functions.reports.schemas import AgentReport, CampaignReport
 
 COLUMNS = ("section", "id", "name", "bucket", "measure", "value")
 
-_FORMULA = re.compile(r"""(^|[,;\t\r\n"'])(\s*)(?=[=+\-@\t\r＝＋－＠])""")  # noqa: RUF001
+_FORMULA = re.compile(r"""(?:^|(?<=[,;\t\r\n"']))(?=\s*[=+\-@\t\r＝＋－＠])""")  # noqa: RUF001
 """Where a spreadsheet would see the beginning of a formula, also one that takes another character to separate cells."""
 
 
@@ -42,4 +42,4 @@ def _rows(report: dict[str, Any]) -> Iterator[tuple[object, ...]]:
 def _cell(value: object) -> str:
     """A value as a spreadsheet may read it; what would be a formula becomes text (OWASP, CSV Injection)."""
     text = "" if value is None else str(value)
-    return _FORMULA.sub(r"\1'\2", text) if isinstance(value, str) else text
+    return _FORMULA.sub("'", text) if isinstance(value, str) else text

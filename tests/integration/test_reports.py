@@ -196,7 +196,7 @@ def test_given_any_campaign_then_its_report_is_what_a_count_says(
     assert split(report, "activity_by_bucket", "bucket") == by_bucket
     assert [item["bucket"] for item in report["activity_by_bucket"]] == sorted(by_bucket)
     by_agent = groups((agent, (outcome, duration)) for _, agent, outcome, duration, _ in here)
-    ids = {None: None, **{n: str(id) for n, id in enumerate(written.agents)}}
+    ids = dict[int | None, str | None](enumerate(map(str, written.agents))) | {None: None}
     assert split(report, "activity_by_agent", "agent_id") == {ids[n]: figures for n, figures in by_agent.items()}
     names = {item["agent_id"]: item["agent_name"] for item in report["activity_by_agent"]}
     assert names == {ids[n]: None if n is None else f"Agent {n}" for n in by_agent}
