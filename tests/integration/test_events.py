@@ -11,6 +11,7 @@ from quintet.db.engine import owner_engine
 from quintet.events.types import EventType
 from quintet.http.schemas import Page
 from tests.support.api import Api
+from tests.support.campaigning import agent, assign, created
 from tests.support.people import person
 from tests.support.statements import counted
 
@@ -124,6 +125,33 @@ def test_given_a_removed_member_then_neither_old_nor_new_events_of_the_project_a
     assert types(member.get("/events")) == []
     assert types(member.get("/events", query=[("after", cursor)])) == []
     assert member.get("/events", query=[("scope", f"project:{project}"), ("after", cursor)]).status == 404
+
+
+def test_given_a_campaign_then_its_creator_and_its_agents_read_its_events_each_once(owner: Api) -> None:
+    # GIVEN a campaign whose creator is one of its agents
+    campaign, colleague, stranger = created(owner)["id"], person("viewer"), person()
+    scope = ("scope", f"campaign:{campaign}")
+    theirs = agent(colleague)
+    assign(owner, campaign, theirs, agent(owner))
+    expected = ["campaign.agents_assigned", "campaign.created"]
+    # THEN they read each event once, by trail and by feed, named or not; others read nothing of it
+    for reader in (owner, colleague):
+        for query in ([], [scope]):
+            assert types(reader.get("/events", query=query)) == expected
+            assert types(reader.get("/events", query=[*query, ("after", "start")])) == expected[::-1]
+    manager = person("project_admin")
+    assert types(manager.get("/events", query=[scope])) == expected
+    assert types(manager.get("/events")) == types(stranger.get("/events")) == []
+    assert stranger.get("/events", query=[scope]).status == 404
+    assert manager.get("/events", query=[("scope", f"campaign:{NOBODY}")]).status == 404
+    # WHEN an agent is unassigned, THEN nothing is left for them
+    owner.delete(f"/campaigns/{campaign}/agents/{theirs}")
+    assert types(colleague.get("/events")) == []
+    assert colleague.get("/events", query=[scope]).status == 404
+    for query in ([], [scope]):
+        with counted() as statements:
+            assert owner.get("/events", query=query).status == 200
+        assert len(statements) == 2, statements
 
 
 def test_given_events_read_all_then_everything_is_readable_and_addresses_are_shown(owner: Api) -> None:
