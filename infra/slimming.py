@@ -25,9 +25,14 @@ _UNUSED = (
     "sqlalchemy/dialects/m*sql",
     "sqlalchemy/dialects/oracle",
     "sqlalchemy/dialects/sqlite",
+    "pygal/test",
     "pydantic/v1",  # FastAPI imports it wherever it is found, for nothing: 50 ms of a cold start
     "cffi",  # argon2 and cryptography need its compiled back end only
     "pycparser",
+    "phonenumbers/geodata",  # we ask whether a number is one: not where it is, whose network it is in,
+    "phonenumbers/carrierdata",
+    "phonenumbers/tzdata",
+    "phonenumbers/shortdata/region_*.py",  # nor whom one can call in an emergency
     "dns",  # email-validator looks domains up when asked to, and we do not ask
 )
 

@@ -19,8 +19,10 @@ SLOW = {
     "email_validator",
     "jinja2",
     "joserfc",
+    "phonenumbers",
     "puremagic",
     "pwdlib",
+    "pygal",
     "sentry_sdk",
     "zxcvbn",
 }
