@@ -1,0 +1,1 @@
+"""Tables that people upload, and the contacts in them."""
