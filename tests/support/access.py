@@ -245,7 +245,7 @@ ACCESS: dict[str, Access] = {
     **_both("/campaigns/{campaign_id}", Access(ok=RUN, forbidden=WORK, sends=json_(name="Changed"))),
     "DELETE /campaigns/{campaign_id}": Access(ok=RUN, forbidden=WORK),
     "POST /campaigns/{campaign_id}/assign": Access(
-        ok=RUN, forbidden=WORK, sends=lambda w: {"json_body": {"agent_ids": [str(w.unused_agent())]}}
+        ok=RUN, forbidden=WORK, sends=lambda w: {"json_body": {"agent_ids": [str(w.unused_agent_id)]}}
     ),
     "GET /campaigns/{campaign_id}/agents": Access(ok=WORK),
     "DELETE /campaigns/{campaign_id}/agents/{agent_id}": Access(ok=RUN, forbidden=WORK),
@@ -265,7 +265,7 @@ ACCESS: dict[str, Access] = {
     "PATCH /agents/{agent_id} available": Access(
         ok=MANAGE | {MEMBER}, forbidden=CAMPAIGNS, sends=json_(available=False)
     ),
-    "DELETE /agents/{agent_id}": Access(ok=MANAGE, forbidden=CAMPAIGNS, path=lambda w: {"agent_id": w.unused_agent()}),
+    "DELETE /agents/{agent_id}": Access(ok=MANAGE, forbidden=CAMPAIGNS, path=lambda w: {"agent_id": w.unused_agent_id}),
     # --- reports ---
     "GET /reports/campaigns/{campaign_id}": Access(ok=RUN, forbidden=WORK),
     "GET /reports/agents/{agent_id}": Access(ok=WORK, path=_working_agent),

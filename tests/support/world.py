@@ -113,7 +113,8 @@ class World:
         """The member as an agent."""
         return self._agent(self.member.id)
 
-    def unused_agent(self) -> UUID:
+    @cached_property
+    def unused_agent_id(self) -> UUID:
         """An agent who is the account of nobody and works nowhere."""
         return self._agent(None)
 

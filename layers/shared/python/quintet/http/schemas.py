@@ -98,7 +98,7 @@ _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d
 
 
 def _as_rfc3339(value: Any) -> Any:
-    if isinstance(value, str) and not _RFC_3339.fullmatch(value):
+    if not (isinstance(value, str) and _RFC_3339.fullmatch(value)):
         raise ValueError("not a time as RFC 3339 has it: 2026-11-20T09:30:00Z")
     return value
 
