@@ -56,6 +56,7 @@ def build() -> dict[str, Any]:
         components["schemas"].pop(schema, None)
     for methods in paths.values():
         for method, operation in methods.items():
+            _name_schemas(operation, components["schemas"])
             _complete(method, operation, components["schemas"])
             _share_errors(operation["responses"], components["responses"])
     return {
@@ -70,6 +71,16 @@ def build() -> dict[str, Any]:
 def rendered() -> str:
     """The document as the file holds it."""
     return json.dumps(build(), indent=1, ensure_ascii=False) + "\n"
+
+
+def _name_schemas(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """Put a body's schema that a route writes down itself among the others."""
+    for content in operation.get("requestBody", {}).get("content", {}).values():
+        if "title" in content["schema"] and "properties" in content["schema"]:
+            schema = content["schema"]
+            schemas.update(schema.pop("$defs", {}))
+            schemas[schema["title"]] = schema
+            content["schema"] = {"$ref": f"#/components/schemas/{schema['title']}"}
 
 
 def _complete(method: str, operation: dict[str, Any], schemas: dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """From an event to its email: whom it goes to, whether it may, and with which link."""
 
+from collections.abc import Callable
 from datetime import UTC, timedelta
-from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -17,6 +17,7 @@ from functions.manifest import FUNCTIONS, lease
 from quintet.config import settings
 from quintet.db.models.accounts import User
 from quintet.db.models.addresses import FormerAddress, SuppressedAddress
+from quintet.db.models.campaigns import Campaign, CampaignUpload
 from quintet.db.models.files import File
 from quintet.db.partitions import time_of
 from quintet.db.session import writing
@@ -24,6 +25,9 @@ from quintet.events.consumer import Claimed, deliver
 from quintet.events.types import EventType
 from quintet.identity.one_time_tokens import mint
 from quintet.observability import logger
+
+_About = tuple[UUID | None, dict[str, str]]
+_COUNTS = ("rows_total", "rows_created", "rows_updated", "rows_duplicate", "rows_invalid")
 
 
 def process(message: SQSRecord) -> None:
@@ -52,10 +56,7 @@ def compose(session: Session, event: Claimed, email: Email) -> Message:
     """The message, with a new token where it carries a link; raises NotSent when there is nobody to send it to."""
     if event.data.get("invited") is False:
         raise NotSent("An administrator has set the password.")
-    facts: dict[str, Any] = {}
-    user_id = event.subject_id
-    if event.type == EventType.FILE_REJECTED:
-        user_id, facts = _rejected_file(session, event)
+    user_id, facts = _FACTS.get(event.type, _account)(session, event)
     user, to = _recipient(session, event, user_id)
     if email.link:
         if email.link.purpose == "email_verification" and user.email_verified_at:
@@ -73,13 +74,41 @@ def compose(session: Session, event: Claimed, email: Email) -> Message:
     return Message(to=to, content=content)
 
 
-def _rejected_file(session: Session, event: Claimed) -> tuple[UUID, dict[str, Any]]:
+def _account(session: Session, event: Claimed) -> _About:
+    """An event of an account is about its subject, and says no more."""
+    return event.subject_id, {}
+
+
+def _rejected_file(session: Session, event: Claimed) -> _About:
     row = session.execute(
         select(File.owner_id, File.file_name, File.reason).where(File.id == event.subject_id)
     ).one_or_none()
     if row is None:
         raise NotSent("The file is gone.")
     return row.owner_id, {"file_name": row.file_name, "reason": row.reason or ""}
+
+
+def _import(session: Session, event: Claimed) -> _About:
+    row = session.execute(
+        select(CampaignUpload, Campaign.name, File.file_name)
+        .join(Campaign, Campaign.id == CampaignUpload.campaign_id)
+        .outerjoin(File, File.id == CampaignUpload.file_id)
+        .where(CampaignUpload.id == event.subject_id)
+    ).one_or_none()
+    if row is None:
+        raise NotSent("The import is gone.")
+    upload, campaign, file_name = row
+    counts = {name: f"{getattr(upload, name):,}" for name in _COUNTS}
+    facts = {"campaign": campaign, "file_name": file_name or "", "reason": upload.reason or "", **counts}
+    return upload.created_by, {**facts, "dry_run": "yes" if upload.dry_run else ""}
+
+
+_FACTS: dict[str, Callable[[Session, Claimed], _About]] = {
+    EventType.FILE_REJECTED: _rejected_file,
+    EventType.CAMPAIGN_IMPORT_FINISHED: _import,
+    EventType.CAMPAIGN_IMPORT_FAILED: _import,
+}
+"""Event type -> whom it is about, and what the email says of it."""
 
 
 def _recipient(session: Session, event: Claimed, user_id: UUID | None) -> tuple[User, str]:

@@ -14,6 +14,7 @@ from functions.event_dispatcher.tallies import merge_tallies
 from quintet.db.session import writing
 from quintet.events.outbox import send, send_messages
 from quintet.files.objects import head
+from quintet.imports.uploads import QUEUE, message
 from quintet.observability import count_metric, logger
 
 MAX_ATTEMPTS = 20
@@ -56,6 +57,14 @@ _CLAIM_FILES = """
     RETURNING f.bucket, f.key"""
 
 
+# Left behind by a process that died, or never taken up. One that only waits in the queue may be sent twice.
+_DUE_UPLOADS = """
+    SELECT u.id FROM campaign_uploads u JOIN files f ON f.id = u.file_id AND f.status = 'ready'
+    WHERE u.status IN ('uploaded', 'processing', 'reverting')
+      AND coalesce(u.lease_until, u.updated_at + interval '1 minute') < now()
+    ORDER BY u.lease_until NULLS FIRST, u.id LIMIT %(limit)s"""
+
+
 def dispatch(time_left: Callable[[], bool]) -> dict[str, int]:
     """Send everything that is due, batch by batch while there is time, and merge tallies; returns how much that was.
 
@@ -65,11 +74,12 @@ def dispatch(time_left: Callable[[], bool]) -> dict[str, int]:
     sent = {
         "deliveries": _each_batch(_CLAIM_DELIVERIES, time_left, lambda rows: _send_deliveries(rows, failed)),
         "files": _each_batch(_CLAIM_FILES, time_left, lambda rows: _send_files(rows, failed)),
+        "uploads": _send_uploads(failed),
     }
     _report_stuck()
     merged = merge_tallies(time_left)
     if any(sent.values()):
-        logger.info("Sent again: %(deliveries)s deliveries, %(files)s files.", sent)
+        logger.info("Sent again: %(deliveries)s deliveries, %(files)s files, %(uploads)s uploads.", sent)
     if failed:
         raise RuntimeError(f"These did not answer: {', '.join(sorted(failed))}. What waits for them is tried again.")
     return {**sent, "tallies": merged}
@@ -105,6 +115,17 @@ def _send_files(rows: list[Row[Any]], failed: set[str]) -> int:
         logger.exception("Could not send to the queue uploads.")
         failed.add("uploads")
     return len(messages)
+
+
+def _send_uploads(failed: set[str]) -> int:
+    """Ask for imports that nobody works on."""
+    due = [message(row.id) for row in _rows(_DUE_UPLOADS, limit=BATCH)]
+    try:
+        send_messages(QUEUE, due)
+    except Exception:
+        logger.exception("Could not send to the queue %s.", QUEUE)
+        failed.add(QUEUE)
+    return len(due)
 
 
 def _arrived(bucket: str, key: str) -> dict[str, Any] | None:

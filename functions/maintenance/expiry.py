@@ -19,6 +19,10 @@ EXPIRED: tuple[tuple[str, str], ...] = (
     ("former_addresses", "event_id < (SELECT uuidv7(interval '-30 days'))"),  # whoever was there has long been told
     ("idempotency_keys", "expires_at < now()"),
     ("rate_counters", "window_ends_at < now()"),
+    (
+        "contact_staging",
+        "NOT EXISTS (SELECT FROM campaign_uploads u WHERE u.id = upload_id AND u.status = 'processing')",
+    ),
     ("deliveries", "done_at < now() - interval '30 days' OR event_id < %(oldest_kept)s"),
 )
 """Table, and which of its rows nobody needs any more."""

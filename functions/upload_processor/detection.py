@@ -53,8 +53,10 @@ _ENTRY = re.compile(rb"PK\x01\x02.{24}(?P<length>..).{16}", re.DOTALL)
 _LOCAL_ENTRY = re.compile(rb"PK\x03\x04.{22}(?P<length>..)..", re.DOTALL)
 """An entry of the central directory, and one before its content; the name follows (PKWARE APPNOTE 4.3)."""
 
-_BINARY = re.compile(rb"[\x00-\x08\x0e-\x19\x1c-\x1f\x7f]")
-"""Control characters that no text has, in any 8-bit or multi-byte encoding in use."""
+_BINARY = re.compile(rb"[\x01-\x08\x0e-\x19\x1c-\x1f\x7f]")
+"""Control characters that no text has, in any 8-bit or multi-byte encoding in use; but a stray NUL happens."""
+_SHORT = 64
+"""Bytes of which a zero says that they are no text."""
 _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 _BRANDS = {
     b"qt  ": "video/quicktime",
@@ -99,8 +101,14 @@ def _as_text(first: bytes) -> str | None:
                 text = codecs.getincrementaldecoder(encoding)().decode(first[len(bom) :])
             except UnicodeDecodeError:
                 return None
-            return None if "\0" in text else text
-    if _BINARY.search(first):
+            return None if text.count("\0") > len(text) // 100 else text
+    even, odd = first[::2].count(0), first[1::2].count(0)
+    if even + odd > len(first) // 100 or (even + odd and len(first) < _SHORT):
+        # UTF-16 that does not say so: of usual text every other byte is zero.
+        if len(first) < _SHORT or max(even, odd) < len(first) // 4 or min(even, odd) > len(first) // 100:
+            return None
+        return _as_text((_BOMS[1] if odd > even else _BOMS[2])[0] + first)
+    if _BINARY.search(first.replace(b"\0", b"")):
         return None
     return first.decode("utf-8", "replace")
 

@@ -28,6 +28,7 @@ from quintet.events.types import EventType
 from quintet.files.events import scope_of_file
 from quintet.files.objects import file_id_of
 from quintet.files.purposes import PURPOSES, essence
+from quintet.imports.uploads import file_decided
 from quintet.observability import logger
 
 _UNDECIDED = ("pending", "uploaded")
@@ -175,6 +176,8 @@ def _decide(message: SQSRecord, arrival: Arrival, verdict: Verdict) -> None:
             file.upload_id = None
             file.touch()
             _record(session, file)
+            if file.purpose == "campaign_data":
+                file_decided(session, file)
         unused = _unused(file, verdict.stored.version_id)
     if unused:
         delete_version(arrival.bucket, arrival.key, verdict.stored.version_id)

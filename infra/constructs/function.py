@@ -73,6 +73,7 @@ class ServiceFunction(Construct):
             timeout=Duration.seconds(self.manifest.timeout),
             environment={
                 **_common_environment(env),
+                "DATABASE_POOL_SIZE": str(self.manifest.connections),
                 **{name: value for grant in granted for name, value in grant.environment.items()},
                 **{f"{name.upper()}_QUEUE_URL": queues[name].queue.queue_url for name in known},
             },

@@ -25,6 +25,7 @@ from quintet.events.record import record, scope_of
 from quintet.events.types import EventType
 from tests.support.api import Api
 from tests.support.statements import execute
+from tests.support.uploading import received
 
 _QUIET = "UPDATE deliveries SET done_at = now() WHERE done_at IS NULL"
 
@@ -42,16 +43,6 @@ def dispatch() -> dict[str, int]:
     """One run."""
     answer: dict[str, int] = invoke("event_dispatcher", schedule_event("event_dispatcher"))
     return answer
-
-
-def received(queue: str) -> list[Any]:
-    """Everything on the queue, taken off it."""
-    url, found = settings().queue_urls[queue], []
-    while messages := aws.sqs().receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
-        for message in messages:
-            aws.sqs().delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-            found.append(json.loads(message["Body"]))
-    return found
 
 
 def request_mail(session: Session, user: Api) -> UUID:
@@ -108,7 +99,7 @@ def test_given_a_commit_then_the_message_is_sent_at_once_and_a_rollback_sends_no
         request_mail(session, user)
         raise ZeroDivisionError
     assert received("email") == [{"event_id": str(event_id), "destination": "email"}]
-    assert dispatch() == {"deliveries": 0, "files": 0, "tallies": 0}
+    assert dispatch() == {"deliveries": 0, "files": 0, "uploads": 0, "tallies": 0}
 
 
 def test_given_a_crash_between_commit_and_send_then_the_dispatcher_sends(user: Api) -> None:

@@ -56,9 +56,11 @@ def direct(
     name: str = "a.txt",
     content_type: str = "text/plain",
     headers: Mapping[str, str] | None = None,
+    path: str = "/files",
+    query: Mapping[str, str] | None = None,
     **fields: Any,
 ) -> Response:
-    """Send a file through the API, as browsers do (RFC 7578)."""
+    """Send a file through the API to `path`, as browsers do (RFC 7578)."""
     boundary = secrets.token_hex(8)
     parts = [
         f'--{boundary}\r\nContent-Disposition: form-data; name="{field}"\r\n\r\n{value}\r\n'.encode()
@@ -70,7 +72,7 @@ def direct(
     )
     body = b"".join([*parts, head.encode(), content, f"\r\n--{boundary}--\r\n".encode()])
     sent = {"content-type": f"multipart/form-data; boundary={boundary}", **(headers or {})}
-    return client.request("POST", "/files", body=body, headers=sent)
+    return client.request("POST", path, body=body, headers=sent, query=list((query or {}).items()))
 
 
 def read(client: Api, file_id: str) -> dict[str, Any]:
@@ -106,11 +108,17 @@ def process(*messages: Mapping[str, Any] | str) -> list[str]:
 
 def work_off() -> list[dict[str, Any]]:
     """Have the processor work on everything that is in the queue; the messages."""
-    url, done = settings().queue_urls["uploads"], []
-    while messages := aws.sqs().receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
-        for message in messages:
-            aws.sqs().delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-            done.append(json.loads(message["Body"]))
+    done = received("uploads")
     if done:
         process(*done)
     return done
+
+
+def received(queue: str) -> list[dict[str, Any]]:
+    """Everything that is in a queue, taken out of it."""
+    url, found = settings().queue_urls[queue], []
+    while messages := aws.sqs().receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+        for message in messages:
+            aws.sqs().delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+            found.append(json.loads(message["Body"]))
+    return found

@@ -20,6 +20,9 @@ TAME = {
     "valid_for": "30 minutes",
     "file_name": "plan.pdf",
     "reason": "Its content is image/png.",
+    "campaign": "Spring",
+    "dry_run": "",
+    **{f"rows_{kind}": "1,000" for kind in ("total", "created", "updated", "duplicate", "invalid")},
 }
 HOSTILE = {
     "html": "</p><script>alert('1')</script><img src=x onerror=alert(1)>\"'",

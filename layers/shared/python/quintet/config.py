@@ -42,6 +42,9 @@ class Settings:
     """A CA bundle; empty means certifi's, which knows the proxy's certificate."""
     database_pool_size: int = 1
 
+    import_lease_seconds: int = 60
+    """How long an import that shows no sign of life is left alone."""
+
     files_bucket: str = ""
     archive_bucket: str = ""
     token_secret_id: str = ""

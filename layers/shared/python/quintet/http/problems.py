@@ -125,7 +125,7 @@ def _field_errors(errors: Iterable[dict[str, Any]]) -> Iterable[FieldError]:
     """Where and what, never the input itself: it may be a password."""
     for error in errors:
         place, *path = (str(part) for part in error["loc"])
-        if error["type"] == "json_invalid":
+        if error["type"] == "json_invalid" and (not path or path[0].isdigit()):  # which is where in the body
             yield FieldError("", "The body is not valid JSON.")
         elif place == "body" and not path and error["type"] in ("model_attributes_type", "dict_type"):
             yield FieldError("", "Send a JSON object, with Content-Type: application/json.")

@@ -134,6 +134,11 @@ class CampaignUpload(Changing, Base):
     started_at: Mapped[datetime | None]
     processed_at: Mapped[datetime | None]
 
+    @property
+    def percent(self) -> int:
+        """How much of the file is read."""
+        return int(self.progress * 100)
+
 
 class Contact(Changing, Base):
     """Somebody a campaign is about. Within it an address, or a telephone number, is there once."""

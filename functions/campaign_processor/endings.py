@@ -1,0 +1,156 @@
+"""How an import begins and how it ends: processed or failed, in either case with the rows that were not taken."""
+
+import csv
+import io
+import tempfile
+from collections.abc import Iterator
+from typing import IO, Any
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from functions.campaign_processor.claims import ClaimedUpload, LostError
+from quintet.aws import s3
+from quintet.config import settings
+from quintet.db.models.files import File
+from quintet.db.session import reading, writing
+from quintet.events.record import record, scope_of
+from quintet.events.types import EventType
+from quintet.files.objects import key_of
+from quintet.imports.contacts import neutral
+from quintet.imports.mapping import OURS, ColumnMap
+
+_BEGIN = """
+    UPDATE campaign_uploads SET mapping = coalesce(mapping, '{}') || %(mapping)s, table_format = %(format)s
+    WHERE id = %(id)s AND run = %(run)s AND status = 'processing'"""
+
+_LOCK = """
+    SELECT rows_total, rows_created, rows_updated, rows_duplicate, rows_invalid FROM campaign_uploads
+    WHERE id = %(id)s AND run = %(run)s AND status = 'processing' FOR NO KEY UPDATE"""
+
+_END = """
+    UPDATE campaign_uploads SET
+        status = %(status)s, reason = %(reason)s, lease_until = NULL, processed_at = now(), updated_at = now(),
+        progress = CASE %(status)s WHEN 'processed' THEN 1 ELSE progress END,
+        failed_rows_file = %(failed_rows_file)s, version = version + 1,
+        rows_created = %(rows_created)s, rows_updated = %(rows_updated)s, rows_duplicate = %(rows_duplicate)s
+    WHERE id = %(id)s"""
+
+# Of a dry run nothing was merged; its rows are all staged.
+_WOULD_BE = """
+    WITH keys AS (
+        SELECT DISTINCT coalesce(email, phone) AS match_key FROM contact_staging WHERE upload_id = %(id)s)
+    SELECT count(*) AS distinct_keys, count(c.match_key) AS known,
+           (SELECT count(DISTINCT line) FROM contact_staging WHERE upload_id = %(id)s) AS staged
+    FROM keys LEFT JOIN contacts c ON c.campaign_id = %(campaign)s AND c.match_key = keys.match_key"""
+
+_FAILURES = """
+    SELECT line, reason, cells FROM upload_failures
+    WHERE upload_id = %(id)s AND line > %(after)s ORDER BY line LIMIT 2000"""
+
+
+def begin(upload: ClaimedUpload, columns: ColumnMap, table_format: dict[str, Any]) -> None:
+    """Write down what was found out about the table; the first time it is an event."""
+    from psycopg.types.json import Jsonb
+
+    described = Jsonb({"header": columns.has_header, **columns.described()})
+    with writing() as session:
+        session.connection().exec_driver_sql(
+            _BEGIN, {"id": upload.id, "run": upload.run, "mapping": described, "format": Jsonb(table_format)}
+        )
+        if upload.run == 1:
+            _record(session, upload, EventType.CAMPAIGN_IMPORT_STARTED)
+
+
+def finish(upload: ClaimedUpload, columns: ColumnMap) -> None:
+    """The end of the file: counts are final, and whoever uploaded it is told."""
+    _end(upload, "processed", columns=columns.columns)
+
+
+def fail(upload: ClaimedUpload, reason: str) -> None:
+    """The file cannot be read (any further)."""
+    _end(upload, "failed", reason=reason)
+
+
+def _end(upload: ClaimedUpload, status: str, *, reason: str | None = None, columns: tuple[str, ...] = ()) -> None:
+    file = _write_failed_rows(upload, columns)
+    key = {"id": upload.id, "run": upload.run, "campaign": upload.campaign_id}
+    with writing() as session:
+        connection = session.connection()
+        row = connection.exec_driver_sql(_LOCK, key).mappings().one_or_none()
+        if row is None:
+            raise LostError
+        counts = dict(row)
+        if upload.dry_run and status == "processed":
+            counts |= _would_be(session, upload, counts)
+        connection.exec_driver_sql("DELETE FROM contact_staging WHERE upload_id = %(id)s", key)
+        if file is not None:
+            session.add(file)
+            session.flush()
+        end = {"status": status, "reason": reason, "failed_rows_file": file.id if file else None}
+        connection.exec_driver_sql(_END, {**key, **counts, **end})
+        type = EventType.CAMPAIGN_IMPORT_FINISHED if status == "processed" else EventType.CAMPAIGN_IMPORT_FAILED
+        _record(session, upload, type, **counts)
+
+
+def _would_be(session: Session, upload: ClaimedUpload, counts: dict[str, int]) -> dict[str, int]:
+    """What an import would have created, updated and left out."""
+    found = session.connection().exec_driver_sql(_WOULD_BE, {"id": upload.id, "campaign": upload.campaign_id}).one()
+    valid = counts["rows_total"] - counts["rows_invalid"]
+    if found.staged != valid:
+        raise RuntimeError("Staged rows of a dry run are gone")
+    created = found.distinct_keys - found.known
+    updated = found.known if upload.on_duplicate == "update" else 0
+    return {"rows_created": created, "rows_updated": updated, "rows_duplicate": valid - created - updated}
+
+
+def _write_failed_rows(upload: ClaimedUpload, columns: tuple[str, ...]) -> File | None:
+    """The rows that were not taken as a CSV file in S3, and its row of `files`, not yet added; None without any."""
+    with tempfile.TemporaryFile("w+b") as content:
+        text = io.TextIOWrapper(content, encoding="utf-8-sig", newline="", write_through=True)
+        writer, count = csv.writer(text), 0
+        for line, reason, cells in _failures(upload.id):
+            if not count:
+                writer.writerow([name.capitalize() for name in OURS] + [neutral(name) for name in columns])
+            writer.writerow([line, reason, *map(neutral, cells)])
+            count += 1
+        if not count:
+            return None
+        text.detach()
+        return _stored(upload, content)
+
+
+def _failures(upload_id: UUID) -> Iterator[tuple[int, str, list[str]]]:
+    after = 0
+    with reading() as session:
+        while rows := session.connection().exec_driver_sql(_FAILURES, {"id": upload_id, "after": after}).all():
+            yield from (tuple(row) for row in rows)
+            after = rows[-1].line
+
+
+def _stored(upload: ClaimedUpload, content: IO[bytes]) -> File:
+    size = content.tell()
+    content.seek(0)
+    with reading() as session:
+        file_id: UUID = session.connection().exec_driver_sql("SELECT uuidv7()").scalar_one()
+    bucket, key = settings().files_bucket, key_of(file_id)
+    version = s3().put_object(Bucket=bucket, Key=key, Body=content, ContentType="text/csv").get("VersionId")
+    return File(
+        id=file_id,
+        owner_id=upload.created_by,
+        file_name=f"failed-rows-{upload.id}.csv",
+        bucket=bucket,
+        key=key,
+        content_type="text/csv",
+        detected_type="text/csv",
+        size=size,
+        purpose="campaign_data",
+        status="ready",
+        version_id=version,
+    )
+
+
+def _record(session: Session, upload: ClaimedUpload, type: EventType, **counts: int) -> None:
+    data = {"campaign_id": str(upload.campaign_id), "dry_run": upload.dry_run, **counts}
+    scope = scope_of("campaign", upload.campaign_id)
+    record(session, type, subject=upload.id, scope=scope, data=data, actor_id=upload.created_by)

@@ -1,0 +1,114 @@
+"""From a file to contacts: read, check and COPY one chunk while the one before is merged.
+
+A chunk and the counts that go with it are one transaction, which only the newest run can commit, and only for the
+next chunk: whatever is repeated, killed or delivered twice, no row is merged twice and none is left out.
+"""
+
+import io
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import chain, islice
+
+from functions.campaign_processor import endings
+from functions.campaign_processor.claims import MAX_RUNS, ClaimedUpload, LostError, kept
+from functions.campaign_processor.merging import merge, stage
+from quintet.imports.contacts import InvalidRowError, line_maker
+from quintet.imports.mapping import SAMPLE_ROWS, ColumnMap, map_columns
+from quintet.imports.s3file import S3File
+from quintet.imports.tables import Row, Table, UnreadableTableError, open_table
+from quintet.observability import logger
+
+CHUNK_ROWS = 20_000
+"""Rows of a transaction: it is open for less than two seconds, since the feed of events waits for it."""
+_BUFFER = 1024 * 1024
+
+
+@dataclass(slots=True)
+class Chunk:
+    """Rows that are merged together."""
+
+    rows: int = 0
+    lines: list[str] = field(default_factory=list)
+    """Of COPY, each with the row's line in front."""
+    failures: list[tuple[int, str, list[str]]] = field(default_factory=list)
+    """Line, reason, cells."""
+    progress: float = 0.0
+
+
+def run_import(upload: ClaimedUpload, time_left: Callable[[], bool]) -> bool:
+    """Import what is left of the upload; whether that was all."""
+    with kept(upload):
+        try:
+            if upload.run > MAX_RUNS:
+                raise UnreadableTableError("The import was begun too often without coming to its end.")
+            source = S3File(upload.bucket, upload.key, upload.version_id, upload.size)
+            table = open_table(io.BufferedReader(source, _BUFFER), upload.detected_type)
+            columns, rows = _begun(table, upload)
+            if upload.run == 1 or upload.chunk == 0:
+                endings.begin(upload, columns, table.format)
+            chunks = _chunks(islice(rows, upload.rows_total, None), line_maker(columns, upload.default_country))
+            if not _merge_all(upload, chunks, lambda: min(source.tell() / max(1, upload.size), 1.0), time_left):
+                return False
+            endings.finish(upload, columns)
+        except UnreadableTableError as error:
+            endings.fail(upload, str(error))
+        except LostError:
+            logger.info("The upload has another run now, or was cancelled.", upload_id=str(upload.id))
+    return True
+
+
+def _begun(table: Table, upload: ClaimedUpload) -> tuple[ColumnMap, Iterator[Row]]:
+    """What the columns are, and the rows after the header."""
+    rows = iter(table)
+    sample = list(islice(rows, SAMPLE_ROWS))
+    if not sample:
+        raise UnreadableTableError("The file has no rows.")
+    columns = map_columns(sample[0], sample[1:], upload.mapping)
+    following = sample[1:] if columns.has_header else sample
+    if not following:
+        raise UnreadableTableError("The file has a header and no rows.")
+    return columns, chain(following, rows)
+
+
+def _chunks(rows: Iterable[Row], make: Callable[[list[str]], str]) -> Iterator[Chunk]:
+    chunk = Chunk()
+    add, fail = chunk.lines.append, chunk.failures.append
+    count = 0
+    for line, cells, problem in rows:
+        count += 1
+        if problem is not None:
+            fail((line, problem, cells))
+        else:
+            try:
+                add(f"{line}\t{make(cells)}")
+            except InvalidRowError as error:
+                fail((line, str(error), cells))
+        if count == CHUNK_ROWS:
+            chunk.rows, count = count, 0
+            yield chunk
+            chunk = Chunk()
+            add, fail = chunk.lines.append, chunk.failures.append
+    if count:
+        chunk.rows = count
+        yield chunk
+
+
+def _merge_all(
+    upload: ClaimedUpload, chunks: Iterator[Chunk], progress: Callable[[], float], time_left: Callable[[], bool]
+) -> bool:
+    """Stage each chunk while the one before is merged; whether the file's end was reached."""
+    merging: Future[None] | None = None
+    with ThreadPoolExecutor(max_workers=1) as merger:
+        for number, chunk in enumerate(chunks, upload.chunk):
+            stage(upload, number, chunk.lines)
+            if merging:
+                merging.result()
+            chunk.progress = progress()
+            merging = merger.submit(merge, upload, number, chunk)
+            if not time_left():
+                merging.result()
+                return False
+        if merging:
+            merging.result()
+    return True

@@ -1,0 +1,1 @@
+"""Contacts, and what agents did about them."""

@@ -1,0 +1,104 @@
+"""Bodies of imports."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import Field, WithJsonSchema
+
+from quintet.db.models.campaigns import OnDuplicate, UploadStatus
+from quintet.http.schemas import Input, Output, Timestamp, text
+
+Column = Annotated[str, text(100, min_length=1)] | Annotated[int, Field(strict=True, ge=1, le=256)]
+"""A column by its name, or by its position from 1."""
+Columns = Annotated[list[Column], Field(max_length=256)]
+
+
+class ImportMapping(Input):
+    """Which column is which field, where the names do not tell. Columns are named, or counted from 1."""
+
+    email: Column | None = None
+    phone: Column | None = None
+    full_name: Column | None = None
+    first_name: Column | None = None
+    last_name: Column | None = None
+    external_id: Column | None = None
+    attributes: Columns | None = Field(None, description="The other columns to keep; all of them by default.")
+    dates: Columns | None = Field(None, description="Columns that hold dates: checked, and kept as 2026-11-20.")
+    header: bool | None = Field(None, description="Whether the first row names the columns; found out by default.")
+
+
+class ImportCreate(Input):
+    """An import of a file that is uploaded already, or is being uploaded, with the purpose `campaign_data`."""
+
+    aliases = {"file_id": ("fileId",), "on_duplicate": ("onDuplicate",)}  # noqa: RUF012
+
+    file_id: UUID
+    on_duplicate: OnDuplicate = Field("skip", description="What becomes of contacts that the campaign has already.")
+    mapping: ImportMapping | None = None
+
+
+class UploadRead(Output):
+    """An import. When it is processed, created + updated + duplicate + invalid = total."""
+
+    id: UUID
+    campaign_id: UUID
+    file_id: UUID | None
+    created_by: UUID
+    status: UploadStatus
+    reason: str | None = Field(description="Why it failed.")
+    dry_run: bool = Field(description="Everything is checked and counted, and no contact is written.")
+    on_duplicate: OnDuplicate
+    percent: int
+    rows_total: int = Field(description="Rows so far, the header not among them.")
+    rows_created: int
+    rows_updated: int
+    rows_duplicate: int
+    rows_invalid: int
+    uploaded_at: Timestamp
+    started_at: Timestamp | None
+    processed_at: Timestamp | None
+    version: int
+
+
+class RowError(Output):
+    """A row that was not taken."""
+
+    line: int = Field(description="Where the row begins in the file, from 1.")
+    reason: str
+
+
+class ImportStatus(UploadRead):
+    """An import and how it goes."""
+
+    rows_per_second: float | None
+    seconds_left: float | None
+    errors: list[RowError] = Field(description="The first 20.")
+    mapping: dict[str, Any] | None = Field(description="Field -> column, as asked for and as found.")
+    table_format: dict[str, Any] | None = Field(description="How the file is written.")
+
+
+class PreviewColumn(Output):
+    """A column of the file."""
+
+    name: str
+    field: str | None = Field(description="The contact's field it becomes; null: an attribute.")
+
+
+class Preview(Output):
+    """What an import would make of a file's beginning."""
+
+    file_id: UUID
+    table_format: dict[str, Any]
+    header: bool
+    columns: list[PreviewColumn]
+    rows: list[list[str]] = Field(description="The first ten, the header not among them.")
+
+
+class ImportForm(Input):
+    """An import of a small file that is sent along."""
+
+    file: Annotated[str, WithJsonSchema({"type": "string", "format": "binary"})] = Field(
+        description="CSV or an Excel workbook (.xlsx), 4 MB at most."
+    )
+    on_duplicate: OnDuplicate = "skip"
+    mapping: Annotated[str, text(20_000)] | None = Field(None, description="An `ImportMapping`, as JSON.")

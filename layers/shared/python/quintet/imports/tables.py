@@ -1,0 +1,65 @@
+"""What a table is, however it is written: rows with the line they begin on, as text."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO, NamedTuple, Protocol
+
+from quintet.files.purposes import XLSX
+
+MAX_COLUMNS = 256
+MAX_CELL = 32_767
+"""Characters, as in Excel."""
+
+
+class UnreadableTableError(Exception):
+    """The file as a whole cannot be read; the message says why, to whoever uploaded it."""
+
+
+class Row(NamedTuple):
+    """A row as it came. `problem` says why its cells cannot be told apart, if they cannot."""
+
+    line: int
+    cells: list[str]
+    problem: str | None = None
+
+
+class Table(Protocol):
+    """An opened table."""
+
+    @property
+    def format(self) -> dict[str, Any]:
+        """How it is written: `kind`, and for text `encoding`, `delimiter`, `quote`."""
+
+    def __iter__(self) -> Iterator[Row]:
+        """Its rows, once, the header among them; those without content are left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workbook:
+    """An Excel workbook: the first sheet with content."""
+
+    source: BinaryIO
+
+    @property
+    def format(self) -> dict[str, Any]:
+        """How it is written."""
+        return {"kind": "xlsx"}
+
+    def __iter__(self) -> Iterator[Row]:
+        """Its rows."""
+        from quintet.imports.xlsx import UnreadableWorkbookError, rows
+
+        try:
+            for line, cells in rows(self.source):
+                yield Row(line, cells)
+        except UnreadableWorkbookError as error:
+            raise UnreadableTableError(str(error)) from error
+
+
+def open_table(source: BinaryIO, content_type: str | None) -> Table:
+    """The table in `source`, a seekable binary file of this (detected) media type."""
+    if content_type == XLSX:
+        return Workbook(source)
+    from quintet.imports.delimited import DelimitedText
+
+    return DelimitedText(source)

@@ -1,0 +1,46 @@
+"""Uploads of campaigns and the queue they are worked on from."""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from quintet.db.models.files import File
+from quintet.db.session import after_commit
+from quintet.events.outbox import send_messages
+from quintet.observability import logger
+
+QUEUE = "campaigns"
+
+_OF_FILE = "SELECT id FROM campaign_uploads WHERE file_id = %(file)s AND status = 'uploaded'"
+
+_REFUSED = """
+    UPDATE campaign_uploads
+    SET status = 'failed', reason = %(reason)s, processed_at = now(), updated_at = now(), version = version + 1
+    WHERE file_id = %(file)s AND status = 'uploaded'"""
+
+
+def message(upload_id: UUID) -> dict[str, Any]:
+    """What the queue is told about an upload to be worked on."""
+    return {"upload_id": str(upload_id)}
+
+
+def send_after_commit(session: Session, upload_id: UUID) -> None:
+    """Have the upload worked on once the transaction has committed; the dispatcher sends what this misses."""
+
+    def send() -> None:
+        try:
+            send_messages(QUEUE, [message(upload_id)])
+        except Exception:
+            logger.warning("Could not send to the queue %s; the dispatcher will.", QUEUE, exc_info=True)
+
+    after_commit(session, send)
+
+
+def file_decided(session: Session, file: File) -> None:
+    """What waits for this file goes on, or fails with it."""
+    if file.status == "rejected":
+        session.connection().exec_driver_sql(_REFUSED, {"file": file.id, "reason": file.reason})
+    else:
+        for upload_id in session.connection().exec_driver_sql(_OF_FILE, {"file": file.id}).scalars():
+            send_after_commit(session, upload_id)

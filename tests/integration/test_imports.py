@@ -1,0 +1,321 @@
+"""Imports: a file becomes contacts, and every row is accounted for."""
+
+import json
+from collections import Counter
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from functions.campaign_processor import importing
+from functions.campaigns.data.schemas import ImportStatus, UploadRead
+from quintet.http.schemas import Page
+from tests.support.api import Api
+from tests.support.expect import problem
+from tests.support.importing import (
+    campaign_of,
+    contacts,
+    counts,
+    failed_rows,
+    imported,
+    mailed,
+    recorded,
+    send,
+    status,
+    table,
+    work_off,
+)
+from tests.support.people import person
+from tests.support.statements import counted, execute
+from tests.support.uploading import announced, presign, process, upload
+from tests.support.uploading import send as send_form
+
+ANN, BOB, CAT = (f"{name}@example.com" for name in ("ann", "bob", "cat"))
+
+
+@pytest.fixture(scope="module")
+def boss(stack: object) -> Api:
+    """Whose campaigns these are."""
+    return person()
+
+
+@pytest.fixture
+def campaign(boss: Api) -> str:
+    """A campaign without contacts."""
+    return campaign_of(boss)
+
+
+@pytest.fixture
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A chunk is three rows."""
+    monkeypatch.setattr(importing, "CHUNK_ROWS", 3)
+
+
+def test_given_a_csv_file_when_imported_then_its_rows_are_contacts(boss: Api, campaign: str) -> None:
+    rows = [("Ann Lee", ANN, "(212) 555-0123", "Paris"), ("Bob", BOB, "", ""), ("Cat", "", "+44 20 7946 0018", "Rome")]
+    done = imported(boss, campaign, table(*rows))
+    assert (done["status"], done["percent"], counts(done)) == ("processed", 100, (3, 0, 0, 0, 3))
+    assert done["mapping"] == {
+        "header": True,
+        "full_name": "Name",
+        "email": "E-mail",
+        "phone": "Phone",
+        "attributes": ["City"],
+        "dates": [],
+    }
+    assert done["table_format"] == {"kind": "csv", "encoding": "utf-8", "delimiter": ",", "quote": '"'}
+    assert [tuple(contact)[:4] for contact in contacts(campaign)] == [
+        ("Cat", None, "+442079460018", {"City": "Rome"}),
+        ("Ann Lee", ANN, "+12125550123", {"City": "Paris"}),
+        ("Bob", BOB, None, {}),
+    ]
+    # AND whoever uploaded it is told, once
+    assert mailed(done["id"]) == ["campaign_upload.finished"]
+    assert [type for type, _ in recorded(done["id"])] == [
+        "campaign_upload.requested",
+        "campaign_upload.started",
+        "campaign_upload.progressed",
+        "campaign_upload.finished",
+    ]
+
+
+def test_given_bad_rows_then_each_has_its_line_and_reason_and_comes_back_in_a_list(boss: Api, campaign: str) -> None:
+    content = table(("Ann", ANN, "", ""), ("=1+1", "nonsense", "", "x"), ("C\nD", "", "12", ""), ("E", "", "", ""))
+    done = imported(boss, campaign, content)
+    assert counts(done) == (1, 0, 0, 3, 4)
+    assert [error["line"] for error in done["errors"]] == [3, 4, 6]
+    listed = failed_rows(boss, campaign, done["id"])
+    assert listed[0] == ["Line", "Reason", "Name", "E-mail", "Phone", "City"]
+    assert [row[2:] for row in listed[1:]] == [
+        ["'=1+1", "nonsense", "", "x"],
+        ["C\nD", "", "12", ""],
+        ["E", "", "", ""],
+    ]
+    # AND corrected it can be imported
+    listed[1][3] = "dan@example.com"
+    again = imported(boss, campaign, table(*listed[1:2], header=",".join(listed[0])))
+    assert counts(again) == (1, 0, 0, 0, 1)
+    assert [contact.full_name for contact in contacts(campaign)] == ["Ann", "=1+1"]
+
+
+def test_given_no_bad_rows_then_there_is_no_list(boss: Api, campaign: str) -> None:
+    done = imported(boss, campaign, table(("Ann", ANN, "", "")))
+    problem(boss.get(f"/campaigns/{campaign}/data/{done['id']}/failed-rows"), 404)
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_given_duplicates_when_skipping_then_the_first_row_counts(boss: Api, campaign: str, dry_run: bool) -> None:
+    imported(boss, campaign, table(("Old", ANN, "", "")))
+    content = table(("New", ANN, "", ""), ("Bob", BOB, "", ""), ("Robert", BOB.upper(), "", ""))
+    done = imported(boss, campaign, content, dry_run=dry_run)
+    assert (done["status"], counts(done)) == ("processed", (1, 0, 2, 0, 3))
+    names = [contact.full_name for contact in contacts(campaign)]
+    assert names == (["Old"] if dry_run else ["Old", "Bob"])
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_given_duplicates_when_updating_then_the_last_row_counts(boss: Api, campaign: str, dry_run: bool) -> None:
+    imported(boss, campaign, table(("Old", ANN, "2125550100", "Paris")))
+    content = table(
+        ("A", ANN, "", "Rome"), ("Bob", BOB, "", ""), ("New", ANN, "", ""), ("Robert", BOB, "2125550101", "")
+    )
+    done = imported(boss, campaign, content, dry_run=dry_run, on_duplicate="update")
+    assert counts(done) == (1, 1, 2, 0, 4)
+    if not dry_run:
+        ann, bob = contacts(campaign)
+        # what the row leaves empty stays
+        assert tuple(ann)[:5] == ("New", ANN, "+12125550100", {"City": "Paris"}, 2)
+        assert tuple(bob)[:5] == ("Robert", BOB, "+12125550101", {}, 1)
+
+
+def test_given_an_update_that_changes_nothing_then_it_is_a_duplicate(boss: Api, campaign: str) -> None:
+    content = table(("Ann", ANN, "", "Paris"))
+    imported(boss, campaign, content)
+    assert counts(imported(boss, campaign, content, on_duplicate="update")) == (0, 0, 1, 0, 1)
+    assert contacts(campaign)[0].version == 1
+
+
+KEY = st.sampled_from([f"p{n}@example.com" for n in range(6)] + ["", "bad"])
+
+
+@given(
+    st.lists(st.lists(st.tuples(st.sampled_from("ABC"), KEY), min_size=1, max_size=12), min_size=1, max_size=3),
+    st.sampled_from(["skip", "update"]),
+)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_given_any_files_then_every_row_is_counted_and_chunks_make_no_difference(
+    boss: Api, small_chunks: None, files: list[list[tuple[str, str]]], policy: str
+) -> None:
+    campaign = campaign_of(boss)
+    known: dict[str, str] = {}
+    for rows in files:
+        tried = imported(boss, campaign, table(*[(n, k, "", "") for n, k in rows]), dry_run=True, on_duplicate=policy)
+        done = imported(boss, campaign, table(*[(n, k, "", "") for n, k in rows]), on_duplicate=policy)
+        # THEN the counts are those of a plain loop over the rows
+        valid = [(name, key) for name, key in rows if "@" in key]
+        before = dict(known)
+        new = {key: name for name, key in (valid if policy == "update" else reversed(valid))}
+        known = {**known, **new} if policy == "update" else {**new, **known}
+        created = len(known.keys() - before.keys())
+        updated = sum(known[key] != before[key] for key in before) if policy == "update" else 0
+        expected = (created, updated, len(valid) - created - updated, len(rows) - len(valid), len(rows))
+        touched = {key for _, key in valid if key in before}
+        if policy == "update":
+            # a contact may be changed and changed back on the way
+            assert created == done["rows_created"]
+            assert updated <= done["rows_updated"] <= len(touched)
+            assert sum(counts(done)[:4]) == len(rows)
+        else:
+            assert counts(done) == expected
+            assert counts(tried) == expected
+        # AND equal what the tables say
+        assert {contact.email: contact.full_name for contact in contacts(campaign)} == known
+        tables: Any = execute(
+            "SELECT (SELECT count(*) FROM contacts WHERE upload_id = %(id)s) AS created,"
+            " (SELECT count(*) FROM upload_changes WHERE upload_id = %(id)s) AS updated,"
+            " (SELECT count(*) FROM upload_failures WHERE upload_id = %(id)s) AS invalid",
+            id=UUID(done["id"]),
+        )
+        assert tuple(tables[0]) == (done["rows_created"], done["rows_updated"], done["rows_invalid"])
+
+
+def test_given_a_file_that_is_uploaded_already_then_it_is_imported_by_its_id(boss: Api, campaign: str) -> None:
+    content = table(("Ann", ANN, "", ""))
+    file = upload(boss, content, purpose="campaign_data", content_type="text/csv", file_name="c.csv")
+    body = {"fileId": file["id"], "mapping": {"email": 2, "full_name": "Name", "attributes": []}}
+    asked = boss.post(f"/campaigns/{campaign}/data", body)
+    assert asked.status == 202, asked
+    assert (asked.header("location") or "").endswith(f"/campaigns/{campaign}/data/status?upload={asked.json()['id']}")
+    work_off()
+    assert counts(status(boss, campaign)) == (1, 0, 0, 0, 1)
+    assert tuple(contacts(campaign)[0])[:4] == ("Ann", ANN, None, {})
+
+
+def test_given_a_file_that_is_on_its_way_then_it_is_imported_when_it_has_come(boss: Api, campaign: str) -> None:
+    content = table(("Ann", ANN, "", ""))
+    form = presign(boss, content, purpose="campaign_data", content_type="text/csv", file_name="c.csv").json()
+    assert boss.post(f"/campaigns/{campaign}/data", {"file_id": form["file_id"]}).status == 202
+    work_off()
+    assert status(boss, campaign)["status"] == "uploaded"
+    version = send_form(form, content)
+    # WHEN it is announced three times, and with a test event between
+    for _ in range(3):
+        assert process(announced(form["file_id"], version)) == []
+    work_off()
+    assert counts(status(boss, campaign)) == (1, 0, 0, 0, 1)
+
+
+def test_given_a_file_that_is_none_then_the_import_fails_with_the_reason(boss: Api, campaign: str) -> None:
+    asked = send(boss, campaign, b"%PDF-1.7 is no table", content_type="text/csv")
+    assert asked.status == 202
+    process(announced(asked.json()["file_id"]))
+    state = status(boss, campaign)
+    assert (state["status"], "PDF" in state["reason"]) == ("failed", True)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"Name,E-mail\n", "a header and no rows"),
+        (b"Name,City\nAnn,Paris\n", "No column has email addresses"),
+        (b",".join(b"c%d" % n for n in range(10_000)) + b"\n" + b"x," * 9_999 + b"x\n", "10,000 columns"),
+    ],
+)
+def test_given_a_table_without_contacts_then_the_reason_says_so(
+    boss: Api, campaign: str, content: bytes, reason: str
+) -> None:
+    state = imported(boss, campaign, content)
+    assert state["status"] == "failed"
+    assert reason in state["reason"]
+    assert mailed(state["id"]) == ["campaign_upload.failed"]
+
+
+def test_given_wild_rows_then_the_good_ones_are_imported(boss: Api, campaign: str) -> None:
+    content = (
+        b"\xef\xbb\xbfEmail;Email;Name\r\n"
+        b"a1@example.com;x;ragged\n"
+        b"a2@example.com\r"
+        b"a3@example.com;x;y;too;many\n"
+        b'a4@example.com;x;"two\nlines"\n'
+        b"a5@example.com;x;nul\0here\n"
+        b'a6@example.com;x;"unbalanced\n'
+        b"a7@example.com;x;" + b"long" * 300_000 + b"\n"
+        b"a8@example.com;x;last\n"
+    )
+    done = imported(boss, campaign, content)
+    assert done["reason"] is None
+    assert [contact.email for contact in contacts(campaign)] == [f"a{n}@example.com" for n in (1, 2, 4, 8)]
+    assert counts(done) == (4, 0, 0, 4, 8)
+    assert [error["line"] for error in done["errors"]] == [4, 7, 8, 9]
+    failed_rows(boss, campaign, done["id"])
+
+
+def test_given_a_preview_then_it_shows_what_an_import_would_make_of_the_file(boss: Api, campaign: str) -> None:
+    asked = send(boss, campaign, table(("Ann", ANN, "", "Paris")), dry_run=True)
+    process(announced(asked.json()["file_id"]))
+    shown = boss.get(f"/campaigns/{campaign}/data/preview")
+    assert shown.status == 200, shown
+    assert shown.json()["columns"] == [
+        {"name": "Name", "field": "full_name"},
+        {"name": "E-mail", "field": "email"},
+        {"name": "Phone", "field": "phone"},
+        {"name": "City", "field": None},
+    ]
+    assert shown.json()["rows"] == [["Ann", ANN, "", "Paris"]]
+
+
+@pytest.mark.parametrize(
+    ("fields", "pointer"),
+    [
+        ({"on_duplicate": "merge"}, "/on_duplicate"),
+        ({"mapping": '{"mail": 1}'}, "/mapping/mail"),
+        ({"mapping": "{"}, "/mapping"),
+        ({"colour": "red"}, "/colour"),
+    ],
+)
+def test_given_a_bad_form_then_it_names_the_field(
+    boss: Api, campaign: str, fields: dict[str, Any], pointer: str
+) -> None:
+    answer = send(boss, campaign, table(("Ann", ANN, "", "")), **fields)
+    assert pointer in json.dumps(problem(answer, 400)["errors"])
+    problem(boss.get(f"/campaigns/{campaign}/data/status"), 404)
+
+
+def test_given_more_than_the_gateway_takes_then_the_answer_names_the_way(boss: Api, campaign: str) -> None:
+    answer = send(boss, campaign, b"x" * (4 * 1024 * 1024 + 1))
+    assert "presign-upload?purpose=campaign_data" in problem(answer, 413)["next"]["href"]
+
+
+def test_given_somebody_elses_file_then_it_is_not_imported(boss: Api, campaign: str, user: Api) -> None:
+    file = upload(user, table(("Ann", ANN, "", "")), purpose="campaign_data", content_type="text/csv")
+    problem(boss.post(f"/campaigns/{campaign}/data", {"file_id": file["id"]}), 400)
+
+
+def test_given_an_idempotency_key_then_a_repeat_is_the_same_import(boss: Api, campaign: str) -> None:
+    file = upload(boss, table(("Ann", ANN, "", "")), purpose="campaign_data", content_type="text/csv")
+    first, second = (
+        boss.post(f"/campaigns/{campaign}/data", {"file_id": file["id"]}, headers={"idempotency-key": "k1"})
+        for _ in range(2)
+    )
+    assert first.json() == second.json()
+    assert len(boss.get(f"/campaigns/{campaign}/data").json()["items"]) == 1
+
+
+def test_given_imports_then_reading_them_is_two_statements_of_the_documented_model(boss: Api, campaign: str) -> None:
+    imported(boss, campaign, table(("Ann", ANN, "", ""), ("", "x", "", "")))
+    for path, model in (("", Page[UploadRead]), ("/status", ImportStatus)):
+        boss.get(f"/campaigns/{campaign}/data{path}")
+        with counted() as statements:
+            answer = boss.get(f"/campaigns/{campaign}/data{path}")
+        assert len(statements) == 2, statements
+        assert json.loads(model.model_validate(answer.json()).model_dump_json()) == answer.json()
+
+
+def test_given_contacts_from_imports_then_the_tallies_count_them(boss: Api, campaign: str) -> None:
+    imported(boss, campaign, table(*[(f"P{n}", f"p{n}@example.com", "", "") for n in range(7)]))
+    tallies = execute(
+        "SELECT status, sum(n) AS n FROM contact_tallies WHERE campaign_id = %(id)s GROUP BY 1", id=UUID(campaign)
+    )
+    assert Counter({row.status: int(row.n) for row in tallies}) == {"new": 7}
