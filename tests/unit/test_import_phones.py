@@ -192,6 +192,7 @@ def test_given_a_wild_form_then_it_is_understood(text: str, country: str | None,
         (" " * 300 + "415 555 2671", "US", "too long for a telephone number"),
         ("0044", "GB", "too short for a telephone number"),
         ("\ud800", "GB", "not a telephone number"),
+        ("'" * 10_000, "GB", "too long for a telephone number"),
     ],
 )
 def test_given_no_number_then_a_reason_people_understand(text: str, country: str | None, reason: str) -> None:

@@ -59,7 +59,7 @@ def phone_parser(default_country: str | None) -> Callable[[str], str]:
             found = find(digits)
         if found is not None and len(text) <= _MAX_LENGTH:
             return before + found["number"]
-        if text[:1] == "'":
+        if text[:1] == "'" != text[1:2]:
             return parse(text[1:])
         return _ask(text, default_country)
 
