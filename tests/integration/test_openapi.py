@@ -66,14 +66,23 @@ DOCUMENTED = {
         POST /api/auth/login
         POST /api/auth/logout
         GET /api/users/{id}
-        PATCH /api/users/{id}""",
+        PATCH /api/users/{id}
+        GET /api/campaigns
+        POST /api/campaigns
+        GET /api/campaigns/{id}
+        PATCH /api/campaigns/{id}
+        DELETE /api/campaigns/{id}
+        POST /api/campaigns/{id}/assign
+        GET /api/agents
+        GET /api/reports/campaigns/{id}
+        GET /api/reports/agents/{id}""",
     "opencourse": """
         POST /api/v1/auth/register
         POST /api/v1/auth/login
         GET /api/v1/users/me
         PUT /api/v1/users/me""",
 }
-"""What the products' own documents promise of accounts, users, administration, projects and files."""
+"""What the products' own documents promise of accounts, users, administration, projects, files and campaigns."""
 
 ROWS = [
     pytest.param(*row.split(), id=f"{product}: {row.strip()}")
@@ -185,5 +194,5 @@ def test_given_every_schema_then_it_is_used_and_times_and_ids_have_their_format(
             kinds = [member, *member.get("anyOf", [])]
             if field.endswith("_at"):
                 assert any(kind.get("format") == "date-time" for kind in kinds), f"{name}.{field}"
-            if field == "id" or (field.endswith("_id") and field not in ("request_id", "upload_id")):
+            if field == "id" or (field.endswith("_id") and field not in ("request_id", "upload_id", "external_id")):
                 assert any(kind.get("format") == "uuid" for kind in kinds), f"{name}.{field}"

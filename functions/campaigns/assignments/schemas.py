@@ -14,7 +14,7 @@ class AgentsAssign(Input):
     model_config = ConfigDict(json_schema_extra={"minProperties": 1})
     aliases: ClassVar = {"agent_ids": ("agentIds",), "agent_id": ("agentId",)}
 
-    agent_ids: list[UUID] = Field(default=[], min_length=1, max_length=100)
+    agent_ids: list[UUID] = Field(default_factory=list, min_length=1, max_length=100)
     agent_id: UUID | None = Field(None, description="Instead of `agent_ids`.")
 
     @model_validator(mode="after")
