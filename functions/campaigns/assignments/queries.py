@@ -10,20 +10,18 @@ from quintet.identity.campaigns import OWN_AGENT, owned, rights, there_is, visib
 from quintet.identity.principal import Principal
 from quintet.pagination import PageRequest
 
-_COUNTS = ", ".join(
+_COUNTED = ", ".join(
     f"'{status}', coalesce(sum(t.n) FILTER (WHERE t.status = '{status}'), 0)" for status in ContactCounts.model_fields
 )
+_COLUMNS = columns_of(
+    AssignedAgentRead,
+    "g",
+    assigned_at=timestamp("m.assigned_at"),
+    contacts=f"""(SELECT json_build_object({_COUNTED}) FROM contact_tallies t
+        WHERE t.campaign_id = m.campaign_id AND t.agent_id = m.agent_id)""",
+)
 _AGENTS = f"""
-    SELECT {
-    columns_of(
-        AssignedAgentRead,
-        "g",
-        assigned_at=timestamp("m.assigned_at"),
-        contacts=f'''(SELECT json_build_object({_COUNTS}) FROM contact_tallies t
-            WHERE t.campaign_id = m.campaign_id AND t.agent_id = m.agent_id)''',
-    )
-}
-    FROM campaign_assignments m JOIN agents g ON g.id = m.agent_id
+    SELECT {_COLUMNS} FROM campaign_assignments m JOIN agents g ON g.id = m.agent_id
     WHERE m.campaign_id = %(campaign_id)s AND m.agent_id < %(before)s
       AND ({there_is("%(campaign_id)s", owned("c"))} OR m.agent_id = {OWN_AGENT})"""
 
