@@ -60,6 +60,10 @@ class LostError(Exception):
     """Somebody else has the upload now, or it was cancelled."""
 
 
+class VanishedRowsError(Exception):
+    """Staged rows are gone: the staging table is empty after a crash of the database. They are read again."""
+
+
 def claim(upload_id: UUID) -> ClaimedUpload | None:
     """Take the upload; None when there is nothing to do, or somebody is doing it."""
     params = {"id": upload_id, "lease": settings().import_lease_seconds}

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from functions.campaign_processor.claims import ClaimedUpload, LostError
+from functions.campaign_processor.claims import ClaimedUpload, LostError, VanishedRowsError
 from quintet.aws import s3
 from quintet.config import settings
 from quintet.db.models.files import File
@@ -22,6 +22,12 @@ from quintet.imports.mapping import OURS, ColumnMap
 
 _BEGIN = """
     UPDATE campaign_uploads SET mapping = coalesce(mapping, '{}') || %(mapping)s, table_format = %(format)s
+    WHERE id = %(id)s AND run = %(run)s AND status = 'processing'
+    RETURNING old.table_format IS NULL AS first"""
+
+_BEGIN_AGAIN = """
+    UPDATE campaign_uploads SET
+        chunk = 0, rows_total = 0, rows_created = 0, rows_updated = 0, rows_duplicate = 0, rows_invalid = 0
     WHERE id = %(id)s AND run = %(run)s AND status = 'processing'"""
 
 _LOCK = """
@@ -55,15 +61,27 @@ def begin(upload: ClaimedUpload, columns: ColumnMap, table_format: dict[str, Any
 
     described = Jsonb({"header": columns.has_header, **columns.described()})
     with writing() as session:
-        session.connection().exec_driver_sql(
+        begun = session.connection().exec_driver_sql(
             _BEGIN, {"id": upload.id, "run": upload.run, "mapping": described, "format": Jsonb(table_format)}
         )
-        if upload.run == 1:
+        if begun.scalar_one_or_none():
             _record(session, upload, EventType.CAMPAIGN_IMPORT_STARTED)
 
 
+def begin_again(upload: ClaimedUpload) -> None:
+    """Forget what a dry run has found so far."""
+    with writing() as session:
+        connection, key = session.connection(), {"id": upload.id, "run": upload.run}
+        if connection.exec_driver_sql(_BEGIN_AGAIN, key).rowcount:
+            for table in ("contact_staging", "upload_failures"):
+                connection.exec_driver_sql(f"DELETE FROM {table} WHERE upload_id = %(id)s", key)
+
+
 def finish(upload: ClaimedUpload, columns: ColumnMap) -> None:
-    """The end of the file: counts are final, and whoever uploaded it is told."""
+    """The end of the file: counts are final, and whoever uploaded it is told.
+
+    Raises VanishedRowsError when the staged rows of a dry run, which are what it counts, are not all there.
+    """
     _end(upload, "processed", columns=columns.columns)
 
 
@@ -98,7 +116,7 @@ def _would_be(session: Session, upload: ClaimedUpload, counts: dict[str, int]) -
     found = session.connection().exec_driver_sql(_WOULD_BE, {"id": upload.id, "campaign": upload.campaign_id}).one()
     valid = counts["rows_total"] - counts["rows_invalid"]
     if found.staged != valid:
-        raise RuntimeError("Staged rows of a dry run are gone")
+        raise VanishedRowsError(f"{found.staged} rows of {valid} are staged")
     created = found.distinct_keys - found.known
     updated = found.known if upload.on_duplicate == "update" else 0
     return {"rows_created": created, "rows_updated": updated, "rows_duplicate": valid - created - updated}

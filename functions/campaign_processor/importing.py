@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from itertools import chain, islice
 
 from functions.campaign_processor import endings
-from functions.campaign_processor.claims import MAX_RUNS, ClaimedUpload, LostError, kept
-from functions.campaign_processor.merging import merge, stage
+from functions.campaign_processor.claims import MAX_RUNS, ClaimedUpload, LostError, VanishedRowsError, kept
+from functions.campaign_processor.merging import merge, stage, unstage
 from quintet.imports.contacts import InvalidRowError, line_maker
 from quintet.imports.mapping import SAMPLE_ROWS, ColumnMap, map_columns
 from quintet.imports.s3file import S3File
@@ -45,16 +45,22 @@ def run_import(upload: ClaimedUpload, time_left: Callable[[], bool]) -> bool:
             source = S3File(upload.bucket, upload.key, upload.version_id, upload.size)
             table = open_table(io.BufferedReader(source, _BUFFER), upload.detected_type)
             columns, rows = _begun(table, upload)
-            if upload.run == 1 or upload.chunk == 0:
+            if upload.chunk == 0:
                 endings.begin(upload, columns, table.format)
             chunks = _chunks(islice(rows, upload.rows_total, None), line_maker(columns, upload.default_country))
             if not _merge_all(upload, chunks, lambda: min(source.tell() / max(1, upload.size), 1.0), time_left):
                 return False
             endings.finish(upload, columns)
+        except VanishedRowsError:
+            if not upload.dry_run:
+                raise
+            endings.begin_again(upload)
+            return False
         except UnreadableTableError as error:
             endings.fail(upload, str(error))
         except LostError:
             logger.info("The upload has another run now, or was cancelled.", upload_id=str(upload.id))
+            unstage(upload)
     return True
 
 

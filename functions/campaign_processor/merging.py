@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.orm import Session
 
-from functions.campaign_processor.claims import ClaimedUpload, LostError
+from functions.campaign_processor.claims import ClaimedUpload, LostError, VanishedRowsError
 from quintet.config import settings
 from quintet.db.session import writing
 from quintet.events.record import record, scope_of
@@ -74,10 +74,6 @@ _CHECKPOINT = """
     WHERE id = %(id)s"""
 
 
-class VanishedRowsError(Exception):
-    """Staged rows are gone: the staging table is empty after a crash of the database. They are read again."""
-
-
 def stage(upload: ClaimedUpload, number: int, lines: list[str]) -> None:
     """COPY a chunk's rows to the staging table."""
     front = f"{upload.id}\t{upload.run}\t{number}\t"
@@ -85,6 +81,15 @@ def stage(upload: ClaimedUpload, number: int, lines: list[str]) -> None:
         cursor = _driver(session).cursor()
         with cursor.copy(f"COPY contact_staging (upload_id, run, chunk, line, {COLUMNS}) FROM STDIN") as copy:
             copy.write((front + front.join(lines)) if lines else "")
+
+
+def unstage(upload: ClaimedUpload) -> None:
+    """Remove what this run has staged."""
+    with writing() as session:
+        session.connection().exec_driver_sql(
+            "DELETE FROM contact_staging WHERE upload_id = %(id)s AND run = %(run)s",
+            {"id": upload.id, "run": upload.run},
+        )
 
 
 def merge(upload: ClaimedUpload, number: int, chunk: "Chunk") -> None:

@@ -139,6 +139,10 @@ def _token_page(_: World) -> Parts:
     return {"query": {"token": "any"}}
 
 
+def _done_import(world: World) -> dict[str, Any]:
+    return {"upload_id": world.done_import_id}
+
+
 ACCESS: dict[str, Access] = {
     # --- accounts ---
     "GET /.well-known/jwks.json": _public(),
@@ -250,6 +254,18 @@ ACCESS: dict[str, Access] = {
     "GET /campaigns/{campaign_id}/agents": Access(ok=WORK),
     "DELETE /campaigns/{campaign_id}/agents/{agent_id}": Access(ok=RUN, forbidden=WORK),
     "POST /campaigns/{campaign_id}/distribute": Access(ok=RUN, forbidden=WORK),
+    # imports: those who may not make them are not told of them
+    "POST /campaigns/{campaign_id}/data": Access(ok=RUN, forbidden=WORK, sends=lambda _: form(on_duplicate="skip")),
+    "GET /campaigns/{campaign_id}/data": Access(ok=RUN),
+    "GET /campaigns/{campaign_id}/data/status": Access(ok=RUN, sends=lambda w: {"query": {"upload": str(w.import_id)}}),
+    "GET /campaigns/{campaign_id}/data/preview": Access(
+        ok=RUN, sends=lambda w: {"query": {"file_id": str(w.import_id and w.table_id)}}
+    ),
+    "GET /campaigns/{campaign_id}/data/{upload_id}/failed-rows": Access(ok=RUN, path=_done_import),
+    "POST /campaigns/{campaign_id}/data/{upload_id}/cancel": Access(
+        ok=RUN, forbidden=WORK, path=lambda w: {"upload_id": w.import_id}
+    ),
+    "POST /campaigns/{campaign_id}/data/{upload_id}/revert": Access(ok=RUN, forbidden=WORK, path=_done_import),
     "GET /campaigns/{campaign_id}/contacts": Access(ok=WORK),
     "GET /contacts/{contact_id}": Access(ok=WORK),
     **_both("/contacts/{contact_id}", Access(ok=WORK, sends=json_(full_name="Changed"))),

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from functions.auth.refresh import refresh_token
 from quintet import aws
+from quintet.config import settings
 from quintet.db.engine import owner_engine
 from quintet.db.models.sessions import TokenPurpose
 from quintet.db.session import writing
@@ -17,6 +18,7 @@ from tests.support.people import person
 
 NEW_PASSWORD = "another good phrase 42 indeed"
 CONTENT = b"hello"
+TABLE = b"Name,E-mail\nAnn,ann@example.com\n"
 
 
 def form(**fields: str) -> dict[str, Any]:
@@ -126,6 +128,42 @@ class World:
             c=self.campaign_id,
             a=self.agent_id,
             email=f"{secrets.token_hex(8)}@example.com",
+        )
+
+    @cached_property
+    def table_id(self) -> UUID:
+        """A file of contacts of the owner's that is ready."""
+        key = f"uploads/{secrets.token_hex(8)}"
+        sent = aws.s3().put_object(Bucket=settings().files_bucket, Key=key, Body=TABLE)
+        return self._one(
+            "INSERT INTO files (owner_id, file_name, bucket, key, content_type, detected_type, size, purpose, status,"
+            " version_id) VALUES (%(owner)s, 'c.csv', %(bucket)s, %(key)s, 'text/csv', 'text/csv', %(size)s,"
+            " 'campaign_data', 'ready', %(version)s) RETURNING id",
+            owner=self.owner.id,
+            bucket=settings().files_bucket,
+            key=key,
+            size=len(TABLE),
+            version=sent["VersionId"],
+        )
+
+    @cached_property
+    def import_id(self) -> UUID:
+        """An import into the campaign that has not begun."""
+        return self._import("uploaded")
+
+    @cached_property
+    def done_import_id(self) -> UUID:
+        """An import into the campaign that is over, some rows of which were not taken."""
+        return self._import("processed")
+
+    def _import(self, status: str) -> UUID:
+        return self._one(
+            "INSERT INTO campaign_uploads (campaign_id, file_id, created_by, status, failed_rows_file) "
+            "VALUES (%(c)s, %(f)s, %(owner)s, %(status)s, %(f)s) RETURNING id",
+            c=self.campaign_id,
+            f=self.table_id,
+            owner=self.owner.id,
+            status=status,
         )
 
     def _agent(self, user_id: UUID | None) -> UUID:
