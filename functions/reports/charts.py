@@ -90,6 +90,9 @@ def _finished(chart: Any, title: str, names: Sequence[str], says: Callable[[str,
     svg.attrib.pop("id")
     svg.set("role", "img")
     svg.find("title").text = title
+    description = etree.Element("desc")
+    description.text = "The table with it has the same figures."
+    svg.insert(list(svg).index(svg.find("title")) + 1, description)
     return Markup(etree.tostring(svg, encoding="unicode"))  # noqa: S704 (the library escapes what is in it)
 
 
