@@ -275,7 +275,14 @@ def test_given_an_import_that_is_being_undone_then_its_contacts_are_409_and_othe
 ) -> None:
     [undone] = contacts(campaign, upload_id=upload(owner, campaign, "reverting"))
     [other] = contacts(campaign, upload_id=upload(owner, campaign))
-    for contact, changed, recorded in ((undone, 409, 409), (other, 200, 201)):
+    [changed_by_it] = contacts(campaign, upload_id=upload(owner, campaign))
+    execute(
+        "INSERT INTO upload_changes (upload_id, contact_id, before, version)"
+        " SELECT upload_id, %(contact)s, '{}', 1 FROM contacts WHERE id = %(undone)s",
+        contact=changed_by_it,
+        undone=undone,
+    )
+    for contact, changed, recorded in ((undone, 409, 409), (changed_by_it, 409, 409), (other, 200, 201)):
         assert owner.patch(f"/contacts/{contact}", {"full_name": "x"}).status == changed
         assert owner.post(f"/contacts/{contact}/activities", {"outcome": "contacted"}).status == recorded
     assert owner.get(f"/contacts/{undone}").json()["version"] == 1

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import select, true
+from sqlalchemy import CompoundSelect, exists, select, union_all
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -19,6 +19,7 @@ from quintet.db.models.campaigns import (
     CampaignUpload,
     Contact,
     ContactActivity,
+    UploadChange,
 )
 from quintet.errors import BadRequest, Conflict, FieldError, Forbidden, NotFound
 from quintet.events.record import record, scope_of
@@ -86,16 +87,19 @@ def record_activity(session: Session, caller: Principal, *, contact_id: UUID, ne
 
 
 def _locked(session: Session, caller: Principal, contact_id: UUID) -> Locked:
-    """The contact, locked; 404 when the caller may not even see it, 409 while the import that made it is undone.
+    """The contact, locked; 404 when the caller may not even see it, 409 while an import that wrote it is undone.
 
     An import that begins to be undone locks its row: it and whoever works on one of its contacts take turns.
     """
-    upload_id = select(Contact.upload_id).where(Contact.id == contact_id).scalar_subquery()
-    upload = (
+    wrote: CompoundSelect[Any] = union_all(
+        select(Contact.upload_id).where(Contact.id == contact_id),
+        select(UploadChange.upload_id).where(UploadChange.contact_id == contact_id),
+    )
+    imports = (
         select(CampaignUpload.status)
-        .where(CampaignUpload.id == upload_id)
+        .where(CampaignUpload.id.in_(wrote))
         .with_for_update(read=True, key_share=True)
-        .cte("upload")
+        .cte("imports")
     )
     row = session.execute(
         select(
@@ -104,10 +108,9 @@ def _locked(session: Session, caller: Principal, contact_id: UUID) -> Locked:
             Campaign.created_by,
             Agent.id.label("own_agent_id"),
             CampaignAssignment.agent_id.label("assigned_id"),
-            upload.c.status.label("import_status"),
+            exists().where(imports.c.status == "reverting").label("undone"),
         )
         .join(Campaign, Campaign.id == Contact.campaign_id)
-        .outerjoin(upload, true())
         .outerjoin(Agent, Agent.user_id == caller.user_id)
         .outerjoin(
             CampaignAssignment,
@@ -122,8 +125,8 @@ def _locked(session: Session, caller: Principal, contact_id: UUID) -> Locked:
     owner = row.created_by == caller.user_id or caller.can(Permission.CAMPAIGNS_MANAGE_ALL)
     if not owner and (row.assigned_id is None or row.assigned_id != contact.agent_id):
         raise NotFound
-    if row.import_status == "reverting":
-        raise Conflict("The import that made this contact is being undone.")
+    if row.undone:
+        raise Conflict("An import that made or changed this contact is being undone.")
     return Locked(contact, row.default_country, owner, row.own_agent_id)
 
 
