@@ -152,8 +152,7 @@ def test_given_no_time_left_then_it_stops_and_is_requested_again(owner: Api, sma
     assert sorted(share(campaign).values()) == [20, 20]
 
 
-def test_given_a_million_contacts_then_no_transaction_is_long(owner: Api) -> None:
-    """By the statements of one step: their number does not grow with the contacts, nor what one of them moves."""
+def test_given_many_contacts_then_a_step_moves_one_batch_in_a_few_statements(owner: Api) -> None:
     campaign = distributing(owner, *[agent() for _ in range(3)])
     contacts(campaign, 2 * distribution.BATCH + 1)
     steps = iter([False])
