@@ -9,7 +9,7 @@ from collections.abc import Callable
 from quintet.db.session import writing
 
 BATCH = 10_000
-"""How many are merged at once: a fifth of a second."""
+"""How many are merged at once: a tenth of a second."""
 
 _COUNTED = {
     "contact_tallies": (("campaign_id", "agent_id", "status"), ("n",)),

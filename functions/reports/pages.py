@@ -18,7 +18,7 @@ _STATUSES = get_args(ContactStatus)
 _OUTCOMES = get_args(Outcome)
 
 MOST_COLUMNS = 92
-"""A quarter by day. What would be more columns is drawn by week, or by month."""
+"""A quarter by day. More days than that are drawn by week, or by month."""
 MOST_BARS = 15
 
 
@@ -79,12 +79,12 @@ def _counts(figures: ActivityFigures) -> list[int]:
 
 
 def _columns(figures: Sequence[BucketFigures], bucket: Bucket) -> tuple[Bucket, dict[date, list[int]]]:
-    """First day -> counts by outcome, in units as small as asked for that give a chart few enough columns.
+    """First day -> counts by outcome, in the smallest unit from `bucket` on that gives a chart few enough columns.
 
-    Days on which nothing was are columns too, unless even months would be too many.
+    Weeks stay weeks, for a month is none of them. A unit in which nothing was is a column too, if that is not too many.
     """
-    units = get_args(Bucket)
-    for unit in units[units.index(bucket) :]:
+    units: tuple[Bucket, ...] = get_args(Bucket) if bucket == "day" else (bucket,)
+    for unit in units:
         found = {_first_day(each.bucket, unit): [0] * len(_OUTCOMES) for each in figures}
         if found:
             found = {day: [0] * len(_OUTCOMES) for day in _days(min(found), max(found), unit)}

@@ -254,6 +254,7 @@ def test_given_one_status_alone_then_the_chart_is_a_whole_ring(owner: Api) -> No
         ("day", [0, 92 * 7], "month", 22),
         ("month", [0, 31], "month", 2),
         ("day", [0, 40_000], "month", 2),
+        ("week", [0, 1_000], "week", 2),
     ],
 )
 def test_given_many_days_then_the_chart_has_as_many_columns_as_one_can_see(
