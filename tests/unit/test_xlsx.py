@@ -10,8 +10,7 @@ import xlsxwriter  # type: ignore[import-untyped]
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quintet.imports.xlsx import UnreadableWorkbookError
-from tests.support.workbooks import BLOCK, EXPAT_ONLY, MAIN, STRICT, STRICT_R, R, cells, parts, read, relationships
+from tests.support.workbooks import BLOCK, MAIN, STRICT, STRICT_R, R, cells, parts, read, relationships
 
 TEXT = st.text(
     st.characters(exclude_categories=["Cs"], exclude_characters="\0\ufffe\uffff"), max_size=40
@@ -81,91 +80,6 @@ def test_given_any_table_when_written_by_xlsxwriter_then_it_is_read_as_it_was(
                 assert math.isclose(float(text), value, rel_tol=1e-14)
             else:
                 assert text == shown(value)
-
-
-REFERENCE = st.sampled_from(["A", "B", "C", "D", "Z", "AA", "ALL", "ALM", "XFD"])
-STORED = st.sampled_from(
-    [
-        "0",
-        "1",
-        "2",
-        "3",
-        "-1",
-        "1.50",
-        "1E3",
-        "45000.5",
-        "",
-        " 7 ",
-        "a&amp;b",
-        "&#65;&#x42;",
-        "_x0041_",
-        "\n",
-        "#N/A",
-        "x>y",
-    ]
-)
-
-
-@st.composite
-def cell(draw: st.DrawFn) -> str:
-    """A cell, usual or not."""
-    attributes = f' r="{draw(REFERENCE)}1"' if draw(st.integers(0, 9)) else ""
-    attributes += draw(st.sampled_from(["", ' s="0"', ' s="1"', ' s="9"', ' cm="1"']))
-    kind = draw(st.sampled_from(["", "n", "s", "str", "inlineStr", "b", "e", "d", "?"]))
-    if kind:
-        attributes += f' t="{kind}"'
-    formula = draw(st.sampled_from(["", "", "", "<f>A1&amp;B1</f>", '<f t="shared" si="0"/>', "<f>1</f><f/>"]))
-    stored = draw(STORED)
-    content = draw(
-        st.sampled_from(
-            [
-                f"<v>{stored}</v>",
-                f"<is><t>{stored}</t></is>",
-                f'<is><t xml:space="preserve">{stored}</t></is>',
-                f"<is><r><t>{stored}</t></r><rPh><t>no</t></rPh><r><t>{stored}</t></r></is>",
-                "<v/>",
-                "",
-            ]
-        )
-    )
-    return f"<c{attributes}>{formula}{content}</c>" if formula or content else f"<c{attributes}/>"
-
-
-ROW = st.tuples(st.sampled_from(["", "", "", ' spans="1:8"', ' ht="1" note=">"']), st.lists(cell(), max_size=4))
-
-
-@settings(deadline=None, max_examples=400)
-@given(
-    table=st.lists(ROW, max_size=4),
-    step=st.sampled_from([1, 1, 2, 400_000]),
-    strings=st.lists(STORED, max_size=4),
-    prefix=st.sampled_from(["", "x:"]),
-)
-def test_given_any_rows_when_read_the_quick_way_then_expat_agrees(
-    table: list[tuple[str, list[str]]], step: int, strings: list[str], prefix: str
-) -> None:
-    rows = [
-        f'<row r="{number * step}"{attributes}>{{}}{"".join(row)}</row>' if row else f'<row r="{number * step}"/>{{}}'
-        for number, (attributes, row) in enumerate(table, 1)
-    ]
-    texts = [f"<si><t>{string}</t></si>{{}}" for string in strings]
-
-    def outcome(separator: str) -> object:
-        book = parts(
-            BLOCK + "".join(rows).format(*[separator] * len(rows)),
-            strings=BLOCK + "".join(texts).format(*[separator] * len(texts)),
-            styles='<xf numFmtId="0"/><xf numFmtId="22"/>',
-        )
-        if prefix:
-            for part in ("xl/worksheets/sheet1.xml", "xl/sharedStrings.xml"):
-                xml = str(book[part]).replace("</", "\0").replace("<!", "\1").replace("<", "<x:")
-                book[part] = xml.replace("\0", "</x:").replace("\1", "<!").replace("xmlns=", "xmlns:x=")
-        try:
-            return read(book)
-        except UnreadableWorkbookError as error:
-            return str(error)
-
-    assert outcome("") == outcome(EXPAT_ONLY)
 
 
 def test_given_rows_and_strings_over_many_blocks_then_each_is_read_once() -> None:
