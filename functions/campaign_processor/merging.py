@@ -61,6 +61,8 @@ _MERGE = {
                (SELECT count(*) FROM changes WHERE first) AS updated""",
 }
 
+_UNSTAGE = "DELETE FROM contact_staging WHERE upload_id = %(id)s AND run = %(run)s"
+
 _COUNT_STAGED = """
     SELECT count(*) AS staged, 0 AS created, 0 AS updated FROM contact_staging
     WHERE upload_id = %(id)s AND run = %(run)s AND chunk = %(chunk)s"""
@@ -74,13 +76,14 @@ _CHECKPOINT = """
     WHERE id = %(id)s"""
 
 
-def stage(upload: ClaimedUpload, number: int, lines: list[str]) -> None:
+def stage(chunk: "Chunk") -> None:
     """COPY a chunk's rows to the staging table."""
-    front = f"{upload.id}\t{upload.run}\t{number}\t"
     with writing() as session:
         cursor = _driver(session).cursor()
         with cursor.copy(f"COPY contact_staging (upload_id, run, chunk, line, {COLUMNS}) FROM STDIN") as copy:
-            copy.write((front + front.join(lines)) if lines else "")
+            for block in chunk.blocks:
+                copy.write(block)
+    chunk.blocks.clear()
 
 
 def unstage(upload: ClaimedUpload) -> None:
@@ -92,9 +95,9 @@ def unstage(upload: ClaimedUpload) -> None:
         )
 
 
-def merge(upload: ClaimedUpload, number: int, chunk: "Chunk") -> None:
+def merge(upload: ClaimedUpload, chunk: "Chunk") -> None:
     """Make contacts of a staged chunk, keep its failures, and count: one transaction. LostError if it is not ours."""
-    key = {"id": upload.id, "run": upload.run, "chunk": number, "campaign": upload.campaign_id}
+    key = {"id": upload.id, "run": upload.run, "chunk": chunk.number, "campaign": upload.campaign_id}
     with writing() as session:
         connection = session.connection()
         before = connection.exec_driver_sql(_LOCK, key).scalar_one_or_none()
@@ -102,8 +105,8 @@ def merge(upload: ClaimedUpload, number: int, chunk: "Chunk") -> None:
             raise LostError
         statement = _COUNT_STAGED if upload.dry_run else _MERGE[upload.on_duplicate]
         counts = connection.exec_driver_sql(statement, key).one()
-        if counts.staged != len(chunk.lines):
-            raise VanishedRowsError(f"{counts.staged} rows of {len(chunk.lines)} are staged")
+        if counts.staged != chunk.valid:
+            raise VanishedRowsError(f"{counts.staged} rows of {chunk.valid} are staged")
         if chunk.failures:
             _keep(session, upload, chunk)
         numbers = {

@@ -100,10 +100,10 @@ def test_given_a_crash_between_two_chunks_then_the_next_run_goes_on(
     class Died(BaseException):
         pass
 
-    def dying(claimed: Any, number: int, chunk: Any) -> None:
-        if number == at:
+    def dying(claimed: Any, chunk: Any) -> None:
+        if chunk.number == at:
             raise Died
-        merging.merge(claimed, number, chunk)
+        merging.merge(claimed, chunk)
 
     with monkeypatch.context() as patch:
         patch.setattr(importing, "merge", dying)
@@ -157,9 +157,9 @@ def test_given_two_processes_at_once_then_each_chunk_is_merged_by_one(boss: Api,
 def test_given_a_database_that_lost_its_unlogged_rows_then_they_are_read_again(
     boss: Api, campaign: str, upload: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def losing(claimed: Any, number: int, lines: list[str]) -> None:
-        merging.stage(claimed, number, lines)
-        if number == 3:
+    def losing(chunk: Any) -> None:
+        merging.stage(chunk)
+        if chunk.number == 3:
             execute("DELETE FROM contact_staging")
 
     with monkeypatch.context() as patch:
@@ -212,9 +212,9 @@ def test_given_an_import_that_is_over_then_it_cannot_be_cancelled(boss: Api, cam
 def test_given_a_cancel_between_two_chunks_then_no_chunk_comes_after_it(
     boss: Api, campaign: str, upload: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def cancelling(claimed: Any, number: int, lines: list[str]) -> None:
-        merging.stage(claimed, number, lines)
-        if number == 2:
+    def cancelling(chunk: Any) -> None:
+        merging.stage(chunk)
+        if chunk.number == 2:
             assert boss.post(f"/campaigns/{campaign}/data/{upload}/cancel").status == 200
 
     monkeypatch.setattr(importing, "stage", cancelling)

@@ -67,3 +67,14 @@ def write_csv(path: Path, count: int, *, seed: int = 1) -> None:
         writer = csv.writer(file)
         writer.writerow(HEADER)
         writer.writerows(rows(count, seed=seed))
+
+
+def write_workbook(path: Path, count: int, *, seed: int = 1) -> None:
+    """The rows as an Excel workbook, its texts in the shared table, as Excel writes them."""
+    import xlsxwriter
+
+    with xlsxwriter.Workbook(str(path)) as workbook:
+        sheet = workbook.add_worksheet()
+        for number, row in enumerate([HEADER, *rows(count, seed=seed)]):
+            for at, cell in enumerate(row):
+                sheet.write_string(number, at, cell)
