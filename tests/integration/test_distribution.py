@@ -10,15 +10,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from functions.campaign_processor import distribution
+from functions.campaign_processor import distribution, importing
 from functions.campaign_processor.distribution import distribute, planned
+from functions.campaign_processor.service import work_on
 from infra.local.events import sqs_event
 from infra.local.invocation import invoke
 from quintet.db.engine import owner_engine
 from tests.support.api import Api, events_about
 from tests.support.campaigning import agent, assign, contacts, created, events_of, held, upload
+from tests.support.importing import send, status, table
 from tests.support.people import person
 from tests.support.statements import counted, execute
+from tests.support.uploading import announced, process
 
 Holder = str | None
 
@@ -252,6 +255,40 @@ def test_given_agents_at_work_and_agents_who_come_and_go_then_it_ends_even_and_n
         id=campaign,
     )
     assert counts == []
+
+
+def test_given_imports_meanwhile_then_nobody_waits_in_a_circle_and_it_ends_even(
+    owner: Api, small_batches: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # GIVEN three agents, and two imports that go on changing the same contacts, in opposite order
+    monkeypatch.setattr(importing, "CHUNK_ROWS", 20)
+    campaign = distributing(owner, *[agent() for _ in range(3)])
+    rows = [(f"Name {n}", f"{n}@example.com", "", "") for n in range(200)]
+    orders = (rows, [(f"{name} again", *rest) for name, *rest in reversed(rows)])
+    asked = [send(owner, campaign, table(*order), on_duplicate="update").json() for order in orders]
+    for one in asked:
+        assert process(announced(one["file_id"])) == []
+    stop = threading.Event()
+
+    def distribute_on() -> None:
+        while not stop.is_set():
+            distribute(UUID(campaign), always)
+
+    # WHEN their contacts are distributed all the time
+    with ThreadPoolExecutor(4) as pool:
+        distributions = [pool.submit(distribute_on) for _ in range(2)]
+        try:
+            for done in [pool.submit(work_on, UUID(one["id"]), always) for one in asked]:
+                done.result(timeout=60)
+        finally:
+            stop.set()
+        for done in distributions:
+            done.result(timeout=60)
+    # THEN both are there as a whole, and even
+    for one in asked:
+        state = status(owner, campaign, one["id"])
+        assert (state["status"], state["rows_total"], state["rows_invalid"]) == ("processed", 200, 0)
+    assert sorted(share(campaign).values()) == [66, 67, 67]
 
 
 def test_given_contacts_that_are_locked_then_the_rest_is_shared_and_they_follow(owner: Api) -> None:

@@ -1,5 +1,7 @@
 """What an import is measured against: the csv module, pydantic and the ORM, row by row, as one would first write it.
 
+It does the same work: every row is checked by the same libraries, and left out if the campaign has it.
+
 Runs inside a runtime of `deployed`: a file and a campaign on standard input, the seconds on REPLY_FD.
 """
 
@@ -12,12 +14,13 @@ from typing import Annotated
 
 import phonenumbers
 from pydantic import AfterValidator, BaseModel, EmailStr, ValidationError
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, select
 from sqlalchemy.orm import Session
 
 from quintet.db.models.campaigns import Contact
 
-FLUSHED = 1000
+TOGETHER = 1000
+"""Rows of a transaction."""
 
 
 def e164(text: str) -> str:
@@ -45,7 +48,7 @@ def main() -> None:
     """Import the file."""
     path, campaign = json.loads(sys.stdin.readline())
     engine = create_engine(os.environ["DATABASE_URL"].replace("postgresql://", "postgresql+psycopg://", 1))
-    began, seen = time.perf_counter(), set()
+    began = time.perf_counter()
     with open(path, encoding="utf-8", newline="") as file, Session(engine) as session:
         rows = csv.reader(file)
         next(rows)
@@ -56,12 +59,11 @@ def main() -> None:
                 row = Row(external_id=id, full_name=name, email=email, phone=phone, attributes=attributes)
             except ValidationError:
                 continue
-            if row.email not in seen:
-                seen.add(row.email)
+            known = select(Contact.id).where(Contact.campaign_id == campaign, Contact.match_key == row.email)
+            if session.scalar(known) is None:
                 session.add(Contact(campaign_id=campaign, **row.model_dump()))
-            if number % FLUSHED == 0:
-                session.flush()
-                session.expunge_all()
+            if number % TOGETHER == 0:
+                session.commit()
         session.commit()
     os.write(int(os.environ["REPLY_FD"]), json.dumps(time.perf_counter() - began).encode() + b"\n")
 
