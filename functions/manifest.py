@@ -93,10 +93,10 @@ FUNCTIONS: dict[str, Function] = {
         sends_to=frozenset({"uploads"}),
     ),
     "campaigns": Function(
-        description="Campaigns, the agents assigned to them, and their contacts",
+        description="Campaigns, the agents assigned to them, their contacts and imports",
         routes=("campaigns", "contacts"),
         free_bodies=True,
-        needs=_API,
+        needs=_API | {Need.FILES_READ, Need.FILES_WRITE},
         sends_to=frozenset({"campaigns"}),
     ),
     "agents": Function(
@@ -131,7 +131,7 @@ FUNCTIONS: dict[str, Function] = {
     ),
     "campaign_processor": Function(
         description="Imports uploaded contacts and undoes imports; shares contacts out among agents",
-        queue=Queue("campaigns", batch_size=1),
+        queue=Queue("campaigns", batch_size=1, max_concurrency=4),
         needs=frozenset({Need.DATABASE, Need.FILES_READ, Need.FILES_WRITE}),
         sends_to=frozenset({"campaigns", "email"}),
         connections=3,  # one stages while one merges; the third shows that both are alive

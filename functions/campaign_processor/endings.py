@@ -65,7 +65,7 @@ def begin(upload: ClaimedUpload, columns: ColumnMap, table_format: dict[str, Any
             _BEGIN, {"id": upload.id, "run": upload.run, "mapping": described, "format": Jsonb(table_format)}
         )
         if begun.scalar_one_or_none():
-            _record(session, upload, EventType.CAMPAIGN_IMPORT_STARTED)
+            _record(session, upload, EventType.CAMPAIGN_UPLOAD_STARTED)
 
 
 def begin_again(upload: ClaimedUpload) -> None:
@@ -107,7 +107,7 @@ def _end(upload: ClaimedUpload, status: str, *, reason: str | None = None, colum
             session.flush()
         end = {"status": status, "reason": reason, "failed_rows_file": file.id if file else None}
         connection.exec_driver_sql(_END, {**key, **counts, **end})
-        type = EventType.CAMPAIGN_IMPORT_FINISHED if status == "processed" else EventType.CAMPAIGN_IMPORT_FAILED
+        type = EventType.CAMPAIGN_UPLOAD_FINISHED if status == "processed" else EventType.CAMPAIGN_UPLOAD_FAILED
         _record(session, upload, type, **counts)
 
 

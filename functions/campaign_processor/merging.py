@@ -123,7 +123,7 @@ def merge(upload: ClaimedUpload, chunk: "Chunk") -> None:
         if int(chunk.progress * 10) > int(before * 10):
             data = {"campaign_id": str(upload.campaign_id), "percent": int(chunk.progress * 10) * 10}
             scope = scope_of("campaign", upload.campaign_id)
-            record(session, EventType.CAMPAIGN_IMPORT_PROGRESSED, subject=upload.id, scope=scope, data=data)
+            record(session, EventType.CAMPAIGN_UPLOAD_PROGRESSED, subject=upload.id, scope=scope, data=data)
 
 
 def _keep(session: Session, upload: ClaimedUpload, chunk: "Chunk") -> None:

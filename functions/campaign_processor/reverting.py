@@ -58,5 +58,5 @@ def revert(upload: ClaimedUpload, time_left: Callable[[], bool]) -> bool:
             connection.exec_driver_sql(_DONE, key)
             data = {"campaign_id": str(upload.campaign_id)}
             scope = scope_of("campaign", upload.campaign_id)
-            record(session, EventType.CAMPAIGN_IMPORT_REVERTED, subject=upload.id, scope=scope, data=data)
+            record(session, EventType.CAMPAIGN_UPLOAD_REVERTED, subject=upload.id, scope=scope, data=data)
     return True

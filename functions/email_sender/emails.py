@@ -48,7 +48,7 @@ EMAILS: Mapping[EventType, Email] = {
     EventType.ACCOUNT_PASSWORD_RESET_REQUESTED: Email(template="password_reset", link=_RESET),
     EventType.ACCOUNT_PASSWORD_CHANGED: Email(template="password_changed"),
     EventType.FILE_REJECTED: Email(template="file_rejected"),
-    EventType.CAMPAIGN_IMPORT_FINISHED: Email(template="import_finished"),
-    EventType.CAMPAIGN_IMPORT_FAILED: Email(template="import_failed"),
+    EventType.CAMPAIGN_UPLOAD_FINISHED: Email(template="import_finished"),
+    EventType.CAMPAIGN_UPLOAD_FAILED: Email(template="import_failed"),
 }
 """Event type -> the email it asks for."""

@@ -105,8 +105,8 @@ def _import(session: Session, event: Claimed) -> _About:
 
 _FACTS: dict[str, Callable[[Session, Claimed], _About]] = {
     EventType.FILE_REJECTED: _rejected_file,
-    EventType.CAMPAIGN_IMPORT_FINISHED: _import,
-    EventType.CAMPAIGN_IMPORT_FAILED: _import,
+    EventType.CAMPAIGN_UPLOAD_FINISHED: _import,
+    EventType.CAMPAIGN_UPLOAD_FAILED: _import,
 }
 """Event type -> whom it is about, and what the email says of it."""
 

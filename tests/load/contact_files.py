@@ -71,7 +71,7 @@ def write_csv(path: Path, count: int, *, seed: int = 1) -> None:
 
 def write_workbook(path: Path, count: int, *, seed: int = 1) -> None:
     """The rows as an Excel workbook, its texts in the shared table, as Excel writes them."""
-    import xlsxwriter
+    import xlsxwriter  # type: ignore[import-untyped]
 
     with xlsxwriter.Workbook(str(path)) as workbook:
         sheet = workbook.add_worksheet()

@@ -1,5 +1,6 @@
 """HTTP of imports."""
 
+import json
 from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
@@ -147,9 +148,16 @@ async def _sent(request: Request) -> ImportCreate | Sent:
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() == "multipart/form-data":
             async with request.form(max_files=1, max_fields=10) as fields:
                 return await _form(dict(fields))
-        return ImportCreate.model_validate_json(await request.body())
+        return ImportCreate.model_validate(_json(await request.body()))
     except ValidationError as error:
         raise _invalid(error) from None
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        raise RequestValidationError([{"type": "json_invalid", "loc": ("body",), "msg": ""}]) from None
 
 
 def _invalid(error: ValidationError, *within: str) -> RequestValidationError:

@@ -4,7 +4,6 @@ import io
 from itertools import islice
 from uuid import UUID
 
-from quintet.imports.s3file import S3File
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
@@ -22,6 +21,7 @@ from quintet.files.storage import MAX_DIRECT, sha256_of, store
 from quintet.identity.campaigns import require_campaign
 from quintet.identity.principal import Principal
 from quintet.imports.mapping import SAMPLE_ROWS, map_columns
+from quintet.imports.s3file import S3File
 from quintet.imports.tables import UnreadableTableError, open_table
 from quintet.imports.uploads import send_after_commit
 
@@ -115,7 +115,7 @@ def cancel(session: Session, caller: Principal, *, campaign_id: UUID, upload_id:
     upload.status, upload.lease_until, upload.processed_at = "cancelled", None, func.now()
     upload.touch()
     session.execute(delete(ContactStaging).where(ContactStaging.upload_id == upload_id))
-    _record(session, upload, EventType.CAMPAIGN_IMPORT_CANCELLED)
+    _record(session, upload, EventType.CAMPAIGN_UPLOAD_CANCELLED)
     return upload
 
 
@@ -180,7 +180,7 @@ def _requested(
     )
     session.add(upload)
     session.flush()
-    _record(session, upload, EventType.CAMPAIGN_IMPORT_REQUESTED, file_id=str(file.id), dry_run=dry_run)
+    _record(session, upload, EventType.CAMPAIGN_UPLOAD_REQUESTED, file_id=str(file.id), dry_run=dry_run)
     return upload
 
 

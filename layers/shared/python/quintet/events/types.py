@@ -50,13 +50,13 @@ class EventType(StrEnum):
     FILE_REJECTED = "file.rejected"
     FILE_REMOVED = "file.removed"
 
-    CAMPAIGN_IMPORT_REQUESTED = "campaign_upload.requested"
-    CAMPAIGN_IMPORT_STARTED = "campaign_upload.started"
-    CAMPAIGN_IMPORT_PROGRESSED = "campaign_upload.progressed"
-    CAMPAIGN_IMPORT_FINISHED = "campaign_upload.finished"
-    CAMPAIGN_IMPORT_FAILED = "campaign_upload.failed"
-    CAMPAIGN_IMPORT_CANCELLED = "campaign_upload.cancelled"
-    CAMPAIGN_IMPORT_REVERTED = "campaign_upload.reverted"
+    CAMPAIGN_UPLOAD_REQUESTED = "campaign_upload.requested"
+    CAMPAIGN_UPLOAD_STARTED = "campaign_upload.started"
+    CAMPAIGN_UPLOAD_PROGRESSED = "campaign_upload.progressed"
+    CAMPAIGN_UPLOAD_FINISHED = "campaign_upload.finished"
+    CAMPAIGN_UPLOAD_FAILED = "campaign_upload.failed"
+    CAMPAIGN_UPLOAD_CANCELLED = "campaign_upload.cancelled"
+    CAMPAIGN_UPLOAD_REVERTED = "campaign_upload.reverted"
 
     CAMPAIGN_CREATED = "campaign.created"
     CAMPAIGN_UPDATED = "campaign.updated"
@@ -87,7 +87,7 @@ DELIVERED_TO: dict[EventType, tuple[str, ...]] = {
     EventType.FILE_REJECTED: ("email",),
     EventType.FILE_REMOVED: ("uploads",),
     EventType.CAMPAIGN_DISTRIBUTION_REQUESTED: ("campaigns",),
-    EventType.CAMPAIGN_IMPORT_FINISHED: ("email",),
-    EventType.CAMPAIGN_IMPORT_FAILED: ("email",),
+    EventType.CAMPAIGN_UPLOAD_FINISHED: ("email",),
+    EventType.CAMPAIGN_UPLOAD_FAILED: ("email",),
 }
 """Event type -> the queues it goes to. An event that is not here is only recorded."""
