@@ -17,8 +17,8 @@ from quintet.db.session import reading, writing
 from quintet.events.record import record, scope_of
 from quintet.events.types import EventType
 from quintet.files.objects import key_of
-from quintet.imports.contacts import neutral
 from quintet.imports.mapping import OURS, ColumnMap
+from quintet.spreadsheets import neutral
 
 _BEGIN = """
     UPDATE campaign_uploads SET mapping = coalesce(mapping, '{}') || %(mapping)s, table_format = %(format)s

@@ -89,10 +89,7 @@ def stage(chunk: "Chunk") -> None:
 def unstage(upload: ClaimedUpload) -> None:
     """Remove what this run has staged."""
     with writing() as session:
-        session.connection().exec_driver_sql(
-            "DELETE FROM contact_staging WHERE upload_id = %(id)s AND run = %(run)s",
-            {"id": upload.id, "run": upload.run},
-        )
+        session.connection().exec_driver_sql(_UNSTAGE, {"id": upload.id, "run": upload.run})
 
 
 def merge(upload: ClaimedUpload, chunk: "Chunk") -> None:

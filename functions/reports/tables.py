@@ -5,16 +5,13 @@ With a byte order mark, without which a spreadsheet takes UTF-8 for something el
 
 import csv
 import io
-import re
 from collections.abc import Iterator
 from typing import Any
 
 from functions.reports.schemas import AgentReport, CampaignReport
+from quintet.spreadsheets import neutral
 
 COLUMNS = ("section", "id", "name", "bucket", "measure", "value")
-
-_FORMULA = re.compile(r"""(?:^|(?<=[,;\t\r\n"']))(?=\s*[=+\-@\t\r＝＋－＠])""")  # noqa: RUF001
-"""Where a spreadsheet would see the beginning of a formula, also one that takes another character to separate cells."""
 
 
 def to_csv(report: CampaignReport | AgentReport) -> bytes:
@@ -22,7 +19,10 @@ def to_csv(report: CampaignReport | AgentReport) -> bytes:
     file = io.StringIO(newline="")
     writer = csv.writer(file, quoting=csv.QUOTE_ALL)
     writer.writerow(COLUMNS)
-    writer.writerows([_cell(value) for value in row] for row in _rows(report.model_dump(by_alias=True)))
+    writer.writerows(
+        [neutral(value) if isinstance(value, str) else value for value in row]
+        for row in _rows(report.model_dump(by_alias=True))
+    )
     return file.getvalue().encode("utf-8-sig")
 
 
@@ -37,9 +37,3 @@ def _rows(report: dict[str, Any]) -> Iterator[tuple[object, ...]]:
             bucket = figures.pop("bucket", "")
             for measure, value in figures.items():
                 yield section, id, name, bucket, measure, value
-
-
-def _cell(value: object) -> str:
-    """A value as a spreadsheet may read it; what would be a formula becomes text (OWASP, CSV Injection)."""
-    text = "" if value is None else str(value)
-    return _FORMULA.sub("'", text) if isinstance(value, str) else text

@@ -1,5 +1,6 @@
 """The README's walk, run as it is written there."""
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -12,11 +13,14 @@ WALK = re.compile(r"<!-- walk -->\n```sh\n(.*?)```", re.DOTALL)
 def test_given_a_running_stand_when_the_readme_is_followed_then_everything_works(
     stand: Stand, repository: Path, tmp_path: Path
 ) -> None:
+    stand.own()  # `make admin` looks into it
     readme = (repository / "README.md").read_text()
     script = "\n".join(WALK.findall(readme)).replace("http://127.0.0.1:8000", stand.url)
+    script = script.replace("make admin", f"make --directory={repository} admin")
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],
         cwd=tmp_path,
+        env={**os.environ, "QUINTET_STATE": str(stand.state)},
         capture_output=True,
         text=True,
         timeout=120,
@@ -28,6 +32,10 @@ def test_given_a_running_stand_when_the_readme_is_followed_then_everything_works
     assert "Notes on the engine" in done.stdout
     assert re.search(r'"status": ?"ready"', done.stdout)
     assert '"pointer":"/title"' in done.stdout
+    assert '"rows_created":1,"rows_updated":0,"rows_duplicate":0,"rows_invalid":1' in done.stdout.replace(" ", "")
+    assert "3,Email: not an email address" in done.stdout
+    assert '"outcome":"converted"' in done.stdout
+    assert "<svg" in (tmp_path / "report.html").read_text()
     assert "Confirm" in stand.wait_for_mail("ada@example.com").subject
 
 

@@ -11,6 +11,7 @@ from datetime import date
 from quintet.imports.emails import parse_email
 from quintet.imports.mapping import ColumnMap
 from quintet.imports.phones import phone_parser
+from quintet.spreadsheets import original
 
 MAX_NAME = 200
 MAX_ATTRIBUTES = 16_384
@@ -22,8 +23,6 @@ COLUMNS = "external_id, full_name, email, phone, attributes"
 _SPECIAL = re.compile(r"[\\\x00-\x1f]")
 _ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r", "\b": r"\b", "\f": r"\f", "\v": r"\v"})
 _NULL = r"\N"
-_FORMULA = re.compile(r"'*[=+\-@\t\r]")
-_NEUTRAL = re.compile(r"'+[=+\-@\t\r]")
 
 _ISO = re.compile(r"(\d{4})-(\d\d?)-(\d\d?)(?:[T ].*)?")
 _DOTS = re.compile(r"(\d\d?)\.(\d\d?)\.(\d{4})")
@@ -125,13 +124,3 @@ def _iso_date(name: str, text: str, day_first: bool) -> str:
         return date(int(year), int(month), int(day)).isoformat()
     except ValueError:
         raise InvalidRowError(f"{name}: there is no day {text[:40]!r}.") from None
-
-
-def neutral(cell: str) -> str:
-    """A cell that no spreadsheet takes for a formula (OWASP, CSV injection); `original` takes it back."""
-    return f"'{cell}" if _FORMULA.match(cell) else cell
-
-
-def original(cell: str) -> str:
-    """A cell as it was before `neutral`."""
-    return cell[1:] if _NEUTRAL.match(cell) else cell
