@@ -15,7 +15,7 @@ NAMES: dict[str, str] = {
     PPTX: "a PowerPoint presentation",
     "application/vnd.ms-excel.sheet.binary.macroenabled.12": "an Excel workbook",
     "application/epub+zip": "an EPUB book",
-    "application/x-ole-storage": "an old Office document",
+    "application/x-ole-storage": "an Office document from before 2007, or one with a password",
     ZIP: "a ZIP archive",
     "application/gzip": "a gzip archive",
     "application/x-7z-compressed": "a 7-Zip archive",

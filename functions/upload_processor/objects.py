@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from quintet.aws import s3
-from quintet.files.objects import head, is_missing, named
+from quintet.files.objects import get_from, head, is_missing, named
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
@@ -29,16 +29,8 @@ class StoredObject:
     crc64nvme: str | None
 
     def read(self, start: int, length: int) -> bytes:
-        """These bytes, as far as there are any; `size` is not 0.
-
-        A server may ignore Range and answer the whole (RFC 9110, section 14.2); no more than the bytes is kept.
-        """
-        end = min(start + length, self.size) - 1
-        answer = s3().get_object(**self._names(), Range=f"bytes={start}-{end}")
-        with closing(answer["Body"]) as body:
-            to_skip = 0 if "ContentRange" in answer else start
-            while to_skip and (skipped := body.read(min(to_skip, _CHUNK))):
-                to_skip -= len(skipped)
+        """These bytes, as far as there are any; `size` is not 0."""
+        with closing(get_from(self._names(), start, min(start + length, self.size) - 1)) as body:
             return body.read(length)
 
     def compute_sha256(self) -> str:

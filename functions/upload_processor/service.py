@@ -144,7 +144,10 @@ def examine(file: File, stored: StoredObject) -> Verdict:
     declared = essence(file.content_type)
     real = reconcile(declared, detected, file.file_name)
     if real is None:
-        return Verdict(stored, reason=f"The file says it is {declared}, but it is {NAMES.get(detected, detected)}.")
+        return Verdict(
+            stored,
+            reason=f"The file says it is {NAMES.get(declared, declared)}, but it is {NAMES.get(detected, detected)}.",
+        )
     if not PURPOSES[file.purpose].accepts(real):
         name = NAMES.get(real, real)
         return Verdict(stored, reason=f"The file is {name}, which is not accepted for the purpose {file.purpose}.")

@@ -1,6 +1,7 @@
 """A whole stand, as `make run` starts it; or, with BASE_URL set, whatever is deployed there."""
 
 import os
+import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -25,6 +26,19 @@ def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
 def client(stand: Stand) -> Iterator[httpx2.Client]:
     """An HTTP client of the shared stand."""
     with stand.client() as client:
+        yield client
+
+
+@pytest.fixture
+def email() -> str:
+    """An address nobody else has."""
+    return f"{secrets.token_hex(6)}@example.com"
+
+
+@pytest.fixture
+def person(stand: Stand, email: str) -> Iterator[httpx2.Client]:
+    """A signed-in client of the shared stand, whose address is `email`."""
+    with stand.sign_up(email) as client:
         yield client
 
 

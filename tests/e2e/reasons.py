@@ -42,6 +42,8 @@ REASONS = re.compile(
             "A contact keeps an email address or a telephone number",
             "An activity is not in the future",
             "Send either agent_ids or agent_id",
+            "Send a column's name, or its position",
+            "This day is after `to`",
         ]
     )
 )

@@ -20,6 +20,7 @@ from infra.local.postgres import free_port
 from infra.local.state import ROOT, Running, State
 
 READY_SECONDS = 60
+PASSWORD = "a long walk by the sea"
 _T = TypeVar("_T")
 _CONTRACT = re.compile(
     r"AWS_|DATABASE_|FILES_|ARCHIVE_|TOKEN_|EMAIL_|API_URL$|CORS_|ENVIRONMENT$|QUINTET_|LOG_FORMAT$|.*_QUEUE_URL$"
@@ -120,6 +121,14 @@ class Stand:
         if self._process is not None and self._process.poll() is None:
             self.stop()
 
+    def worker(self) -> int:
+        """The process that serves; 0 while there is none."""
+        for member in self.family():
+            with suppress(psutil.Error):
+                if member.cmdline()[-1:] == ["infra.local.worker"] and "leash.py" not in "".join(member.cmdline()):
+                    return member.pid
+        return 0
+
     def family(self) -> list[psutil.Process]:
         """Its process, and all that it started."""
         assert self._process is not None
@@ -155,6 +164,14 @@ class Stand:
     def client(self, **options: Any) -> httpx2.Client:
         """An HTTP client of it."""
         return httpx2.Client(base_url=self.url, timeout=60, **options)
+
+    def sign_up(self, email: str, **options: Any) -> httpx2.Client:
+        """An HTTP client who is signed in with a new account."""
+        with self.client() as client:
+            new = {"email": email, "password": PASSWORD, "full_name": "Some Body"}
+            client.post("/auth/register", json=new).raise_for_status()
+            signed = client.post("/auth/login", json={"email": email, "password": PASSWORD})
+        return self.client(headers={"authorization": f"Bearer {signed.json()['access_token']}"}, **options)
 
     def mails(self, to: str = "") -> list[Mail]:
         """What it sent (to that address), the oldest first."""

@@ -9,10 +9,9 @@ from functools import partial
 import httpx2
 import pytest
 
-from tests.e2e.stand import Stand, eventually
+from tests.e2e.stand import PASSWORD, Stand, eventually
 
 ROUNDS = 5
-PASSWORD = "a long walk by the sea"
 
 
 @dataclass

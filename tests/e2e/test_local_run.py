@@ -91,28 +91,17 @@ def test_given_code_that_changes_when_saved_then_the_worker_restarts_and_no_requ
 ) -> None:
     stand = new_stand(environment={"QUINTET_RELOAD": "on"})
     stand.start()
-    worker = worker_of(stand)
+    worker = stand.worker()
     # WHEN a file is saved while requests keep coming
     (ROOT / "functions" / "manifest.py").touch()
     deadline = time.monotonic() + 40
     answered = 0
-    while worker_of(stand) == worker or answered < 5:
+    while stand.worker() == worker or answered < 5:
         assert time.monotonic() < deadline, stand.output()
         # THEN each of them is answered, on a connection of its own
         assert httpx2.get(f"{stand.url}/health", timeout=30).status_code == 200
-        answered += worker_of(stand) != worker
+        answered += stand.worker() != worker
     assert "functions/manifest.py changed: restarting" in stand.output()
-
-
-def worker_of(stand: Stand) -> int:
-    """The process that serves; 0 while there is none."""
-    for member in stand.family():
-        try:
-            if member.cmdline()[-1:] == ["infra.local.worker"] and "leash.py" not in "".join(member.cmdline()):
-                return member.pid
-        except psutil.Error:
-            continue
-    return 0
 
 
 def test_given_a_worker_that_dies_when_nobody_looks_then_another_takes_its_place(
@@ -120,10 +109,10 @@ def test_given_a_worker_that_dies_when_nobody_looks_then_another_takes_its_place
 ) -> None:
     stand = new_stand()
     stand.start()
-    worker = worker_of(stand)
+    worker = stand.worker()
     psutil.Process(worker).kill()
     assert httpx2.get(f"{stand.url}/health", timeout=30).status_code == 200
-    assert worker_of(stand) not in (0, worker)
+    assert stand.worker() not in (0, worker)
 
 
 def test_given_a_database_of_the_callers_when_started_then_it_is_used(

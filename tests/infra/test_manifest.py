@@ -14,7 +14,7 @@ from tests.infra.conftest import Synthesised
 
 pytestmark = pytest.mark.xdist_group("cdk")
 
-POSTGRES_CONNECTIONS = {"t4g.micro": 80, "m7g.large": 800}
+POSTGRES_CONNECTIONS = {"t4g.small": 180, "m7g.large": 800}
 """What an instance class allows, less what RDS keeps for itself."""
 
 
@@ -142,7 +142,7 @@ def test_without_a_proxy_all_sandboxes_together_fit_into_the_database(dev: Synth
     for name, function in FUNCTIONS.items():
         reserved = dev.functions()[name].get("ReservedConcurrentExecutions")
         assert reserved == (settings.api_concurrency if function.routes else None)
-        at_once += reserved or (function.queue.max_concurrency if function.queue else 2)
+        at_once += reserved or (function.queue.max_concurrency * function.connections if function.queue else 2)
     assert at_once <= POSTGRES_CONNECTIONS[settings.database_class]
 
 

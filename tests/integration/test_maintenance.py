@@ -120,6 +120,14 @@ _OLD_AND_YOUNG: dict[str, tuple[str, str, str]] = {
         "now() - interval '1 second'",
         "now() + interval '1 hour'",
     ),
+    "contact_staging": (
+        "WITH c AS (INSERT INTO campaigns (name, created_by) VALUES (%(mark)s, %(user)s) RETURNING *), "
+        "u AS (INSERT INTO campaign_uploads (campaign_id, created_by, status) "
+        "SELECT id, created_by, {at} FROM c RETURNING id) "
+        "INSERT INTO contact_staging (upload_id, run, chunk, line, attributes) SELECT id, 1, 0, 1, '{{}}' FROM u",
+        "'processed'",
+        "'processing'",
+    ),
     "deliveries": (
         "INSERT INTO deliveries (event_id, destination, done_at) VALUES (uuidv7(), %(mark)s, {at})",
         "now() - interval '31 days'",

@@ -104,14 +104,16 @@ class Breaking(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     breaks_after = 0
+    ranges = True
 
     def do_GET(self) -> None:
         """Answer with all, send a part."""
-        start = int(self.headers["Range"].removeprefix("bytes=").removesuffix("-"))
+        start = int(self.headers["Range"].removeprefix("bytes=").removesuffix("-")) if self.ranges else 0
         rest = CONTENT[start:]
-        self.send_response(206)
+        self.send_response(206 if self.ranges else 200)
         self.send_header("Content-Length", str(len(rest)))
-        self.send_header("Content-Range", f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}")
+        if self.ranges:
+            self.send_header("Content-Range", f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}")
         self.end_headers()
         self.wfile.write(rest[: self.breaks_after])
         self.close_connection = True
@@ -127,6 +129,7 @@ def breaking(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Breaking]]:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{server.server_port}")
     forget_clients()
+    monkeypatch.setattr(Breaking, "ranges", True)
     yield Breaking
     server.shutdown()
     server.server_close()
@@ -137,6 +140,13 @@ def test_given_connections_that_break_when_read_then_it_goes_on_where_they_broke
     breaking.breaks_after = 400_001
     file = io.BufferedReader(S3File("bucket", "key", None, len(CONTENT)), 1024**2)
     assert b"".join(iter(lambda: file.read(700_000), b"")) == CONTENT
+
+
+def test_given_a_server_without_ranges_when_sought_then_it_reads_from_there(breaking: type[Breaking]) -> None:
+    breaking.breaks_after, breaking.ranges = len(CONTENT), False
+    file = S3File("bucket", "key", None, len(CONTENT))
+    file.seek(-400_001, io.SEEK_END)
+    assert file.readall() == CONTENT[-400_001:]
 
 
 def test_given_connections_that_give_nothing_when_read_then_it_ends_with_an_error(breaking: type[Breaking]) -> None:

@@ -109,9 +109,9 @@ def test_given_campaign_data_then_tables_are_accepted_and_nothing_else(
 @pytest.mark.parametrize(
     ("purpose", "declared", "content", "reason"),
     [
-        ("asset", "image/png", PDF, "The file says it is image/png, but it is a PDF."),
-        ("asset", "image/png", b"no image", "The file says it is image/png, but it is text."),
-        ("asset", "application/pdf", bytes(99), "The file says it is application/pdf, but it is of no known type."),
+        ("asset", "image/png", PDF, "The file says it is a PNG image, but it is a PDF."),
+        ("asset", "image/png", b"no image", "The file says it is a PNG image, but it is text."),
+        ("asset", "application/pdf", bytes(99), "The file says it is a PDF, but it is of no known type."),
         (
             "asset",
             "application/octet-stream",

@@ -37,7 +37,9 @@ def other(api: Api, admin: Api) -> Api:
 @pytest.fixture
 def manager(api: Api) -> Api:
     """Somebody who manages accounts and roles, and is no administrator."""
-    return api.register().with_permissions("users:read", "users:write", "roles:write", "projects:create")
+    return api.register().with_permissions(
+        "users:read", "users:write", "roles:write", "projects:create", "campaigns:create"
+    )
 
 
 def address() -> str:

@@ -3,14 +3,38 @@
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import Field, WithJsonSchema
+from pydantic import Field, PlainValidator, WithJsonSchema
 
 from quintet.db.models.campaigns import OnDuplicate, UploadStatus
-from quintet.http.schemas import Input, Output, Timestamp, text
+from quintet.http.schemas import NO_NUL, Input, Output, Timestamp, text
+from quintet.imports.tables import MAX_COLUMNS
 
-Column = Annotated[str, text(100, min_length=1)] | Annotated[int, Field(strict=True, ge=1, le=256)]
+MAX_NAME = 100
+
+
+def _column(value: Any) -> str | int:
+    """As a union, its errors would name pydantic's branches."""
+    if isinstance(value, str) and 0 < len(name := value.strip()) <= MAX_NAME and "\0" not in name:
+        return name
+    if isinstance(value, int | float) and not isinstance(value, bool) and value in range(1, MAX_COLUMNS + 1):
+        return int(value)
+    raise ValueError(f"send a column's name, or its position from 1 to {MAX_COLUMNS}")
+
+
+Column = Annotated[
+    str | int,
+    PlainValidator(_column),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "minLength": 1, "maxLength": MAX_NAME, "pattern": NO_NUL},
+                {"type": "integer", "minimum": 1, "maximum": MAX_COLUMNS},
+            ]
+        }
+    ),
+]
 """A column by its name, or by its position from 1."""
-Columns = Annotated[list[Column], Field(max_length=256)]
+Columns = Annotated[list[Column], Field(max_length=MAX_COLUMNS)]
 
 
 class ImportMapping(Input):

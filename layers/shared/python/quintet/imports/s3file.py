@@ -3,7 +3,7 @@
 import io
 from typing import TYPE_CHECKING, Any
 
-from quintet.aws import s3
+from quintet.files.objects import get_from, named
 
 if TYPE_CHECKING:
     from botocore.response import StreamingBody
@@ -25,9 +25,7 @@ class S3File(io.RawIOBase):
 
     def __init__(self, bucket: str, key: str, version_id: str | None, size: int) -> None:
         """`size` is the object's, in bytes. Nothing is asked of S3 before the first read."""
-        self._object: dict[str, Any] = {"Bucket": bucket, "Key": key}
-        if version_id is not None:
-            self._object["VersionId"] = version_id
+        self._object = named(bucket, key, version_id)
         self._size = size
         self._position = 0
         self._body: StreamingBody | None = None
@@ -83,7 +81,7 @@ class S3File(io.RawIOBase):
 
     def _stream(self) -> "StreamingBody":
         if self._body is None:
-            self._body = s3().get_object(**self._object, Range=f"bytes={self._position}-")["Body"]
+            self._body = get_from(self._object, self._position)
         return self._body
 
     def _forget(self) -> None:
