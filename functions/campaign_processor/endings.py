@@ -18,6 +18,7 @@ from quintet.events.record import record, scope_of
 from quintet.events.types import EventType
 from quintet.files.objects import key_of
 from quintet.imports.mapping import OURS, ColumnMap
+from quintet.imports.uploads import contacts_came
 from quintet.spreadsheets import neutral
 
 _BEGIN = """
@@ -109,6 +110,8 @@ def _end(upload: ClaimedUpload, status: str, *, reason: str | None = None, colum
         connection.exec_driver_sql(_END, {**key, **counts, **end})
         type = EventType.CAMPAIGN_UPLOAD_FINISHED if status == "processed" else EventType.CAMPAIGN_UPLOAD_FAILED
         _record(session, upload, type, **counts)
+        if counts["rows_created"] and not upload.dry_run:
+            contacts_came(session, upload.campaign_id)
 
 
 def _would_be(session: Session, upload: ClaimedUpload, counts: dict[str, int]) -> dict[str, int]:

@@ -14,7 +14,7 @@ REASONS = re.compile(
             "easily guessed",
             "Newcomers cannot choose this role",
             "(Not|not) an email address",
-            "There is no (such )?(active account|agent|folder|place|project|role)",
+            "There is no (such )?(active account|agent|file|folder|place|project|role)",
             "This link has expired",
             "This is not the account's password",
             "A NUL character cannot be stored",

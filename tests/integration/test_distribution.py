@@ -18,7 +18,7 @@ from infra.local.invocation import invoke
 from quintet.db.engine import owner_engine
 from tests.support.api import Api, events_about
 from tests.support.campaigning import agent, assign, contacts, created, events_of, held, upload
-from tests.support.importing import send, status, table
+from tests.support.importing import imported, send, status, table
 from tests.support.people import person
 from tests.support.statements import counted, execute
 from tests.support.uploading import announced, process
@@ -255,6 +255,18 @@ def test_given_agents_at_work_and_agents_who_come_and_go_then_it_ends_even_and_n
         id=campaign,
     )
     assert counts == []
+
+
+def test_given_a_campaign_whose_contacts_are_distributed_when_an_import_ends_then_its_contacts_are_too(
+    owner: Api,
+) -> None:
+    campaign = distributing(owner, *[agent() for _ in range(3)])
+    rows = [(f"Name {n}", f"{n}@example.com", "", "") for n in range(30)]
+    imported(owner, campaign, table(*rows), dry_run=True)
+    before = events_of(campaign).count("campaign.distribution_requested")
+    imported(owner, campaign, table(*rows))
+    assert sorted(held(campaign).values()) == [10, 10, 10]
+    assert events_of(campaign).count("campaign.distribution_requested") == before + 1
 
 
 def test_given_imports_meanwhile_then_nobody_waits_in_a_circle_and_it_ends_even(

@@ -23,7 +23,7 @@ from quintet.identity.principal import Principal
 from quintet.imports.mapping import SAMPLE_ROWS, map_columns
 from quintet.imports.s3file import S3File
 from quintet.imports.tables import UnreadableTableError, open_table
-from quintet.imports.uploads import send_after_commit
+from quintet.imports.uploads import contacts_came, send_after_commit
 
 PREVIEW_ROWS = 10
 _BUFFER = 256 * 1024
@@ -49,7 +49,7 @@ def import_file(
     statement = select(File).where(File.id == file_id, File.owner_id == caller.user_id)
     file = session.scalar(statement.with_for_update(key_share=True))
     if file is None:
-        raise BadRequest.at("/file_id", "You have no file with this id.")
+        raise BadRequest.at("/file_id", "There is no file of yours with this id.")
     if file.purpose != "campaign_data":
         raise BadRequest.at("/file_id", "The file was not uploaded with the purpose campaign_data.")
     if file.status == "rejected":
@@ -116,6 +116,8 @@ def cancel(session: Session, caller: Principal, *, campaign_id: UUID, upload_id:
     upload.touch()
     session.execute(delete(ContactStaging).where(ContactStaging.upload_id == upload_id))
     _record(session, upload, EventType.CAMPAIGN_UPLOAD_CANCELLED)
+    if upload.rows_created and not upload.dry_run:
+        contacts_came(session, campaign_id)
     return upload
 
 

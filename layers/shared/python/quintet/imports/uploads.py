@@ -8,6 +8,8 @@ from sqlalchemy.orm import Session
 from quintet.db.models.files import File
 from quintet.db.session import after_commit
 from quintet.events.outbox import send_messages
+from quintet.events.record import record, scope_of
+from quintet.events.types import EventType
 from quintet.observability import logger
 
 QUEUE = "campaigns"
@@ -18,6 +20,8 @@ _REFUSED = """
     UPDATE campaign_uploads
     SET status = 'failed', reason = %(reason)s, processed_at = now(), updated_at = now(), version = version + 1
     WHERE file_id = %(file)s AND status = 'uploaded'"""
+
+_SHARED_OUT = "SELECT id FROM campaigns WHERE id = %(campaign)s AND distributed"
 
 
 def message(upload_id: UUID) -> dict[str, Any]:
@@ -44,3 +48,10 @@ def file_decided(session: Session, file: File) -> None:
     else:
         for upload_id in session.connection().exec_driver_sql(_OF_FILE, {"file": file.id}).scalars():
             send_after_commit(session, upload_id)
+
+
+def contacts_came(session: Session, campaign_id: UUID) -> None:
+    """Have an import's contacts shared out, if those of its campaign are."""
+    if session.connection().exec_driver_sql(_SHARED_OUT, {"campaign": campaign_id}).one_or_none():
+        scope = scope_of("campaign", campaign_id)
+        record(session, EventType.CAMPAIGN_DISTRIBUTION_REQUESTED, subject=campaign_id, scope=scope)
