@@ -18,6 +18,8 @@ _UNUSED = (
     "*.dist-info/INSTALLER",
     "*.dist-info/REQUESTED",
     "*.dist-info/direct_url.json",
+    "*.dist-info/sboms",
+    "dateutil/zoneinfo/*.tar.gz",  # of time zones, botocore asks it for UTC alone
     "boto3/data",  # the models of boto3's resources; we use clients
     "boto3/examples",
     "botocore/cacert.pem",  # certifi's is there, and preferred

@@ -1,5 +1,6 @@
 """Imports of contacts from S3, as the function does them, beside the least anybody can do: `psql \\copy`."""
 
+import os
 import subprocess
 import time
 from pathlib import Path
@@ -116,7 +117,9 @@ class Imports:
         began = time.perf_counter()
         command = f"\\copy contacts ({_COLUMNS}) FROM '{clean}'"
         subprocess.run(
-            [str(_PSQL), "--quiet", "--no-psqlrc", self._stand.database_url, "--command", command], check=True
+            [str(_PSQL), "--quiet", "--no-psqlrc", self._stand.database_url, "--command", command],
+            check=True,
+            env={**os.environ, "PGOPTIONS": "-c statement_timeout=0"},  # the role's is for statements of requests
         )
         return time.perf_counter() - began
 
