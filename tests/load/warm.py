@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from infra.local.events import rest_event
+from tests.load import tallies
 from tests.load.deployed import Runtime
 from tests.load.measure import interleaved
 from tests.load.stand import PASSWORD, Person, Stand
@@ -93,6 +94,27 @@ def refusals(runtime: Runtime, stand: Stand, *, tries: int) -> dict[str, dict[st
             "failed sign-in": compared("/auth/login", {"password": "not the password of anybody 9"}, 401),
             "password reset": compared("/auth/password-reset", {}, 202),
         }
+
+
+def reports(runtime: Runtime, stand: Stand, *, rounds: int) -> dict[str, float]:
+    """Seconds of a campaign's report on `tallies`, event to answer (`ours`), and of its SQL alone (`sql`)."""
+    owner = stand.people()[3]
+    with stand.owner() as connection:
+        made = (
+            "INSERT INTO agents (name, email) SELECT 'Agent ' || n, n || '@example.com' FROM generate_series(1, %s) n"
+        )
+        agents = [row[0] for row in connection.execute(f"{made} RETURNING id", [tallies.AGENTS])]
+        made = "INSERT INTO campaigns (name, created_by) VALUES ('Reported', %s) RETURNING id"
+        [[campaign]] = connection.execute(made, [owner.id]).fetchall()
+        tallies.fill(connection, campaign, agents)
+    with runtime.worker("reports", stand.environment) as worker:
+        events = _requests(owner, f"/api/v1/reports/campaigns/{campaign}", 1)
+        assert _body(worker.ask(do="record", event=events[0]))["contacts"]["total"] > 1_000_000
+        return interleaved(
+            rounds,
+            ours=lambda: float(worker.ask(do="events", events=events)["seconds"]),
+            sql=lambda: float(worker.ask(do="replay", times=1)["seconds"]),
+        )
 
 
 def round_trips(runtime: Runtime, stand: Stand) -> int:
