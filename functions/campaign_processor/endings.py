@@ -19,7 +19,7 @@ from quintet.events.types import EventType
 from quintet.files.objects import key_of
 from quintet.imports.mapping import OURS, ColumnMap
 from quintet.imports.uploads import contacts_came
-from quintet.spreadsheets import neutral
+from quintet.spreadsheets import neutral, original
 
 _BEGIN = """
     UPDATE campaign_uploads SET mapping = coalesce(mapping, '{}') || %(mapping)s, table_format = %(format)s
@@ -43,24 +43,37 @@ _END = """
         rows_created = %(rows_created)s, rows_updated = %(rows_updated)s, rows_duplicate = %(rows_duplicate)s
     WHERE id = %(id)s"""
 
-# Of a dry run nothing was merged; its rows are all staged.
+# Of a dry run nothing was merged; its rows are all staged. A chunk that was staged by two runs is there twice.
 _WOULD_BE = """
-    WITH keys AS (
-        SELECT DISTINCT coalesce(email, phone) AS match_key FROM contact_staging WHERE upload_id = %(id)s)
-    SELECT count(*) AS distinct_keys, count(c.match_key) AS known,
+    WITH last AS (
+        SELECT DISTINCT ON (chunk, coalesce(email, phone)) * FROM contact_staging WHERE upload_id = %(id)s
+        ORDER BY chunk, coalesce(email, phone), line DESC
+    ), keys AS (
+        SELECT coalesce(s.email, s.phone) AS match_key, bool_or(c.match_key IS NOT NULL) AS known,
+               bool_or(c.match_key IS NOT NULL AND (
+                   coalesce(s.external_id, c.external_id), coalesce(s.full_name, c.full_name),
+                   coalesce(s.phone, c.phone), c.attributes || s.attributes)
+                   IS DISTINCT FROM (c.external_id, c.full_name, c.phone, c.attributes)) AS differs
+        FROM last s LEFT JOIN contacts c ON c.campaign_id = %(campaign)s AND c.match_key = coalesce(s.email, s.phone)
+        GROUP BY coalesce(s.email, s.phone))
+    SELECT count(*) FILTER (WHERE NOT known) AS created, count(*) FILTER (WHERE differs) AS differ,
            (SELECT count(DISTINCT line) FROM contact_staging WHERE upload_id = %(id)s) AS staged
-    FROM keys LEFT JOIN contacts c ON c.campaign_id = %(campaign)s AND c.match_key = keys.match_key"""
+    FROM keys"""
 
+# As many as are a few megabytes, and one at least.
 _FAILURES = """
-    SELECT line, reason, cells FROM upload_failures
-    WHERE upload_id = %(id)s AND line > %(after)s ORDER BY line LIMIT 2000"""
+    SELECT line, reason, cells FROM (
+        SELECT *, sum(size) OVER (ORDER BY line) AS so_far FROM (
+            SELECT line, reason, cells, octet_length(cells::text) AS size FROM upload_failures
+            WHERE upload_id = %(id)s AND line > %(after)s ORDER BY line LIMIT 2000) next) summed
+    WHERE so_far - size < 2000000 ORDER BY line"""
 
 
 def begin(upload: ClaimedUpload, columns: ColumnMap, table_format: dict[str, Any]) -> None:
     """Write down what was found out about the table; the first time it is an event."""
     from psycopg.types.json import Jsonb
 
-    described = Jsonb({"header": columns.has_header, **columns.described()})
+    described = Jsonb(columns.described())
     with writing() as session:
         begun = session.connection().exec_driver_sql(
             _BEGIN, {"id": upload.id, "run": upload.run, "mapping": described, "format": Jsonb(table_format)}
@@ -83,15 +96,15 @@ def finish(upload: ClaimedUpload, columns: ColumnMap) -> None:
 
     Raises VanishedRowsError when the staged rows of a dry run, which are what it counts, are not all there.
     """
-    _end(upload, "processed", columns=columns.columns)
+    _end(upload, "processed", columns)
 
 
-def fail(upload: ClaimedUpload, reason: str) -> None:
+def fail(upload: ClaimedUpload, reason: str, columns: ColumnMap | None) -> None:
     """The file cannot be read (any further)."""
-    _end(upload, "failed", reason=reason)
+    _end(upload, "failed", columns, reason=reason)
 
 
-def _end(upload: ClaimedUpload, status: str, *, reason: str | None = None, columns: tuple[str, ...] = ()) -> None:
+def _end(upload: ClaimedUpload, status: str, columns: ColumnMap | None, *, reason: str | None = None) -> None:
     file = _write_failed_rows(upload, columns)
     key = {"id": upload.id, "run": upload.run, "campaign": upload.campaign_id}
     with writing() as session:
@@ -120,20 +133,26 @@ def _would_be(session: Session, upload: ClaimedUpload, counts: dict[str, int]) -
     valid = counts["rows_total"] - counts["rows_invalid"]
     if found.staged != valid:
         raise VanishedRowsError(f"{found.staged} rows of {valid} are staged")
-    created = found.distinct_keys - found.known
-    updated = found.known if upload.on_duplicate == "update" else 0
-    return {"rows_created": created, "rows_updated": updated, "rows_duplicate": valid - created - updated}
+    updated = found.differ if upload.on_duplicate == "update" else 0
+    duplicate = valid - found.created - updated
+    return {"rows_created": found.created, "rows_updated": updated, "rows_duplicate": duplicate}
 
 
-def _write_failed_rows(upload: ClaimedUpload, columns: tuple[str, ...]) -> File | None:
-    """The rows that were not taken as a CSV file in S3, and its row of `files`, not yet added; None without any."""
+def _write_failed_rows(upload: ClaimedUpload, columns: ColumnMap | None) -> File | None:
+    """The rows that were not taken as a CSV file in S3, and its row of `files`, not yet added; None without any.
+
+    Of a list that came back, what was put in front and neutralised then is not once more.
+    """
+    labels, ours = (columns.labels(), columns.ours) if columns else ([], False)
+    front = len(OURS) if ours else 0
     with tempfile.TemporaryFile("w+b") as content:
         text = io.TextIOWrapper(content, encoding="utf-8-sig", newline="", write_through=True)
         writer, count = csv.writer(text), 0
         for line, reason, cells in _failures(upload.id):
             if not count:
-                writer.writerow([name.capitalize() for name in OURS] + [neutral(name) for name in columns])
-            writer.writerow([line, reason, *map(neutral, cells)])
+                writer.writerow([name.capitalize() for name in OURS] + [neutral(name) for name in labels[front:]])
+            came = [original(cell) for cell in cells[front:]] if ours else cells
+            writer.writerow([line, reason, *map(neutral, came)])
             count += 1
         if not count:
             return None

@@ -10,19 +10,25 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain, count, islice
 
+from botocore.exceptions import ClientError
+
 from functions.campaign_processor import endings
 from functions.campaign_processor.claims import MAX_RUNS, ClaimedUpload, LostError, VanishedRowsError, kept
 from functions.campaign_processor.merging import merge, stage, unstage
+from quintet.files.objects import is_missing
 from quintet.imports.contacts import InvalidRowError, line_maker
 from quintet.imports.mapping import SAMPLE_ROWS, ColumnMap, map_columns
 from quintet.imports.s3file import S3File
-from quintet.imports.tables import Row, Table, UnreadableTableError, open_table
+from quintet.imports.tables import Row, Table, UnreadableTableError, next_rows, open_table, size_of
 from quintet.observability import logger
 
 CHUNK_ROWS = 20_000
 """Rows of a transaction: it is open for less than two seconds, since the feed of events waits for it."""
+CHUNK_BYTES = 8 * 1024 * 1024
+"""Bytes after which a chunk has no more rows: two chunks are in memory at once."""
 _BLOCK_ROWS = 500
 """Rows that are text at the same time."""
+_GONE = "The file was deleted before all of it was read."
 _BUFFER = 256 * 1024
 
 
@@ -33,17 +39,27 @@ class Chunk:
     number: int
     rows: int = 0
     valid: int = 0
+    size: int = 0
+    """Bytes that it takes."""
     blocks: list[bytes] = field(default_factory=list)
     """The valid ones as lines of COPY."""
     failures: list[tuple[int, str, list[str]]] = field(default_factory=list)
     """Of the others line, reason and cells."""
     progress: float = 0.0
 
+    def fail(self, line: int, reason: str, cells: list[str]) -> None:
+        """A row that is not taken."""
+        self.failures.append((line, reason, cells))
+        self.size += size_of(cells)
+
 
 def run_import(upload: ClaimedUpload, time_left: Callable[[], bool]) -> bool:
     """Import what is left of the upload; whether that was all."""
+    columns = None
     with kept(upload):
         try:
+            if not upload.bucket:
+                raise UnreadableTableError(_GONE)
             if upload.run > MAX_RUNS:
                 raise UnreadableTableError("The import was begun too often without coming to its end.")
             source = S3File(upload.bucket, upload.key, upload.version_id, upload.size)
@@ -61,7 +77,11 @@ def run_import(upload: ClaimedUpload, time_left: Callable[[], bool]) -> bool:
             endings.begin_again(upload)
             return False
         except UnreadableTableError as error:
-            endings.fail(upload, str(error))
+            endings.fail(upload, str(error), columns)
+        except ClientError as error:
+            if not is_missing(error):
+                raise
+            endings.fail(upload, _GONE, columns)
         except LostError:
             logger.info("The upload has another run now, or was cancelled.", upload_id=str(upload.id))
             unstage(upload)
@@ -71,11 +91,11 @@ def run_import(upload: ClaimedUpload, time_left: Callable[[], bool]) -> bool:
 def _begun(table: Table, upload: ClaimedUpload) -> tuple[ColumnMap, Iterator[Row]]:
     """What the columns are, and the rows after the header."""
     rows = iter(table)
-    sample = list(islice(rows, SAMPLE_ROWS))
+    sample = next_rows(rows, SAMPLE_ROWS)
     if not sample:
         raise UnreadableTableError("The file has no rows.")
-    columns = map_columns(sample[0], sample[1:], upload.mapping)
-    following = sample[1:] if columns.has_header else sample
+    columns = map_columns(sample, upload.mapping)
+    following = columns.rows_from(sample)
     if not following:
         raise UnreadableTableError("The file has a header and no rows.")
     return columns, chain(following, rows)
@@ -85,20 +105,25 @@ def _chunks(rows: Iterator[Row], make: Callable[[list[str]], str], upload: Claim
     """The rows, in chunks whose lines are bytes already: as text of some alphabets they would take four times that."""
     for number in count(upload.chunk):
         chunk, front = Chunk(number), f"{upload.id}\t{upload.run}\t{number}\t"
-        while chunk.rows < CHUNK_ROWS and (some := list(islice(rows, min(_BLOCK_ROWS, CHUNK_ROWS - chunk.rows)))):
+        while (
+            chunk.rows < CHUNK_ROWS
+            and chunk.size < CHUNK_BYTES
+            and (some := next_rows(rows, min(_BLOCK_ROWS, CHUNK_ROWS - chunk.rows)))
+        ):
             lines: list[str] = []
-            add, fail = lines.append, chunk.failures.append
+            add, fail = lines.append, chunk.fail
             for line, cells, problem in some:
                 if problem is not None:
-                    fail((line, problem, cells))
+                    fail(line, problem, cells)
                 else:
                     try:
                         add(f"{front}{line}\t{make(cells)}")
                     except InvalidRowError as error:
-                        fail((line, str(error), cells))
+                        fail(line, str(error), cells)
             chunk.rows += len(some)
             chunk.valid += len(lines)
             chunk.blocks.append("".join(lines).encode())
+            chunk.size += len(chunk.blocks[-1])
         if not chunk.rows:
             return
         yield chunk

@@ -59,8 +59,9 @@ _CLAIM_FILES = """
 
 # Left behind by a process that died, or never taken up. One that only waits in the queue may be sent twice.
 _DUE_UPLOADS = """
-    SELECT u.id FROM campaign_uploads u JOIN files f ON f.id = u.file_id AND f.status = 'ready'
+    SELECT u.id FROM campaign_uploads u LEFT JOIN files f ON f.id = u.file_id
     WHERE u.status IN ('uploaded', 'processing', 'reverting')
+      AND (u.status = 'reverting' OR u.file_id IS NULL OR f.status = 'ready')
       AND coalesce(u.lease_until, u.updated_at + interval '1 minute') < now()
     ORDER BY u.lease_until NULLS FIRST, u.id LIMIT %(limit)s"""
 

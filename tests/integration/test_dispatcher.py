@@ -25,7 +25,7 @@ from quintet.events.record import record, scope_of
 from quintet.events.types import EventType
 from tests.support.api import Api
 from tests.support.statements import execute
-from tests.support.uploading import received
+from tests.support.uploading import forget_uploads, received
 
 _QUIET = "UPDATE deliveries SET done_at = now() WHERE done_at IS NULL"
 
@@ -34,7 +34,7 @@ _QUIET = "UPDATE deliveries SET done_at = now() WHERE done_at IS NULL"
 def quiet(stack: object) -> None:
     """Nothing is due, and nothing is queued."""
     execute(_QUIET)
-    execute("UPDATE files SET status = 'rejected' WHERE status IN ('pending', 'uploaded')")
+    forget_uploads()
     for queue in ("email", "uploads"):
         received(queue)
     dispatch()  # what other tests have left to be tallied

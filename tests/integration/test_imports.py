@@ -59,6 +59,7 @@ def test_given_a_csv_file_when_imported_then_its_rows_are_contacts(boss: Api, ca
     assert (done["status"], done["percent"], counts(done)) == ("processed", 100, (3, 0, 0, 0, 3))
     assert done["mapping"] == {
         "header": True,
+        "header_row": 1,
         "full_name": "Name",
         "email": "E-mail",
         "phone": "Phone",
@@ -98,6 +99,30 @@ def test_given_bad_rows_then_each_has_its_line_and_reason_and_comes_back_in_a_li
     again = imported(boss, campaign, table(*listed[1:2], header=",".join(listed[0])))
     assert counts(again) == (1, 0, 0, 0, 1)
     assert [contact.full_name for contact in contacts(campaign)] == ["Ann", "=1+1"]
+
+
+def test_given_a_list_of_failed_rows_that_fails_again_then_cells_stay_as_they_came(boss: Api, campaign: str) -> None:
+    done = imported(boss, campaign, table(("=1+1", "nonsense", "", "+x")))
+    for _ in range(2):
+        listed = failed_rows(boss, campaign, done["id"])
+        assert listed[0] == ["Line", "Reason", "Name", "E-mail", "Phone", "City"]
+        assert [row[2:] for row in listed[1:]] == [["'=1+1", "nonsense", "", "'+x"]]
+        done = imported(boss, campaign, table(*listed[1:], header=",".join(listed[0])))
+    listed[1][3] = ANN
+    imported(boss, campaign, table(*listed[1:], header=",".join(listed[0])))
+    [ann] = contacts(campaign)
+    assert tuple(ann)[:4] == ("=1+1", ANN, None, {"City": "+x"})
+
+
+@pytest.mark.parametrize("mapping", [None, '{"email": 2, "full_name": 1, "header": false}'])
+def test_given_a_file_without_names_then_its_list_of_failed_rows_has_them(
+    boss: Api, campaign: str, mapping: str | None
+) -> None:
+    content = b"Ann,ann@example.com,+12125550100\n" * 3 + b"Bob,bob.example.com,+12125550101\n"
+    done = imported(boss, campaign, content, **({"mapping": mapping} if mapping else {}))
+    listed = failed_rows(boss, campaign, done["id"])
+    listed[1][3] = BOB
+    assert counts(imported(boss, campaign, table(*listed[1:], header=",".join(listed[0])))) == (1, 0, 0, 0, 1)
 
 
 def test_given_no_bad_rows_then_there_is_no_list(boss: Api, campaign: str) -> None:
@@ -167,6 +192,7 @@ def test_given_any_files_then_every_row_is_counted_and_chunks_make_no_difference
             assert created == done["rows_created"]
             assert updated <= done["rows_updated"] <= len(touched)
             assert sum(counts(done)[:4]) == len(rows)
+            assert counts(tried) == counts(done)
         else:
             assert counts(done) == expected
             assert counts(tried) == expected

@@ -94,6 +94,18 @@ def test_given_mixed_line_ends_and_blank_lines_then_rows_are_rows() -> None:
     assert [row.cells for row in read(b"a,b\r\n1,2\r3,4\n\n,\n5,6")] == [["a", "b"], ["1", "2"], ["3", "4"], ["5", "6"]]
 
 
+def test_given_a_line_that_says_the_delimiter_then_it_is_no_row() -> None:
+    table = DelimitedText(io.BytesIO(b'sep=;\r\nName;E-mail\r\nAnn, "Lee";ann@example.com\r\n'))
+    assert table.dialect.delimiter == ";"
+    assert [(row.line, row.cells[1]) for row in table] == [(2, "E-mail"), (3, "ann@example.com")]
+
+
+def test_given_a_title_when_rows_have_line_breaks_then_they_are_read() -> None:
+    rows = read(b"Customers of 2026\nName;Note\n" + b'Ann;"two\nlines"\n' * 20)
+    assert [row.cells for row in rows] == [["Customers of 2026"], ["Name", "Note"], *[["Ann", "two\nlines"]] * 20]
+    assert all(row.problem is None for row in rows)
+
+
 @pytest.mark.parametrize("content", [b"", b"\n\n\r\n", b"   \n", b"\xef\xbb\xbf", b"\xff\xfe"])
 def test_given_nothing_then_it_is_refused(content: bytes) -> None:
     with pytest.raises(UnreadableTableError, match="no rows"):

@@ -14,7 +14,7 @@ from quintet.imports.tables import MAX_COLUMNS, Row, UnreadableTableError
 
 def mapped(*rows: list[str], asked: dict[str, Any] | None = None) -> ColumnMap:
     table = [Row(number, row) for number, row in enumerate(rows, 1)]
-    return map_columns(table[0], table[1:], asked)
+    return map_columns(table, asked)
 
 
 def fields(*rows: list[str], asked: dict[str, Any] | None = None) -> dict[str, str]:
@@ -53,6 +53,15 @@ def contact(columns: ColumnMap, cells: list[str], country: str | None = "US") ->
         (["Prénom", "Nom", "Courriel"], {"first_name": "Prénom", "last_name": "Nom", "email": "Courriel"}),
         (["氏名", "メール", "電話番号"], {"full_name": "氏名", "email": "メール", "phone": "電話番号"}),
         (["Customer No.", "Mobile", "Company"], {"external_id": "Customer No.", "phone": "Mobile"}),
+        (["氏名", "メールアドレス"], {"full_name": "氏名", "email": "メールアドレス"}),
+        (
+            ["Naam", "E-mailadres", "Telefoonnummer"],
+            {"full_name": "Naam", "email": "E-mailadres", "phone": "Telefoonnummer"},
+        ),
+        (["Indirizzo e-mail", "Cellulare"], {"email": "Indirizzo e-mail", "phone": "Cellulare"}),
+        (["N° de téléphone", "Courriel"], {"phone": "N° de téléphone", "email": "Courriel"}),
+        (["Contact", "Contact person", "E-mail"], {"full_name": "Contact person", "email": "E-mail"}),
+        (["Name", "Email", "2023", "2026-01-01"], {"full_name": "Name", "email": "Email"}),
     ],
 )
 def test_given_names_in_several_spellings_then_fields_are_found(header: list[str], expected: dict[str, str]) -> None:
@@ -65,6 +74,52 @@ def test_given_no_header_then_fields_are_found_by_what_is_in_the_columns() -> No
     assert not columns.has_header
     assert fields(*rows) == {"email": "Column 2", "phone": "Column 3"}
     assert columns.attributes == {"Column 1": 0}
+
+
+@pytest.mark.parametrize(
+    ("row", "phone"),
+    [
+        (["1234567", "Ann", "a@example.com", "+14155550123"], "Column 4"),
+        (["2024-01-05", "Ann", "a@example.com", "(415) 555-0123"], "Column 4"),
+        (["1234567", "Ann", "a@example.com", "x"], None),
+        (["4155550123", "Ann", "a@example.com", "12345678"], "Column 1"),
+    ],
+)
+def test_given_no_header_then_ids_and_dates_are_no_telephone_numbers(row: list[str], phone: str | None) -> None:
+    assert fields(row, row).get("phone") == phone
+
+
+def test_given_titles_above_the_names_then_the_table_begins_below_them() -> None:
+    table = [
+        ["Customers of 2026", "", ""],
+        ["as of 1 May", "", ""],
+        ["Name", "E-mail", "X"],
+        ["Ann", "a@example.com", "x"],
+    ]
+    columns = mapped(*table)
+    assert (columns.columns, columns.header_row) == (("Name", "E-mail", "X"), 3)
+    # AND what is known of it then is found again, when an import goes on
+    assert mapped(*table, asked=columns.described()) == columns
+    assert mapped(*table, asked={"email": "e-mail"}).header_row == 3
+
+
+def test_given_rows_above_something_like_names_then_they_are_no_titles() -> None:
+    assert not mapped(["Ann", "ann@example.com"], ["Mail", "mail@example.com"]).has_header
+
+
+@pytest.mark.parametrize(
+    ("table", "asked"),
+    [
+        ([["Ann", "+1 415 555 0123", "x"]] * 2, None),
+        ([["A", "Work", "B"], ["Ann", "a@example.com", "x"]], {"email": "Work", "full_name": "A"}),
+        ([["Email", "Work", "B"], ["?", "a@example.com", "x"]], {"email": "Work"}),
+    ],
+)
+def test_given_columns_that_were_not_found_by_name_then_their_labels_are(
+    table: list[list[str]], asked: dict[str, Any] | None
+) -> None:
+    columns = mapped(*table, asked=asked)
+    assert mapped(columns.labels(), table[-1]).fields == columns.fields
 
 
 def test_given_a_mapping_then_it_counts_by_name_or_position() -> None:
@@ -96,6 +151,7 @@ def test_given_too_many_columns_then_the_file_is_refused() -> None:
 def test_given_a_name_twice_then_both_columns_are_kept() -> None:
     columns = mapped(["Email", "Email", ""], ["a@example.com", "b@example.com", "c"])
     assert columns.columns == ("Email", "Email (2)", "Column 3")
+    assert mapped(["Email", "Email", "Email (2)"]).columns == ("Email", "Email (2)", "Email (2) (2)")
     assert list(columns.attributes) == ["Email (2)", "Column 3"]
 
 
@@ -147,6 +203,8 @@ def test_given_a_bad_row_then_the_reason_says_what_is_wrong(cells: list[str], re
         ("1/5/2026", "US", "2026-01-05"),
         ("5/1/2026", "GB", "2026-01-05"),
         ("2026-01-05T10:00:00", "DE", "2026-01-05"),
+        ("2026/1/5", "JP", "2026-01-05"),
+        ("05.01.2026 00:00", "DE", "2026-01-05"),
     ],
 )
 def test_given_a_date_then_it_is_kept_in_one_form(text: str, country: str, expected: str) -> None:

@@ -59,6 +59,7 @@ def update_contact(
             "/email" if "email" in changes else "/phone", "A contact keeps an email address or a telephone number."
         )
     if fields := contact.apply(changes):
+        contact.worked_version = contact.version
         _flush(session, contact)
         _record(session, EventType.CONTACT_UPDATED, contact, fields=fields)
     return contact
@@ -71,6 +72,7 @@ def record_activity(session: Session, caller: Principal, *, contact_id: UUID, ne
     contact, _, _, own_agent_id = _locked(session, caller, contact_id)
     contact.status = new.outcome
     contact.touch()
+    contact.worked_version = contact.version
     activity = ContactActivity(
         **new.model_dump(exclude_none=True),
         campaign_id=contact.campaign_id,

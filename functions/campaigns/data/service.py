@@ -1,7 +1,6 @@
 """The rules of imports: what may be imported, broken off and undone."""
 
 import io
-from itertools import islice
 from uuid import UUID
 
 from sqlalchemy import delete, func, select
@@ -22,16 +21,25 @@ from quintet.identity.campaigns import require_campaign
 from quintet.identity.principal import Principal
 from quintet.imports.mapping import SAMPLE_ROWS, map_columns
 from quintet.imports.s3file import S3File
-from quintet.imports.tables import UnreadableTableError, open_table
+from quintet.imports.tables import UnreadableTableError, next_rows, open_table
 from quintet.imports.uploads import contacts_came, send_after_commit
 
 PREVIEW_ROWS = 10
 _BUFFER = 256 * 1024
 
+# By people, or by a later import that is not undone itself.
 _WORKED_ON = """
-    SELECT (SELECT count(*) FROM contacts WHERE upload_id = %(id)s AND (status <> 'new' OR version > 1))
-         + (SELECT count(*) FROM upload_changes k JOIN contacts c ON c.id = k.contact_id
-            WHERE k.upload_id = %(id)s AND c.version <> k.version)"""
+    SELECT count(*) FROM (
+        SELECT id AS contact_id, 0 AS version FROM contacts WHERE upload_id = %(id)s
+        UNION ALL SELECT contact_id, version FROM upload_changes WHERE upload_id = %(id)s) wrote
+    JOIN contacts c ON c.id = wrote.contact_id
+    WHERE c.worked_version > wrote.version
+       OR EXISTS (SELECT FROM upload_changes later
+                  WHERE later.contact_id = wrote.contact_id AND later.version > wrote.version)"""
+
+_IMPORTING = """
+    SELECT EXISTS (SELECT FROM campaign_uploads
+                   WHERE campaign_id = %(campaign)s AND status IN ('uploaded', 'processing') AND NOT dry_run)"""
 
 
 def import_file(
@@ -122,14 +130,21 @@ def cancel(session: Session, caller: Principal, *, campaign_id: UUID, upload_id:
 
 
 def revert(session: Session, caller: Principal, *, campaign_id: UUID, upload_id: UUID) -> CampaignUpload:
-    """Undo an import, all of it or nothing; 409 when somebody has worked on its contacts since. Repeatable."""
+    """Undo an import, all of it or nothing; 409 when somebody has worked on its contacts since. Repeatable.
+
+    While another import into the campaign is under way, that too is a 409: it may be changing the same contacts.
+    """
+    require_campaign(session, caller, campaign_id)  # imports begin one after the other, and not before this is decided
     upload = _locked(session, caller, campaign_id, upload_id)
     if upload.status in ("reverting", "reverted"):
         return upload
     if upload.status not in ("processed", "failed", "cancelled") or upload.dry_run:
         what = "a dry run" if upload.dry_run else upload.status
         raise Conflict(f"The import is {what}; only one that has written contacts and is over can be undone.")
-    worked_on: int = session.connection().exec_driver_sql(_WORKED_ON, {"id": upload_id}).scalar_one()
+    connection = session.connection()
+    if connection.exec_driver_sql(_IMPORTING, {"campaign": campaign_id}).scalar_one():
+        raise Conflict("Another import into the campaign is under way. Wait for its end, or cancel it.")
+    worked_on: int = connection.exec_driver_sql(_WORKED_ON, {"id": upload_id}).scalar_one()
     if worked_on:
         raise Conflict(f"{worked_on} of its contacts have been worked on since. Nothing is undone.")
     upload.status, upload.lease_until = "reverting", None
@@ -146,14 +161,14 @@ def preview(session: Session, caller: Principal, *, campaign_id: UUID, file_id: 
     source = S3File(stored.bucket, stored.key, stored.version_id, size)
     try:
         table = open_table(io.BufferedReader(source, _BUFFER), stored.detected_type)
-        sample = list(islice(table, SAMPLE_ROWS))
+        sample = next_rows(iter(table), SAMPLE_ROWS)
         if not sample:
             raise UnreadableTableError("The file has no rows.")
-        columns = map_columns(sample[0], sample[1:], None, lenient=True)
+        columns = map_columns(sample, None, lenient=True)
     except UnreadableTableError as error:
         raise BadRequest.at("query/file_id", str(error)) from None
     fields = {at: name for name, at in columns.fields.items()}
-    rows = sample[1:] if columns.has_header else sample
+    rows = columns.rows_from(sample)
     return Preview(
         file_id=id,
         table_format=table.format,

@@ -114,6 +114,7 @@ CREATE TABLE contacts (
     phone TEXT,
     attributes JSONB DEFAULT '{}' NOT NULL,
     status TEXT DEFAULT 'new' NOT NULL,
+    worked_version INTEGER,
     match_key TEXT GENERATED ALWAYS AS (coalesce(email, phone)) STORED NOT NULL,
     search TSVECTOR GENERATED ALWAYS AS (to_tsvector(
         'simple', coalesce(full_name, '') || ' ' || coalesce(email, '')

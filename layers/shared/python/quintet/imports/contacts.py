@@ -24,9 +24,10 @@ _SPECIAL = re.compile(r"[\\\x00-\x1f]")
 _ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r", "\b": r"\b", "\f": r"\f", "\v": r"\v"})
 _NULL = r"\N"
 
-_ISO = re.compile(r"(\d{4})-(\d\d?)-(\d\d?)(?:[T ].*)?")
-_DOTS = re.compile(r"(\d\d?)\.(\d\d?)\.(\d{4})")
-_SLASHES = re.compile(r"(\d\d?)[/-](\d\d?)[/-](\d{4})")
+_TIME = r"(?:[T ].*)?"
+_ISO = re.compile(rf"(\d{{4}})[-/.](\d\d?)[-/.](\d\d?){_TIME}")
+_DOTS = re.compile(rf"(\d\d?)\.(\d\d?)\.(\d{{4}}){_TIME}")
+_SLASHES = re.compile(rf"(\d\d?)[/-](\d\d?)[/-](\d{{4}}){_TIME}")
 _MONTH_FIRST = frozenset({"US", "PH", "FM", "PW", "MH"})
 """Where 11/20/2026 is a date (Unicode CLDR)."""
 

@@ -7,6 +7,7 @@ own row and no other.
 import codecs
 import csv
 import io
+import re
 from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ _SAMPLE = 64 * 1024
 _SAMPLE_ROWS = 100
 _BLOCK = 256 * 1024
 _DELIMITERS = ",;\t|"
+_SAYS_SO = re.compile(r"sep=([^\w\s\"']|\t)\s*", re.IGNORECASE)
 _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 
 csv.field_size_limit(MAX_CELL)
@@ -46,6 +48,8 @@ class Dialect:
     encoding: str
     delimiter: str
     quote: str
+    says_so: bool = False
+    """Whether the first line tells the delimiter, as Excel writes it: `sep=;`."""
 
 
 class DelimitedText:
@@ -93,7 +97,8 @@ class DelimitedText:
                 return
             except csv.Error:
                 cells, problem = [], f"A cell is longer than {MAX_CELL:,} characters."
-            width = width or len(cells)
+            if width <= 1:  # so far there are titles at most
+                width = len(cells)
             if len(read) > 1 and (problem or ended or len(cells) != width):
                 # A quote has swallowed lines that are rows of their own.
                 unclosed += 1
@@ -109,7 +114,7 @@ class DelimitedText:
                 cells, problem = [read[0].rstrip("\r\n")], "A quote is opened and not closed."
             elif problem:
                 cells = [read[0][:MAX_CELL]]
-            if problem or any(cells):
+            if (problem or any(cells)) and not (line == 1 and self.dialect.says_so):
                 yield Row(line, cells, problem)
             line += len(read)
             read.clear()
@@ -179,6 +184,8 @@ def _detect(sample: bytes, *, whole: bool) -> Dialect:
     if not any(line.strip() for line in lines):
         raise UnreadableTableError("The file has no rows.")
     quote = "'" if '"' not in text and _quoted_by_apostrophes(lines) else '"'
+    if said := _SAYS_SO.fullmatch(lines[0]):
+        return Dialect(encoding, said[1], quote, says_so=True)
     return Dialect(encoding, max(_DELIMITERS, key=lambda delimiter: _consistency(lines, delimiter, quote)), quote)
 
 

@@ -2,8 +2,9 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, count
 from typing import Any, Literal, get_args
 
 from quintet.imports.tables import MAX_COLUMNS, Row, UnreadableTableError
@@ -15,25 +16,33 @@ SAMPLE_ROWS = 50
 
 _SPELLINGS: dict[Field, str] = {
     "email": """email mail emailaddress mailaddress emailid primaryemail workemail emailaddresse emailadresse
-        mailadresse correo correoelectronico courriel adressemail adresseemail eposta epost
-        メール メールアドレス 电子邮件 邮箱""",
+        mailadresse emailadres indirizzoemail correo correoelectronico courriel adressemail adresseemail eposta epost
+        メール メールアドレス Eメール 电子邮件 邮箱 이메일""",
     "phone": """phone phonenumber phoneno telephone telephonenumber tel telno mobile mobilephone mobilenumber mobileno
         cell cellphone msisdn contactnumber primaryphone workphone telefon telefonnummer handy handynummer mobil
-        rufnummer telefono celular movil telephoneportable portable numerodetelephone 電話 電話番号 电话 手机""",
-    "full_name": """name fullname contact contactname contactperson customer customername client clientname person
-        displayname nombre nombrecompleto nom nomcomplet vollername 名前 氏名 姓名""",
-    "first_name": "firstname givenname forename vorname prenom primernombre 名",
-    "last_name": "lastname surname familyname nachname familienname apellido apellidos 姓",
-    "external_id": """id externalid customerid customernumber customerno contactid contactno clientid clientno recordid
+        mobilnummer rufnummer telefoonnummer telefoon mobiel telefono numerotelefono cellulare celular movil
+        telemovel telefone telephoneportable telephonemobile portable numerodetelephone ndetelephone notelephone
+        電話 電話番号 携帯電話 电话 手机 전화번호""",
+    "full_name": """fullname name displayname contactname contactperson customername clientname customer client person
+        nombrecompleto nombre nomcomplet nom nomecompleto nome vollername naam 氏名 名前 姓名 이름 contact""",
+    "first_name": "firstname givenname forename vorname prenom primernombre voornaam 名",
+    "last_name": "lastname surname familyname nachname familienname apellido apellidos achternaam cognome 姓",
+    "external_id": """externalid id customerid customernumber customerno contactid contactno clientid clientno recordid
         reference ref refno crmid leadid number no nummer kundennummer kundennr""",
 }
-"""Names of columns without accents, spaces and punctuation, in lower case."""
+"""Names of columns as `plain` leaves them; of several in one table the one that comes first here counts."""
 
 OURS = ("line", "reason")
 """What a list of failed rows has in front: left alone when it comes back."""
 
+_TITLES = 10
+"""Among so many rows at the beginning the names of the columns are looked for; titles are above them."""
+
+_SHORT_PHONE = 8
+"""Digits of a number without anything between them that may as well be an id."""
 _ADDRESS = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _NUMBER = re.compile(r"'?\+?[\d\s().\-/]{7,25}")
+_DATE = re.compile(r"\d{4}[-/.]\d\d?[-/.]\d\d?|\d\d?[-/.]\d\d?[-/.]\d{4}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,42 +53,63 @@ class ColumnMap:
     fields: Mapping[Field, int]
     attributes: Mapping[str, int]
     dates: frozenset[str] = field(default_factory=frozenset)
-    has_header: bool = True
+    header_row: int | None = 1
+    """Which of the rows names the columns, from 1; those above are titles. None when none does."""
 
     @property
     def ours(self) -> bool:
         """Whether it is a list of failed rows that comes back, corrected."""
         return [plain(name) for name in self.columns[:2]] == list(OURS)
 
+    @property
+    def has_header(self) -> bool:
+        """Whether a row names the columns."""
+        return self.header_row is not None
+
+    def rows_from(self, sample: Sequence[Row]) -> Sequence[Row]:
+        """Those of the sampled rows that are below the names."""
+        return sample[self.header_row or 0 :]
+
+    def labels(self) -> list[str]:
+        """Names by which the columns are taken for the same fields again, without anybody saying so."""
+        labels = list(self.columns)
+        again = _by_name(self.columns)
+        for name, at in again.items():
+            if self.fields.get(name) != at:
+                labels[at] = f"{self.columns[at]} (other)"
+        for name, at in self.fields.items():
+            if again.get(name) != at:
+                labels[at] = name.replace("_", " ").capitalize()
+        return labels
+
     def described(self) -> dict[str, Any]:
         """It as JSON, by the columns' names."""
         return {
+            "header": self.has_header,
+            "header_row": self.header_row,
             **{name: self.columns[at] for name, at in self.fields.items()},
             "attributes": [self.columns[at] for at in self.attributes.values()],
             "dates": sorted(self.dates),
         }
 
 
-def map_columns(
-    first: Row, following: Sequence[Row], asked: Mapping[str, Any] | None, *, lenient: bool = False
-) -> ColumnMap:
-    """The mapping of a table that begins with `first`.
+def map_columns(sample: Sequence[Row], asked: Mapping[str, Any] | None, *, lenient: bool = False) -> ColumnMap:
+    """The mapping of a table that begins with `sample`.
 
     `asked` is what the uploader says: field -> name or position (from 1) of its column, `attributes`: the columns
-    to keep (all others otherwise), `dates`: those that hold dates, `header`: whether the first row is one. `lenient`:
-    also when no column is found that a contact can be reached by.
+    to keep (all others otherwise), `dates`: those that hold dates, `header`: whether a row names the columns; or what
+    `ColumnMap.described` said. `lenient`: also when no column is found that a contact can be reached by.
     """
     asked = dict(asked or {})
-    has_header = asked.get("header")
-    if has_header is None:
-        has_header = _is_header(first, following)
-    width = len(first.cells) if has_header else max(len(row.cells) for row in (first, *following))
+    header_row = _header_row(sample, asked)
+    first = sample[header_row - 1] if header_row else sample[0]
+    width = len(first.cells) if header_row else max(len(row.cells) for row in sample)
     if width > MAX_COLUMNS:
         raise UnreadableTableError(f"The table has {width:,} columns; {MAX_COLUMNS} are the most.")
-    columns = _names(first.cells) if has_header else tuple(f"Column {n}" for n in range(1, width + 1))
+    columns = _names(first.cells) if header_row else tuple(f"Column {n}" for n in range(1, width + 1))
     fields = {name: _position(columns, asked[name], name) for name in FIELDS if asked.get(name) is not None}
     if not fields:
-        fields = _by_name(columns) if has_header else _by_content((first, *following))
+        fields = _by_name(columns) if header_row else _by_content(sample)
     if "email" not in fields and "phone" not in fields and not lenient:
         raise UnreadableTableError(
             "No column has email addresses or telephone numbers, as far as the first row shows. "
@@ -89,10 +119,10 @@ def map_columns(
         kept = [_position(columns, column, "attributes") for column in wanted]
     else:
         kept = [at for at in range(len(columns)) if at not in fields.values()]
-    found = ColumnMap(columns, fields, {}, has_header=has_header)
+    found = ColumnMap(columns, fields, {}, header_row=header_row)
     attributes = {columns[at]: at for at in kept if not (found.ours and at < len(OURS))}
     dates = frozenset(columns[_position(columns, column, "dates")] for column in asked.get("dates") or ())
-    return ColumnMap(columns, fields, {**attributes, **{d: columns.index(d) for d in dates}}, dates, has_header)
+    return ColumnMap(columns, fields, {**attributes, **{d: columns.index(d) for d in dates}}, dates, header_row)
 
 
 def plain(name: str) -> str:
@@ -101,7 +131,32 @@ def plain(name: str) -> str:
     return "".join(character for character in decomposed if character.isalnum())
 
 
-def _is_header(first: Row, following: Iterable[Row]) -> bool:
+_KNOWN: dict[str, tuple[Field, int]] = {
+    plain(spelling): (name, rank)
+    for name, spellings in _SPELLINGS.items()
+    for rank, spelling in enumerate(spellings.split())
+}
+"""Spelling -> its field, and how soon it counts."""
+
+
+def _header_row(sample: Sequence[Row], asked: Mapping[str, Any]) -> int | None:
+    """Which row names the columns: the first with a name for addresses or numbers, unless there are any above it."""
+    if "header_row" in asked:
+        known: int | None = asked["header_row"]
+        return known
+    if asked.get("header") is False:
+        return None
+    named = {plain(asked[name]) for name in FIELDS if isinstance(asked.get(name), str)}
+    for number, row in enumerate(sample[:_TITLES], 1):
+        names = {plain(cell) for cell in row.cells}
+        if named <= names if named else not {"email", "phone"}.isdisjoint(_by_name(row.cells)):
+            return number
+        if any(_ADDRESS.fullmatch(cell.strip()) or _is_number(cell.strip()) for cell in row.cells):
+            break
+    return 1 if asked.get("header") or _is_header(sample[0]) else None
+
+
+def _is_header(first: Row) -> bool:
     """Names are not addresses, numbers or blanks."""
     cells = [cell.strip() for cell in first.cells]
     if any(_ADDRESS.fullmatch(cell) or _NUMBER.fullmatch(cell) for cell in cells):
@@ -109,25 +164,28 @@ def _is_header(first: Row, following: Iterable[Row]) -> bool:
     return any(cells) and not any(cell.isdigit() for cell in cells)
 
 
+def _is_number(cell: str) -> bool:
+    """Whether it looks like a telephone number, and not like a date."""
+    return _NUMBER.fullmatch(cell) is not None and _DATE.fullmatch(cell) is None
+
+
 def _names(cells: Sequence[str]) -> tuple[str, ...]:
     """The columns' names, each once: `Email`, `Email (2)`, and `Column 3` where there is none."""
-    seen: dict[str, int] = {}
-    names = []
+    names: dict[str, None] = {}
     for number, cell in enumerate(cells, 1):
         name = " ".join(cell.replace("\0", "").split())[:100] or f"Column {number}"
-        seen[name] = seen.get(name, 0) + 1
-        names.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+        free = chain([name], (f"{name} ({n})" for n in count(2)))
+        names[next(candidate for candidate in free if candidate not in names)] = None
     return tuple(names)
 
 
 def _by_name(columns: Sequence[str]) -> dict[Field, int]:
-    found: dict[Field, int] = {}
-    names = [plain(column) for column in columns]
-    for name, spellings in _SPELLINGS.items():
-        known = spellings.split()
-        position = next((at for at, column in enumerate(names) if column in known), None)
-        if position is not None:
-            found[name] = position
+    best: dict[Field, tuple[int, int]] = {}
+    for at, column in enumerate(columns):
+        if known := _KNOWN.get(plain(column)):
+            name, rank = known
+            best[name] = min(best.get(name, (rank, at)), (rank, at))
+    found = {name: at for name, (_, at) in best.items()}
     if "full_name" in found and "first_name" in found:
         found.setdefault("last_name", found["full_name"])  # `Vorname, Name`
         del found["full_name"]
@@ -135,19 +193,33 @@ def _by_name(columns: Sequence[str]) -> dict[Field, int]:
 
 
 def _by_content(rows: Sequence[Row]) -> dict[Field, int]:
-    """Columns most of whose cells look like addresses, or like numbers."""
-    found: dict[Field, int] = {}
+    """The columns that look most like addresses, and most like telephone numbers, if at least half of it does."""
     columns: dict[int, list[str]] = {}
     for row in rows:
         for at, cell in enumerate(row.cells):
             if cell.strip() and row.problem is None:
                 columns.setdefault(at, []).append(cell.strip())
-    looks: tuple[tuple[Field, re.Pattern[str]], ...] = (("email", _ADDRESS), ("phone", _NUMBER))
-    for name, pattern in looks:
-        for at, cells in columns.items():
-            if name not in found and sum(pattern.fullmatch(cell) is not None for cell in cells) * 2 > len(cells):
-                found[name] = at
+    found: dict[Field, int] = {}
+    looks: tuple[tuple[Field, Callable[[str], float]], ...] = (("email", _like_address), ("phone", _like_phone))
+    for name, like in looks:
+        scores = {at: sum(map(like, cells)) / len(cells) for at, cells in columns.items() if at not in found.values()}
+        best = max(scores, key=lambda at: (scores[at], -at), default=None)
+        if best is not None and scores[best] > 1 / 2:
+            found[name] = best
     return found
+
+
+def _like_address(cell: str) -> float:
+    return 1 if _ADDRESS.fullmatch(cell) else 0
+
+
+def _like_phone(cell: str) -> float:
+    """A number that is written like any other may as well be somebody's id."""
+    if not _is_number(cell):
+        return 0
+    if cell.lstrip("'").startswith(("+", "00", "(")):
+        return 1
+    return 3 / 4 if re.search(r"\D", cell) or len(cell) > _SHORT_PHONE else 1 / 4
 
 
 def _position(columns: Sequence[str], wanted: Any, name: str) -> int:

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
+from sys import getsizeof
 from typing import Any, BinaryIO, NamedTuple, Protocol
 
 from quintet.files.purposes import XLSX
@@ -9,6 +11,8 @@ from quintet.files.purposes import XLSX
 MAX_COLUMNS = 256
 MAX_CELL = 32_767
 """Characters, as in Excel."""
+
+_BLOCK_BYTES = 2 * 1024 * 1024
 
 
 class UnreadableTableError(Exception):
@@ -21,6 +25,22 @@ class Row(NamedTuple):
     line: int
     cells: list[str]
     problem: str | None = None
+
+
+def size_of(cells: list[str]) -> int:
+    """Bytes of memory that cells take."""
+    return sum(map(getsizeof, cells))
+
+
+def next_rows(rows: Iterator[Row], most: int) -> list[Row]:
+    """The next rows: `most` at most, and fewer when they are large, so that they take a few megabytes."""
+    block, size = [], 0
+    for row in islice(rows, most):
+        block.append(row)
+        size += size_of(row.cells)
+        if size > _BLOCK_BYTES:
+            break
+    return block
 
 
 class Table(Protocol):

@@ -167,6 +167,8 @@ class Contact(Changing, Base):
     """E.164."""
     attributes: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
     status: Mapped[ContactStatus] = mapped_column(Text, server_default=text("'new'"))
+    worked_version: Mapped[int | None]
+    """The version that somebody's work made last; what imports do is none."""
     match_key: Mapped[str] = mapped_column(Computed("coalesce(email, phone)", persisted=True))
     search: Mapped[str] = deferred(
         mapped_column(
