@@ -88,28 +88,31 @@ def _any_method(path: str, uri: str) -> dict[str, Any]:
     }
 
 
-def _gateway_response(kind: str, cors_origins: Sequence[str], stage_path: str) -> dict[str, Any]:
+def gateway_problem(kind: str, request_id: str, stage_path: str = "") -> tuple[HTTPStatus, dict[str, str], str]:
+    """What the gateway answers itself when this happens: status, headers (but for CORS), body."""
     status, detail = _GATEWAY_RESPONSES[kind]
     problem: dict[str, Any] = {
         "type": "about:blank",
         "title": title_of(status),
         "status": status.value,
         "detail": detail,
-        "instance": "$context.requestId",
+        "instance": request_id,
     }
     if step := _NEXT.get(kind):
         problem["next"] = {**step, "href": stage_path + step["href"]}
-    headers = {
-        "Content-Type": MEDIA_TYPE,
-        **SECURITY_HEADERS,
-        **_cors(cors_origins),
-        **({"Retry-After": _RETRY[kind]} if kind in _RETRY else {}),
-    }
+    retry = {"Retry-After": _RETRY[kind]} if kind in _RETRY else {}
+    return status, {"Content-Type": MEDIA_TYPE, **SECURITY_HEADERS, **retry}, json.dumps(problem)
+
+
+def _gateway_response(kind: str, cors_origins: Sequence[str], stage_path: str) -> dict[str, Any]:
+    status, headers, problem = gateway_problem(kind, "$context.requestId", stage_path)
     return {
         "statusCode": str(status.value),
         # A fixed text is between quotes; without them it would be the name of something in the request.
-        "responseParameters": {f"gatewayresponse.header.{name}": f"'{value}'" for name, value in headers.items()},
-        "responseTemplates": {"application/json": json.dumps(problem)},
+        "responseParameters": {
+            f"gatewayresponse.header.{name}": f"'{value}'" for name, value in (headers | _cors(cors_origins)).items()
+        },
+        "responseTemplates": {"application/json": problem},
     }
 
 

@@ -1,7 +1,6 @@
 """API Gateway on one machine: HTTP in, the real proxy event to the real handler, its answer out (ASGI)."""
 
 import asyncio
-import json
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +9,7 @@ from typing import Any
 
 from starlette.types import Message, Receive, Scope, Send
 
+from infra.api_body import gateway_problem
 from infra.local import terminal
 from infra.local.environment import THREADS
 from infra.local.events import MalformedAnswerError, Response, function_for, rest_event, rest_response
@@ -55,7 +55,7 @@ class Gateway:
         raw_path = scope["raw_path"].decode("latin-1")
         name, request_id = function_for(raw_path), ""
         if body is None:
-            response = _message(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Request Too Long")
+            response = _own("REQUEST_TOO_LARGE")
         else:
             event = _event(scope, raw_path, body)
             request_id = event["requestContext"]["requestId"]
@@ -78,15 +78,15 @@ class Gateway:
             answer = await asyncio.wait_for(asyncio.shield(invocation), self._timeout)
             return rest_response(answer, request_id=request_id)
         except TimeoutError:
-            return _message(HTTPStatus.GATEWAY_TIMEOUT, "Endpoint request timed out", request_id)
+            return _own("INTEGRATION_TIMEOUT", request_id)
         except TooLargeError as error:
             terminal.error(f"{name}: {error}")
-            return _message(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Request Too Long", request_id)
+            return _own("REQUEST_TOO_LARGE", request_id)
         except MalformedAnswerError as error:
             terminal.error(f"{name}: {error}")
         except Exception as error:
             terminal.error(f"{name} failed", error)
-        return _message(HTTPStatus.BAD_GATEWAY, "Internal server error", request_id)
+        return _own("INTEGRATION_FAILURE", request_id)
 
 
 def _event(scope: Scope, raw_path: str, body: bytes) -> dict[str, Any]:
@@ -135,12 +135,10 @@ def _last(send: Send) -> Send:
     return closing
 
 
-def _message(status: HTTPStatus, text: str, request_id: str = "") -> Response:
-    """An answer of the gateway itself."""
-    headers = [("Content-Type", "application/json"), ("x-amzn-ErrorType", f"{status.name.title()}Exception")]
-    if request_id:
-        headers.append(("x-amzn-RequestId", request_id))
-    return Response(status.value, headers, json.dumps({"message": text}).encode())
+def _own(kind: str, request_id: str = "") -> Response:
+    """What the gateway answers itself, as it is deployed."""
+    status, headers, body = gateway_problem(kind, request_id)
+    return Response(status.value, [*headers.items(), ("x-amzn-RequestId", request_id)], body.encode())
 
 
 async def _answer(send: Send, response: Response) -> None:

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import random
+import secrets
 import signal
 import time
 import zipfile
@@ -63,6 +64,13 @@ def database(fragile: tuple[Stand, httpx2.Client]) -> Callable[..., list[Any]]:
                 time.sleep(0.05)
 
     return rows
+
+
+@pytest.fixture(scope="module")
+def importer(stand: Stand) -> Iterator[httpx2.Client]:
+    """A signed-in client of the shared stand: one, since registration is limited."""
+    with stand.sign_up(f"importer-{secrets.token_hex(6)}@example.com") as client:
+        yield client
 
 
 def uploaded(client: httpx2.Client, path: Path, media_type: str = "text/csv") -> str:
@@ -177,7 +185,7 @@ def test_given_a_database_that_crashes_during_an_import_then_it_ends_as_if_undis
 
 
 def test_given_s3s_event_three_times_out_of_order_then_it_is_one_import_and_no_dead_letter(
-    stand: Stand, person: httpx2.Client
+    stand: Stand, importer: httpx2.Client
 ) -> None:
     environment = stand.running().environment
     aws = boto3.Session(
@@ -192,8 +200,8 @@ def test_given_s3s_event_three_times_out_of_order_then_it_is_one_import_and_no_d
 
     # GIVEN an import that waits for a file on its way, announced before it is there, and S3's test event
     content = b"Name,E-mail\nAnn,ann@example.com\nBob,bob@example.com\nNobody,nowhere\n"
-    form = presign(person, file_name="c.csv", content_type="text/csv", size=len(content), purpose="campaign_data")
-    campaign, upload = begun(person, form["file_id"])
+    form = presign(importer, file_name="c.csv", content_type="text/csv", size=len(content), purpose="campaign_data")
+    campaign, upload = begun(importer, form["file_id"])
     key = form["fields"]["key"]
     announce(s3_test_event(bucket))
     announce(s3_notification(bucket, key, size=len(content), sequencer="02"))
@@ -203,7 +211,7 @@ def test_given_s3s_event_three_times_out_of_order_then_it_is_one_import_and_no_d
     for sequencer in ("03", "01", "02"):
         announce(s3_notification(bucket, key, size=len(content), version_id=version, sequencer=sequencer))
     # THEN
-    state = finished(person, campaign)
+    state = finished(importer, campaign)
     assert (state["id"], state["rows_created"], state["rows_invalid"]) == (str(upload), 2, 1)
 
     def left(url: str) -> list[str]:
@@ -213,9 +221,9 @@ def test_given_s3s_event_three_times_out_of_order_then_it_is_one_import_and_no_d
     for name in ("UPLOADS_QUEUE_URL", "CAMPAIGNS_QUEUE_URL"):
         eventually(partial(left, environment[name]), lambda counts: counts == ["0", "0"])
         assert left(environment[name] + DEAD_LETTERS) == ["0", "0"]
-    assert len(person.get(f"/campaigns/{campaign}/data").json()["items"]) == 1
-    assert len(person.get(f"/campaigns/{campaign}/contacts").json()["items"]) == 2
-    assert finished(person, campaign)["version"] == state["version"]
+    assert len(importer.get(f"/campaigns/{campaign}/data").json()["items"]) == 1
+    assert len(importer.get(f"/campaigns/{campaign}/contacts").json()["items"]) == 2
+    assert finished(importer, campaign)["version"] == state["version"]
 
 
 def bomb() -> bytes:
@@ -256,25 +264,27 @@ def bomb() -> bytes:
     ids=lambda value: value if isinstance(value, str) and "." in value else "",
 )
 def test_given_a_wild_file_then_it_is_imported_or_refused_with_a_reason(
-    person: httpx2.Client, name: str, content: Callable[[], bytes], created: int, reason: str
+    importer: httpx2.Client, name: str, content: Callable[[], bytes], created: int, reason: str
 ) -> None:
-    campaign = campaign_of(person)
+    campaign = campaign_of(importer)
     media_type = XLSX if name.endswith(".xlsx") else "text/csv"
-    asked = person.post(f"/campaigns/{campaign}/data", files={"file": (name, content(), media_type)})
+    asked = importer.post(f"/campaigns/{campaign}/data", files={"file": (name, content(), media_type)})
     assert asked.status_code == 202, asked.text
-    state = finished(person, campaign)
+    state = finished(importer, campaign)
     assert (state["status"], state["rows_created"]) == ("failed" if reason else "processed", created), state["reason"]
     assert reason.lower() in (state["reason"] or "").lower()
     assert state["rows_total"] == sum(state[f"rows_{kind}"] for kind in ("created", "updated", "duplicate", "invalid"))
 
 
-def test_given_a_workbook_then_its_rows_are_contacts_as_excel_shows_them(person: httpx2.Client, tmp_path: Path) -> None:
+def test_given_a_workbook_then_its_rows_are_contacts_as_excel_shows_them(
+    importer: httpx2.Client, tmp_path: Path
+) -> None:
     write_workbook(tmp_path / "contacts.xlsx", 2_000)
-    campaign, _ = begun(person, uploaded(person, tmp_path / "contacts.xlsx", XLSX))
-    by_excel = finished(person, campaign)
+    campaign, _ = begun(importer, uploaded(importer, tmp_path / "contacts.xlsx", XLSX))
+    by_excel = finished(importer, campaign)
     write_csv(tmp_path / "contacts.csv", 2_000)
-    campaign, _ = begun(person, uploaded(person, tmp_path / "contacts.csv"))
-    by_csv = finished(person, campaign)
+    campaign, _ = begun(importer, uploaded(importer, tmp_path / "contacts.csv"))
+    by_csv = finished(importer, campaign)
     assert by_excel["reason"] is by_csv["reason"] is None
     counts = [f"rows_{kind}" for kind in ("total", "created", "duplicate", "invalid")]
     assert [by_excel[kind] for kind in counts] == [by_csv[kind] for kind in counts]

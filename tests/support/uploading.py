@@ -116,8 +116,9 @@ def work_off() -> list[dict[str, Any]]:
 
 
 def forget_uploads() -> None:
-    """Nothing waits for an object any more that another test has left out."""
+    """What other tests have left: nothing waits for an object any more, and no import for anybody."""
     execute("UPDATE files SET status = 'rejected' WHERE status IN ('pending', 'uploaded')")
+    execute("UPDATE campaign_uploads SET status = 'cancelled' WHERE status IN ('uploaded', 'processing', 'reverting')")
 
 
 def received(queue: str) -> list[dict[str, Any]]:

@@ -25,7 +25,12 @@ Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$"), AfterValidator(_region)]
 _COUNTRY = Field(
     None, description="ISO 3166-1 alpha-2: where telephone numbers without a country code are.", examples=["DE"]
 )
-_ALIASES = {"name": ("title",)}
+_ALIASES = {
+    "name": ("title",),
+    "start_date": ("startDate",),
+    "end_date": ("endDate",),
+    "default_country": ("defaultCountry",),
+}
 
 
 class CampaignCreate(Input):

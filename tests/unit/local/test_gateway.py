@@ -53,7 +53,9 @@ def test_given_bytes_when_sent_then_they_arrive_unchanged(state: State) -> None:
 
 def test_given_a_body_over_ten_megabytes_when_sent_then_413_as_the_gateway_says_it(state: State) -> None:
     answer = behind(state, echo).post("/files", content=b"x" * (MAX_BODY + 1))
-    assert (answer.status_code, answer.json()) == (413, {"message": "Request Too Long"})
+    assert answer.status_code == 413
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["next"] == {"rel": "presign-upload", "href": "/api/v1/files/presign-upload"}
 
 
 def test_given_a_body_over_lambdas_limit_when_sent_then_413(client: TestClient) -> None:
@@ -67,7 +69,7 @@ def test_given_a_handler_that_raises_when_asked_then_502_and_the_traceback_is_lo
         raise RuntimeError("a mistake of ours")
 
     answer = behind(state, fails).get("/users")
-    assert (answer.status_code, answer.json()) == (502, {"message": "Internal server error"})
+    assert (answer.status_code, answer.json()["detail"]) == (502, "The service did not answer. Try again in a moment.")
     logged = capsys.readouterr().out
     assert "a mistake of ours" in logged
     assert "Traceback" in logged
@@ -83,7 +85,7 @@ def test_given_a_handler_that_takes_too_long_when_asked_then_504(state: State) -
         answer = behind(state, lambda *_: release.wait(20), timeout=0.1).get("/users")
     finally:
         release.set()
-    assert (answer.status_code, answer.json()) == (504, {"message": "Endpoint request timed out"})
+    assert (answer.status_code, answer.json()["detail"]) == (504, "The service did not answer in time.")
 
 
 def test_given_two_cookies_when_answered_then_both_arrive(state: State) -> None:
