@@ -309,6 +309,12 @@ def test_given_a_bad_form_then_it_names_the_field(
     problem(boss.get(f"/campaigns/{campaign}/data/status"), 404)
 
 
+def test_given_a_bare_file_then_the_problem_says_how_to_send_it(boss: Api, campaign: str) -> None:
+    path, headers = f"/campaigns/{campaign}/data", {"content-type": "text/csv"}
+    answer = boss.request("POST", path, body=table(("Ann", ANN, "", "")), headers=headers)
+    assert "multipart/form-data" in problem(answer, 400)["detail"]
+
+
 def test_given_more_than_the_gateway_takes_then_the_answer_names_the_way(boss: Api, campaign: str) -> None:
     answer = send(boss, campaign, b"x" * (4 * 1024 * 1024 + 1))
     assert "presign-upload?purpose=campaign_data" in problem(answer, 413)["next"]["href"]

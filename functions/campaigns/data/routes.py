@@ -144,8 +144,11 @@ def _read(upload: CampaignUpload) -> UploadRead:
 
 async def _sent(request: Request) -> ImportCreate | Sent:
     """The body, whichever of the two it is; 400 names the field that is wrong."""
+    media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    if media_type not in ("multipart/form-data", "application/json"):
+        raise BadRequest("Send the file as the part `file` of multipart/form-data, or its id as JSON.")
     try:
-        if request.headers.get("content-type", "").partition(";")[0].strip().lower() == "multipart/form-data":
+        if media_type == "multipart/form-data":
             async with request.form(max_files=1, max_fields=10) as fields:
                 return await _form(dict(fields))
         return ImportCreate.model_validate(_json(await request.body()))
