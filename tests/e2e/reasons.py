@@ -43,6 +43,7 @@ REASONS = re.compile(
             "An activity is not in the future",
             "Send either agent_ids or agent_id",
             "Send a column's name, or its position",
+            "Invalid JSON",  # in a field of a form
             "This day is after `to`",
         ]
     )
