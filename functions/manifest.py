@@ -85,6 +85,12 @@ FUNCTIONS: dict[str, Function] = {
         free_bodies=True,
         needs=_API,
     ),
+    "conversations": Function(
+        description="Conversations, direct and in groups, and their messages",
+        routes=("conversations", "messages"),
+        free_bodies=True,
+        needs=_API,
+    ),
     "files": Function(
         description="Folders, uploads and downloads",
         routes=("files", "folders"),

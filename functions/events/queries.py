@@ -13,6 +13,7 @@ from quintet.db.json import columns_of, page
 from quintet.db.partitions import month_start, uuid_at
 from quintet.errors import NotFound
 from quintet.identity.campaigns import OWN_AGENT, rights, there_is, visible
+from quintet.identity.conversations import is_member
 from quintet.identity.permissions import Permission
 from quintet.identity.principal import Principal
 from quintet.pagination import PageRequest, page_bytes
@@ -21,8 +22,11 @@ _EPOCH = datetime(1970, 1, 2, tzinfo=UTC)
 
 _COLUMNS = columns_of(EventRead, "e", ip="CASE WHEN %(all)s OR e.actor_id = %(caller)s THEN host(e.ip) END")
 
+_CONVERSATIONS = """
+    SELECT 'conversation:' || conversation_id AS scope FROM conversation_members WHERE user_id = %(caller)s"""
 _MINE = f"""
     SELECT 'user:' || %(caller)s::text AS scope
+    UNION ALL {_CONVERSATIONS}
     UNION ALL SELECT 'project:' || project_id FROM project_members WHERE user_id = %(caller)s
     UNION ALL SELECT 'campaign:' || campaign_id FROM (
         SELECT id AS campaign_id FROM campaigns WHERE created_by = %(caller)s
@@ -35,6 +39,7 @@ _READABLE = {
         EXISTS (SELECT FROM project_members WHERE project_id = %(scope_id)s AND user_id = %(caller)s)
         OR %(reads_projects)s AND EXISTS (SELECT FROM projects WHERE id = %(scope_id)s))""",
     "campaign": there_is("%(scope_id)s", visible("c")),
+    "conversation": is_member("%(scope_id)s"),
 }
 """Kind of scope -> whether the caller may read the one that is named."""
 
@@ -96,17 +101,25 @@ def _found(caller: Principal, filters: Filters, order: str) -> str:
     matching = f"{_FILTERS} {order} LIMIT %(limit)s + 1"
     if filters.scope:
         return f"SELECT * FROM events e WHERE e.scope = %(scope)s AND {_visible(caller, filters)} AND {matching}"
-    if caller.can(Permission.EVENTS_READ_ALL):
-        return f"SELECT * FROM events e WHERE {matching}"
+    if caller.can(Permission.EVENTS_READ_ALL):  # and yet not what happens in other people's conversations
+        public = f"SELECT * FROM events e WHERE NOT starts_with(e.scope, 'conversation:') AND {matching}"
+        return f"({public}) UNION ALL {_probed(_CONVERSATIONS, matching)}"
+    return _probed(_MINE, matching)
+
+
+def _probed(scopes: str, matching: str) -> str:
     return f"""
-        SELECT found.* FROM ({_MINE}) mine
+        SELECT found.* FROM ({scopes}) mine
         CROSS JOIN LATERAL (SELECT * FROM events e WHERE e.scope = mine.scope AND {matching}) found"""
 
 
 def _visible(caller: Principal, filters: Filters) -> str:
-    if filters.scope is None or caller.can(Permission.EVENTS_READ_ALL):
+    if filters.scope is None:
         return "true"
-    return _READABLE.get(filters.scope.partition(":")[0], "false")
+    kind = filters.scope.partition(":")[0]
+    if caller.can(Permission.EVENTS_READ_ALL) and kind != "conversation":
+        return "true"
+    return _READABLE.get(kind, "false")
 
 
 def _params(caller: Principal, filters: Filters, start: Position | None = None) -> dict[str, Any]:

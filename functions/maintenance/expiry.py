@@ -23,6 +23,12 @@ EXPIRED: tuple[tuple[str, str], ...] = (
         "contact_staging",
         "NOT EXISTS (SELECT FROM campaign_uploads u WHERE u.id = upload_id AND u.status = 'processing')",
     ),
+    # What was said in conversations that were removed, then they themselves.
+    ("messages", "conversation_id = ANY (ARRAY(SELECT id FROM conversations WHERE removed_at IS NOT NULL))"),
+    (
+        "conversations",
+        "removed_at IS NOT NULL AND NOT EXISTS (SELECT FROM messages m WHERE m.conversation_id = conversations.id)",
+    ),
     ("deliveries", "done_at < now() - interval '30 days' OR event_id < %(oldest_kept)s"),
 )
 """Table, and which of its rows nobody needs any more."""

@@ -61,7 +61,7 @@ def test_given_something_that_is_not_there_then_it_looks_like_what_one_may_not_s
     access, world = ACCESS[key], World()
     hidden = attempt(world, world.newcomer, key, access)
     method, template = key.split()[:2]
-    path = re.sub(r"\{\w+\}", "01900000-0000-7000-8000-000000000000", template)
+    path = re.sub(r"\{\w+_id\}", "01900000-0000-7000-8000-000000000000", template).format_map(access.path(world))
     parts = access.sends(world)
     missing = world.newcomer.request(method, path, **{**parts, "query": list(parts.get("query", {}).items())})
     assert operation_of(method, path)

@@ -85,6 +85,8 @@ def test_given_a_strange_value_in_the_path_then_400_names_it(key: str) -> None:
     attempts = Attempts(key)
     for parameter in attempts.operation.parameters("path"):
         for what, value in PATHS.items():
+            if (parameter["name"], what) == ("emoji", "emoji"):
+                continue
             answer = attempts.refused(what, **{parameter["name"]: value})
             if what == "a path":  # two segments more: no route
                 assert answer.status in (400, 404, 405), answer

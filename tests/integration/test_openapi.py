@@ -55,6 +55,10 @@ DOCUMENTED = {
         GET /api/projects/{id}
         PUT /api/projects/{id}
         DELETE /api/projects/{id}
+        GET /api/conversations
+        POST /api/conversations
+        GET /api/conversations/{id}/messages
+        POST /api/conversations/{id}/messages
         GET /api/files/presign-upload
         GET /api/files/presign-download
         GET /api/admin/users
@@ -165,13 +169,14 @@ def test_given_every_operation_then_its_id_is_its_own() -> None:
 
 
 def test_given_put_and_patch_then_they_are_one_operation() -> None:
-    """RFC 7396 for both: where one is, the other is, alike but for the id. Of a membership there are no parts."""
+    """RFC 7396 for both: where one is, the other is, alike but for the id. Of a membership, a reaction or a
+    position there are no parts."""
     for key, operation in operations().items():
         if operation.method in ("PUT", "PATCH"):
             other = operations().get(f"{'PATCH' if operation.method == 'PUT' else 'PUT'} {operation.path}")
             if other is None:
                 assert operation.method == "PUT"
-                assert operation.path.endswith("/members/{user_id}"), key
+                assert operation.path.endswith(("/members/{user_id}", "/reactions/{emoji}", "/read")), key
             else:
                 assert {**operation.spec, "operationId": ""} == {**other.spec, "operationId": ""}, key
 

@@ -41,6 +41,9 @@ CAMPAIGNS = frozenset({OWNER, EDITOR, "admin", "project_admin", "solo_entreprene
 MANAGE = frozenset({"admin", "project_admin"})
 RUN, WORK = MANAGE | {OWNER}, MANAGE | {OWNER, MEMBER}  # the member is the campaign's agent
 
+OWNER_ALONE = frozenset({OWNER})
+TALK = frozenset({OWNER, MEMBER})  # take part in the conversation; administrators do not
+
 Parts = dict[str, Any]
 
 
@@ -143,6 +146,14 @@ def _done_import(world: World) -> dict[str, Any]:
     return {"upload_id": world.done_import_id}
 
 
+def _emoji(_: World) -> dict[str, Any]:
+    return {"emoji": "%F0%9F%A6%86"}
+
+
+def _attachment(world: World) -> dict[str, Any]:
+    return {"file_id": world.attachment_id}
+
+
 ACCESS: dict[str, Access] = {
     # --- accounts ---
     "GET /.well-known/jwks.json": _public(),
@@ -168,7 +179,7 @@ ACCESS: dict[str, Access] = {
     "GET /auth/email-verification/page": _public(_token_page),
     "POST /auth/email-verification/page": _public(lambda w: _urlencoded(f"token={w.mailed('email_verification')}")),
     "GET /sessions": _signed_in(),
-    "DELETE /sessions/{session_id}": Access(ok=frozenset({OWNER})),
+    "DELETE /sessions/{session_id}": Access(ok=OWNER_ALONE),
     # --- users ---
     "GET /users/me": _signed_in(),
     **_both("/users/me", _signed_in(json_(full_name="Changed"))),
@@ -282,6 +293,41 @@ ACCESS: dict[str, Access] = {
         ok=MANAGE | {MEMBER}, forbidden=CAMPAIGNS, sends=json_(available=False)
     ),
     "DELETE /agents/{agent_id}": Access(ok=MANAGE, forbidden=CAMPAIGNS, path=lambda w: {"agent_id": w.unused_agent_id}),
+    # --- conversations ---
+    "GET /conversations": _signed_in(),
+    "POST /conversations": _signed_in(lambda _: {"json_body": {"title": "New"}}),
+    "POST /conversations direct": _signed_in(lambda w: {"json_body": {"user_id": str(w.newcomer.id)}}),
+    "GET /conversations/unread": _signed_in(),
+    "GET /conversations/{conversation_id}": Access(ok=TALK),
+    **_both("/conversations/{conversation_id}", Access(ok=OWNER_ALONE, forbidden=TALK, sends=json_(title="Changed"))),
+    "DELETE /conversations/{conversation_id}": Access(ok=OWNER_ALONE, forbidden=TALK),
+    "GET /conversations/{conversation_id}/members": Access(ok=TALK),
+    "POST /conversations/{conversation_id}/members": Access(
+        ok=OWNER_ALONE, forbidden=TALK, sends=lambda w: {"json_body": {"user_ids": [str(w.newcomer.id)]}}
+    ),
+    "DELETE /conversations/{conversation_id}/members/{user_id}": Access(
+        ok=TALK, path=lambda w: {"user_id": w.member.id}
+    ),
+    "DELETE /conversations/{conversation_id}/members/{user_id} owner": Access(ok=OWNER_ALONE, forbidden=TALK),
+    "PUT /conversations/{conversation_id}/read": Access(
+        ok=TALK, sends=lambda w: {"json_body": {"message_id": str(w.message_id)}}
+    ),
+    "GET /conversations/{conversation_id}/messages": Access(ok=TALK),
+    "POST /conversations/{conversation_id}/messages": Access(ok=TALK, sends=json_(text="Hello")),
+    "GET /messages/search": _signed_in(lambda _: {"query": {"q": "hello"}}),
+    "GET /messages/search conversation": Access(
+        ok=TALK, sends=lambda w: {"query": {"q": "hello", "conversation_id": str(w.conversation_id)}}
+    ),
+    "GET /messages/{message_id}": Access(ok=TALK),
+    **_both("/messages/{message_id}", Access(ok=OWNER_ALONE, forbidden=TALK, sends=json_(text="Changed"))),
+    "DELETE /messages/{message_id}": Access(ok=OWNER_ALONE, forbidden=TALK),
+    "PUT /messages/{message_id}/reactions/{emoji}": Access(ok=TALK, path=_emoji),
+    "DELETE /messages/{message_id}/reactions/{emoji}": Access(ok=TALK, path=_emoji),
+    "GET /files/{file_id} attachment": Access(ok=TALK, path=_attachment),
+    "GET /files/{file_id}/content attachment": Access(ok=TALK, path=_attachment),
+    "GET /files/presign-download attachment": Access(
+        ok=TALK, sends=lambda w: {"query": {"file_id": str(w.attachment_id)}}
+    ),
     # --- reports ---
     "GET /reports/campaigns/{campaign_id}": Access(ok=RUN, forbidden=WORK),
     "GET /reports/agents/{agent_id}": Access(ok=WORK, path=_working_agent),

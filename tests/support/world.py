@@ -174,6 +174,42 @@ class World:
         )
 
     @cached_property
+    def conversation_id(self) -> UUID:
+        """A group of the owner's, with the member."""
+        return self._one(
+            "WITH c AS (INSERT INTO conversations (title, is_group, created_by) VALUES ('A group', true, %(owner)s)"
+            " RETURNING id), m AS (INSERT INTO conversation_members (conversation_id, user_id, role)"
+            " SELECT c.id, v.id, v.role FROM c, (VALUES (%(owner)s::uuid, 'owner'), (%(member)s::uuid, 'member'))"
+            " v(id, role)) SELECT id FROM c",
+            owner=self.owner.id,
+            member=self.member.id,
+        )
+
+    @cached_property
+    def message_id(self) -> UUID:
+        """What the owner said in that group."""
+        return self._one(
+            "WITH m AS (INSERT INTO messages (conversation_id, sender_id, content, text) VALUES (%(c)s, %(owner)s,"
+            """ '{"type": "doc", "content": [{"type": "paragraph"}]}', 'hello') RETURNING id, conversation_id)"""
+            " UPDATE conversations c SET last_message_id = m.id FROM m WHERE c.id = m.conversation_id RETURNING m.id",
+            c=self.conversation_id,
+            owner=self.owner.id,
+        )
+
+    @cached_property
+    def attachment_id(self) -> UUID:
+        """A file of the owner's alone that was sent with that message."""
+        made = self.owner.post("/files", **form(purpose="attachment"))
+        assert made.status == 201, made
+        return self._one(
+            "WITH f AS (UPDATE files SET status = 'ready' WHERE id = %(id)s RETURNING id)"
+            " INSERT INTO attachments (message_id, file_id, position) SELECT %(message)s, id, 1 FROM f"
+            " RETURNING file_id",
+            id=made.json()["id"],
+            message=self.message_id,
+        )
+
+    @cached_property
     def division_id(self) -> UUID:
         """A division the owner belongs to."""
         return self._one(

@@ -11,6 +11,7 @@ from quintet.db.json import Versioned, columns_of, page
 from quintet.db.models.files import FilePurpose, FileStatus
 from quintet.errors import NotFound
 from quintet.files.links import Stored
+from quintet.identity.conversations import attached
 from quintet.identity.permissions import Permission
 from quintet.identity.principal import Principal
 from quintet.pagination import PageRequest
@@ -66,7 +67,8 @@ def read_file(session: Session, caller: Principal, file_id: UUID) -> Found:
         SELECT row_to_json(r)::text, r.version, {", ".join(f"f.{name}" for name in Stored._fields)}
         FROM files f CROSS JOIN LATERAL (SELECT {_FILE}) r
         WHERE f.id = %(id)s
-          AND CASE WHEN f.project_id IS NULL THEN f.owner_id = %(caller)s ELSE {visible("f.project_id")} END"""
+          AND (CASE WHEN f.project_id IS NULL THEN f.owner_id = %(caller)s ELSE {visible("f.project_id")} END
+               OR {attached("f.id")})"""
     row = session.connection().exec_driver_sql(statement, {"id": file_id, **rights(caller)}).one_or_none()
     if row is None:
         raise NotFound

@@ -28,12 +28,12 @@ def encode_cursor(last: UUID) -> str:
     return base64.urlsafe_b64encode(last.bytes).rstrip(b"=").decode()
 
 
-def decode_cursor(cursor: str) -> UUID:
-    """The id a cursor begins after; 400 when it is none of ours."""
+def decode_cursor(cursor: str, parameter: str = "cursor") -> UUID:
+    """The id a cursor begins after; 400 when it is none of ours, naming the query's parameter."""
     try:
         return UUID(bytes=base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
     except (ValueError, binascii.Error):
-        raise BadRequest.at("query/cursor", "Send a next_cursor of an earlier answer, as it was.") from None
+        raise BadRequest.at(f"query/{parameter}", "Send a next_cursor of an earlier answer, as it was.") from None
 
 
 def page_bytes(items: str | None, next_cursor: str | None) -> bytes:

@@ -55,23 +55,26 @@ def page(
     *,
     empty_is_missing: bool = False,
     visible: str = "",
+    key: str = "r.id",
 ) -> bytes:
-    """One page of `sql` as the API's list object, newest first, keyset on `id` alone.
+    """One page of `sql` as the API's list object, newest first, keyset on `id` alone, or on `key`.
 
     `sql` selects the items, `id` among them, without ORDER BY or LIMIT, and keeps its own key column
-    `< %(before)s`, where the planner can use an index for it. `empty_is_missing`: a first page without items
+    `< %(before)s`, where the planner can use an index for it. `key` is SQL over an item `r`, a UUID that differs
+    from item to item. `empty_is_missing`: a first page without items
     means that the list itself is not there for the caller (404); so does `visible`, an SQL condition, when false.
     """
     # The row beyond the page tells that there are more. To join the texts here takes half the time it takes there.
     statement = f"""
-        SELECT row_to_json(r)::text AS item, r.id::text FROM ({sql}) r ORDER BY r.id DESC LIMIT %(limit)s + 1"""
+        SELECT row_to_json(r)::text AS item, ({key})::text AS key FROM ({sql}) r
+        ORDER BY {key} DESC LIMIT %(limit)s + 1"""
     if visible:  # then there is a row at least, of nulls when the page is empty
-        statement = f"SELECT p.* FROM (SELECT WHERE {visible}) v LEFT JOIN ({statement}) p ON true ORDER BY id DESC"
+        statement = f"SELECT p.* FROM (SELECT WHERE {visible}) v LEFT JOIN ({statement}) p ON true ORDER BY key DESC"
     found = rows(session, statement, {**params, "before": paging.before, "limit": paging.limit})
     items = [row.item for row in found if row.item is not None]
     if (visible and not found) or (empty_is_missing and not items and paging.cursor is None):
         raise NotFound
-    following = encode_cursor(UUID(found[paging.limit - 1].id)) if len(items) > paging.limit else None
+    following = encode_cursor(UUID(found[paging.limit - 1].key)) if len(items) > paging.limit else None
     return page_bytes(",".join(items[: paging.limit]), following)
 
 

@@ -71,6 +71,18 @@ class EventType(StrEnum):
     AGENT_UPDATED = "agent.updated"
     AGENT_REMOVED = "agent.removed"
 
+    CONVERSATION_CREATED = "conversation.created"
+    CONVERSATION_UPDATED = "conversation.updated"
+    CONVERSATION_REMOVED = "conversation.removed"
+    CONVERSATION_MEMBER_ADDED = "conversation.member_added"
+    CONVERSATION_MEMBER_REMOVED = "conversation.member_removed"
+    MESSAGE_CREATED = "message.created"
+    MESSAGE_UPDATED = "message.updated"
+    MESSAGE_REMOVED = "message.removed"
+    MESSAGE_READ = "message.read"  # and all before it
+    MESSAGE_REACTION_ADDED = "message.reaction_added"
+    MESSAGE_REACTION_REMOVED = "message.reaction_removed"
+
     SIGNING_KEY_ROTATED = "signing_key.rotated"
     SIGNING_KEY_REVOKED = "signing_key.revoked"  # all of them
     ADDRESS_SUPPRESSED = "address.suppressed"

@@ -1,6 +1,7 @@
 """Every error as RFC 9457 problem+json, and its place in the OpenAPI document."""
 
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -18,6 +19,9 @@ from quintet.http.envelope import link, request_id_of
 from quintet.observability import logger
 
 MEDIA_TYPE = "application/problem+json"
+
+MAX_ERRORS = 100
+"""Who sends thousands of wrong things learns of the first."""
 
 
 class ProblemField(BaseModel):
@@ -86,7 +90,8 @@ def install(app: FastAPI) -> None:
         assert isinstance(error, RequestValidationError)
         if request.method not in _methods_at(request):  # `DELETE /users/me`, which is no `/users/{user_id}`
             return await on_http(request, HTTPException(405))
-        return answer(request, BadRequest("The input is not valid.", errors=list(_field_errors(error.errors()))))
+        errors = list(islice(_field_errors(error.errors()), MAX_ERRORS))
+        return answer(request, BadRequest("The input is not valid.", errors=errors))
 
     async def on_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -130,6 +135,8 @@ def _field_errors(errors: Iterable[dict[str, Any]]) -> Iterable[FieldError]:
         elif place == "body" and not path and error["type"] in ("model_attributes_type", "dict_type"):
             yield FieldError("", "Send a JSON object, with Content-Type: application/json.")
         elif place == "body":
+            # In angle brackets is which of a union's models it was taken for.
+            path = [part for part in path[:-1] if not part.startswith("<")] + path[-1:]
             pointer = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in path)
             yield FieldError(pointer, _sentence(error["msg"]))
         else:

@@ -31,6 +31,9 @@ LIMITS: dict[str, tuple[Limit, ...]] = {
     "password_reset": (Limit("account", 5, 3600), Limit("ip", 30, 3600)),
     "email_verification": (Limit("account", 5, 3600), Limit("ip", 30, 3600)),
     "token_confirm": (Limit("ip", 30, 900),),
+    # An office of hundreds may share one address.
+    "conversation": (Limit("account", 100, 3600), Limit("ip", 1000, 3600)),
+    "message": (Limit("account", 120, 60), Limit("ip", 1200, 60)),
 }
 """What is limited, and how. Every name is a policy in the `RateLimit-Policy` header."""
 

@@ -33,6 +33,14 @@ class Event(Base):
         Index("ix_events_scope_id", "scope", "id"),
         Index("ix_events_actor_id_id", "actor_id", "id"),
         Index("ix_events_subject_id_id", "subject_id", "id"),
+        # For those who may read every event but other people's conversations.
+        Index("ix_events_public_id", "id", postgresql_where=text("NOT starts_with(scope, 'conversation:')")),
+        Index(
+            "ix_events_public_transaction_id_id",
+            "transaction_id",
+            "id",
+            postgresql_where=text("NOT starts_with(scope, 'conversation:')"),
+        ),
         {"postgresql_partition_by": "RANGE (id)"},
     )
 

@@ -1,0 +1,1 @@
+"""Conversations, direct and in groups, and their messages."""

@@ -1,0 +1,1 @@
+"""Conversations: starting, naming and removing them; what in them is unread."""

@@ -1,0 +1,1 @@
+"""Messages, their attachments, mentions and reactions."""

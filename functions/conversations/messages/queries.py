@@ -1,0 +1,165 @@
+"""The SQL of messages."""
+
+from typing import Any
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+from sqlalchemy.orm import Session
+
+from functions.conversations.messages.schemas import MessageRead
+from quintet.db.json import Versioned, columns_of
+from quintet.db.reads import rows
+from quintet.errors import BadRequest, NotFound
+from quintet.identity.conversations import is_member
+from quintet.identity.principal import Principal
+from quintet.pagination import PageRequest, decode_cursor, encode_cursor
+
+_COLUMNS = columns_of(
+    MessageRead,
+    "m",
+    sender_name="u.full_name",
+    attachments="""coalesce((
+        SELECT json_agg(json_build_object('id', f.id, 'file_name', f.file_name,
+            'content_type', coalesce(f.detected_type, f.content_type), 'size', f.size) ORDER BY a.position)
+        FROM attachments a JOIN files f ON f.id = a.file_id WHERE a.message_id = m.id), '[]')""",
+    mentions="""coalesce((
+        SELECT json_agg(user_id ORDER BY user_id) FROM message_mentions WHERE message_id = m.id), '[]')""",
+    reactions="""coalesce((
+        SELECT json_agg(json_build_object('emoji', emoji, 'count', n, 'mine', mine) ORDER BY first, emoji)
+        FROM (SELECT emoji, count(*) AS n, bool_or(user_id = %(caller)s) AS mine, min(created_at) AS first
+              FROM message_reactions WHERE message_id = m.id GROUP BY emoji) r), '[]')""",
+)
+
+# What is beside a page's messages is looked for once they are found.
+_PAGE = f"""
+    SELECT p.* FROM (SELECT WHERE {is_member("%(conversation_id)s")}) v LEFT JOIN (
+        SELECT row_to_json(r)::text AS item, r.id FROM (
+            SELECT {_COLUMNS} FROM (
+                SELECT * FROM messages WHERE conversation_id = %(conversation_id)s AND id {{beyond}} %(from)s
+                ORDER BY id {{order}} LIMIT %(limit)s + 1) m JOIN users u ON u.id = m.sender_id) r) p ON true
+    ORDER BY p.id {{order}}"""
+_OLDER = _PAGE.format(beyond="<", order="DESC")
+_NEWER = _PAGE.format(beyond=">", order="ASC")
+
+_ONE = f"""
+    SELECT row_to_json(r)::text, r.version, left(md5(concat_ws(
+        ' ', r.sender_name, r.attachments, r.reactions)), 16)
+    FROM (SELECT {_COLUMNS} FROM messages m JOIN users u ON u.id = m.sender_id
+          WHERE m.id = %(id)s AND {is_member("m.conversation_id")}) r"""
+
+_REFERRED_TO = """
+    SELECT %(reply_to_id)s::uuid IS NULL OR EXISTS (
+               SELECT FROM messages WHERE id = %(reply_to_id)s AND conversation_id = %(conversation_id)s) AS reply,
+           ARRAY(SELECT id FROM files WHERE id = ANY(%(files)s) AND owner_id = %(caller)s AND project_id IS NULL
+               AND purpose = 'attachment' AND status = 'ready') AS files,
+           (SELECT coalesce(json_object_agg(u.id, u.full_name), '{}') FROM conversation_members m
+            JOIN users u ON u.id = m.user_id
+            WHERE m.conversation_id = %(conversation_id)s AND m.user_id = ANY(%(mentions)s)) AS names"""
+
+# The time of the message, which waited for its turn, and not that of the transaction.
+_INSERT = """
+    WITH message AS (
+        INSERT INTO messages (conversation_id, sender_id, content, text, reply_to_id, created_at, updated_at)
+        SELECT %(conversation_id)s, %(caller)s, %(content)s, %(text)s, %(reply_to_id)s, at, at
+        FROM clock_timestamp() at RETURNING id
+    ), attached AS (
+        INSERT INTO attachments (message_id, file_id, position)
+        SELECT message.id, f.id, f.n FROM message, unnest(%(files)s::uuid[]) WITH ORDINALITY AS f(id, n)
+    ), mentioned AS (
+        INSERT INTO message_mentions (message_id, user_id)
+        SELECT message.id, unnest(%(mentions)s::uuid[]) FROM message
+    ), latest AS (
+        UPDATE conversations c SET last_message_id = message.id FROM message WHERE c.id = %(conversation_id)s
+    ), position AS (
+        UPDATE conversation_members me SET last_read_message_id = message.id FROM message
+        WHERE me.conversation_id = %(conversation_id)s AND me.user_id = %(caller)s
+    )
+    SELECT id FROM message"""
+
+
+def list_messages(
+    session: Session, caller: Principal, conversation_id: UUID, paging: PageRequest, *, after: str | None
+) -> bytes:
+    """A page of a conversation's messages, newest first; 404 when the caller takes no part.
+
+    With `after` those that came next after this position: since they are made one after the other, none comes later
+    before it.
+    """
+    if after is None:
+        sql, start = _OLDER, paging.before
+    elif paging.cursor is None:
+        sql, start = _NEWER, decode_cursor(after, "after")
+    else:
+        raise BadRequest.at("query/after", "Send either `cursor` (older messages) or `after` (newer ones).")
+    params = {"conversation_id": conversation_id, "caller": caller.user_id, "from": start, "limit": paging.limit}
+    found = rows(session, sql, params)
+    if not found:
+        raise NotFound
+    more = len(found) > paging.limit
+    kept = [row for row in found[: paging.limit] if row.id is not None]  # one row of nulls is an empty page
+    if after is not None:
+        kept.reverse()
+    next_cursor = encode_cursor(kept[-1].id) if kept and (more or after is not None) else None
+    previous_cursor = encode_cursor(kept[0].id) if kept else after
+    items = ",".join(row.item for row in kept)
+    return (
+        f'{{"items":[{items}],"next_cursor":{_json(next_cursor)},"previous_cursor":{_json(previous_cursor)}}}'.encode()
+    )
+
+
+def read_message(session: Session, caller: Principal, message_id: UUID) -> tuple[Versioned, str]:
+    """One message, and a word that changes with what is not in its row; 404 when the caller may not read it."""
+    found = rows(session, _ONE, {"id": message_id, "caller": caller.user_id})
+    if not found:
+        raise NotFound
+    [(body, version, variant)] = found
+    return Versioned(body.encode(), version), variant
+
+
+def referred_to(
+    session: Session,
+    caller: Principal,
+    *,
+    conversation_id: UUID,
+    reply_to_id: UUID | None,
+    files: list[UUID],
+    mentions: list[UUID],
+) -> Any:
+    """What of this is there: `reply` (bool), `files` (ids the caller may attach), `names` (of members, by id)."""
+    params = {
+        "conversation_id": conversation_id,
+        "caller": caller.user_id,
+        "reply_to_id": reply_to_id,
+        "files": files,
+        "mentions": mentions,
+    }
+    return rows(session, _REFERRED_TO, params)[0]
+
+
+def insert_message(
+    session: Session,
+    caller: Principal,
+    *,
+    conversation_id: UUID,
+    content: dict[str, Any],
+    text: str,
+    reply_to_id: UUID | None,
+    files: list[UUID],
+    mentions: list[UUID],
+) -> UUID:
+    """Add a message with all that belongs to it, and move the sender's position to it, in one statement; its id."""
+    params = {
+        "conversation_id": conversation_id,
+        "caller": caller.user_id,
+        "content": Jsonb(content),
+        "text": text,
+        "reply_to_id": reply_to_id,
+        "files": files,
+        "mentions": mentions,
+    }
+    [[message_id]] = rows(session, _INSERT, params)
+    return message_id  # type: ignore[no-any-return]
+
+
+def _json(cursor: str | None) -> str:
+    return f'"{cursor}"' if cursor else "null"
