@@ -38,8 +38,8 @@ _PAGE = f"""
                 SELECT * FROM messages WHERE conversation_id = %(conversation_id)s AND id {{beyond}} %(from)s
                 ORDER BY id {{order}} LIMIT %(limit)s + 1) m JOIN users u ON u.id = m.sender_id) r) p ON true
     ORDER BY p.id {{order}}"""
-_OLDER = _PAGE.format(beyond="<", order="DESC")
-_NEWER = _PAGE.format(beyond=">", order="ASC")
+OLDER = _PAGE.format(beyond="<", order="DESC")
+NEWER = _PAGE.format(beyond=">", order="ASC")
 
 _ONE = f"""
     SELECT row_to_json(r)::text, r.version, left(md5(concat_ws(
@@ -86,9 +86,9 @@ def list_messages(
     before it.
     """
     if after is None:
-        sql, start = _OLDER, paging.before
+        sql, start = OLDER, paging.before
     elif paging.cursor is None:
-        sql, start = _NEWER, decode_cursor(after, "after")
+        sql, start = NEWER, decode_cursor(after, "after")
     else:
         raise BadRequest.at("query/after", "Send either `cursor` (older messages) or `after` (newer ones).")
     params = {"conversation_id": conversation_id, "caller": caller.user_id, "from": start, "limit": paging.limit}

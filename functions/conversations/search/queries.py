@@ -20,7 +20,9 @@ RANKED = 1_000
 
 # Private characters mark what is found; people's own are taken out, and what they wrote is escaped before the marks
 # become markup.
-_OPTIONS = "StartSel=\ue000, StopSel=\ue001, MaxFragments=2, MaxWords=30, MinWords=10, FragmentDelimiter= … "
+OPTIONS = (
+    "StartSel=\ue000, StopSel=\ue001, MaxFragments=2, MaxWords=30, MinWords=10, ShortWord=0, FragmentDelimiter= … "
+)
 _HEADLINE = "ts_headline('simple', translate(m.text, '\ue000\ue001', ''), q.query, %(options)s)"
 
 
@@ -42,7 +44,7 @@ _MATCHING = """
         WHERE user_id = %(caller)s AND (%(conversation_id)s::uuid IS NULL OR conversation_id = %(conversation_id)s)))
       AND m.search @@ q.query"""
 
-_SEARCH = f"""
+SEARCH = f"""
     WITH q AS (SELECT websearch_to_tsquery('simple', %(q)s) AS query),
     found AS MATERIALIZED (
         SELECT m.id, ts_rank_cd(m.search, q.query) AS rank
@@ -70,9 +72,9 @@ def search_messages(
         "conversation_id": conversation_id,
         "cursor": paging.before if paging.cursor else None,
         "limit": paging.limit,
-        "options": _OPTIONS,
+        "options": OPTIONS,
     }
-    found = rows(session, _SEARCH.format(visible=visible), params)
+    found = rows(session, SEARCH.format(visible=visible), params)
     if not found:
         raise NotFound
     kept = [row for row in found[: paging.limit] if row.id is not None]  # one row of nulls is an empty page

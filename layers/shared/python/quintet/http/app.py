@@ -49,6 +49,7 @@ def create_app(*routers: APIRouter) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         max_body_size=MAX_BODY,
+        separate_input_output_schemas=False,  # a model that contains itself would be there twice
     )
     for router in routers:
         # `include_router` would analyse every route a second time, at the first request, and match each request twice.
