@@ -128,6 +128,18 @@ _OLD_AND_YOUNG: dict[str, tuple[str, str, str]] = {
         "'processed'",
         "'processing'",
     ),
+    "messages": (
+        "WITH c AS (INSERT INTO conversations (title, is_group, created_by, removed_at) "
+        "VALUES (%(mark)s, true, %(user)s, {at}) RETURNING *) INSERT INTO messages (conversation_id, sender_id, "
+        """content, text) SELECT id, created_by, '{{"type": "doc"}}', '' FROM c""",
+        "now()",
+        "NULL",
+    ),
+    "conversations": (
+        "INSERT INTO conversations (title, is_group, created_by, removed_at) VALUES (%(mark)s, true, %(user)s, {at})",
+        "now()",
+        "NULL",
+    ),
     "deliveries": (
         "INSERT INTO deliveries (event_id, destination, done_at) VALUES (uuidv7(), %(mark)s, {at})",
         "now() - interval '31 days'",

@@ -27,11 +27,18 @@ from quintet.errors import NotFound
 from quintet.identity.principal import Principal
 from quintet.pagination import PageRequest
 
+FIRST, LAST = "'00000000-0000-0000-0000-000000000000'", "'ffffffff-ffff-ffff-ffff-ffffffffffff'"
+"""SQL: before and after every id.
+
+Conversation and id are compared as one, which only the index on both can do. By an equation and the id the planner may
+rather walk all messages by id: past everybody's, when the conversation makes up much of the table.
+"""
+
 UNREAD = f"""(SELECT count(*) FROM (
     SELECT FROM messages x
-    WHERE x.conversation_id = c.id AND x.id > coalesce(c.last_read_message_id, '00000000-0000-0000-0000-000000000000')
-      AND x.sender_id <> %(caller)s AND x.deleted_at IS NULL
-    ORDER BY x.id LIMIT {MANY}) unread)"""
+    WHERE (x.conversation_id, x.id) > (c.id, coalesce(c.last_read_message_id, {FIRST}))
+      AND (x.conversation_id, x.id) <= (c.id, {LAST}) AND x.sender_id <> %(caller)s AND x.deleted_at IS NULL
+    ORDER BY x.conversation_id, x.id LIMIT {MANY}) unread)"""
 """SQL: how many messages of others the caller has not read of `c`, up to `MANY`."""
 
 _MEMBERS = f"""(SELECT json_agg(m) FROM (

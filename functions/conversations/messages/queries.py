@@ -6,6 +6,7 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 from sqlalchemy.orm import Session
 
+from functions.conversations.conversations.queries import FIRST, LAST
 from functions.conversations.messages.schemas import MessageRead
 from quintet.db.json import Versioned, columns_of
 from quintet.db.reads import rows
@@ -35,11 +36,13 @@ _PAGE = f"""
     SELECT p.* FROM (SELECT WHERE {is_member("%(conversation_id)s")}) v LEFT JOIN (
         SELECT row_to_json(r)::text AS item, r.id FROM (
             SELECT {_COLUMNS} FROM (
-                SELECT * FROM messages WHERE conversation_id = %(conversation_id)s AND id {{beyond}} %(from)s
-                ORDER BY id {{order}} LIMIT %(limit)s + 1) m JOIN users u ON u.id = m.sender_id) r) p ON true
+                SELECT * FROM messages
+                WHERE (conversation_id, id) {{beyond}} (%(conversation_id)s, %(from)s)
+                  AND (conversation_id, id) {{within}} (%(conversation_id)s, {{end}})
+                ORDER BY conversation_id {{order}}, id {{order}} LIMIT %(limit)s + 1) m JOIN users u ON u.id = m.sender_id) r) p ON true
     ORDER BY p.id {{order}}"""
-OLDER = _PAGE.format(beyond="<", order="DESC")
-NEWER = _PAGE.format(beyond=">", order="ASC")
+OLDER = _PAGE.format(beyond="<", within=">=", end=FIRST, order="DESC")
+NEWER = _PAGE.format(beyond=">", within="<=", end=LAST, order="ASC")
 
 _ONE = f"""
     SELECT row_to_json(r)::text, r.version, left(md5(concat_ws(
