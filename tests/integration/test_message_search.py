@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from functions.conversations.search.queries import OPTIONS, SEARCH
+from functions.conversations.search.queries import OPTIONS, RANKED, search_sql
 from functions.conversations.search.schemas import MessageFound
 from quintet.http.schemas import Page
 from tests.support.api import Api
@@ -131,10 +131,32 @@ def test_given_any_text_and_any_words_then_no_error_and_no_markup(stack: object,
 def test_given_what_everybody_else_says_then_a_search_reads_none_of_it(user: Api, friend: Api) -> None:
     mine = direct(user, friend)
     said_often(user, mine, 20, "wind")
-    said_often(friend, group(friend), 30_000, "wind")
+    execute(
+        "WITH c AS (INSERT INTO conversations (title, is_group, created_by) SELECT 'Theirs', true, %(f)s"
+        " FROM generate_series(1, 1000) RETURNING id) INSERT INTO messages (conversation_id, sender_id, content, text)"
+        """ SELECT id, %(f)s, '{"type": "doc"}', 'wind ' || n FROM c, generate_series(1, 60) n""",
+        f=friend.id,
+    )
     execute("ANALYZE messages")
-    asked = {"q": "wind", "caller": user.id, "conversation_id": None, "cursor": None, "limit": 50, "options": OPTIONS}
-    sql = SEARCH.format(visible="true")
-    plan = execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}", **asked)[0][0][0]["Plan"]
-    assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] < 1_000
+    for conversation_id in (None, mine):
+        asked = {"q": "wind", "caller": user.id, "conversation_id": conversation_id, "cursor": None, "limit": 50}
+        plan = execute(
+            f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {search_sql(everywhere=conversation_id is None)}",
+            **asked,
+            options=OPTIONS,
+        )[0][0][0]["Plan"]
+        assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] < 300
     assert len(found(user, "wind")) == 20
+
+
+def test_given_very_many_messages_with_the_words_then_the_newest_are_ranked(user: Api) -> None:
+    conversation = group(user)
+    said_often(user, conversation, RANKED + 10, "wind")
+    seen: list[str] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        query = [("q", "wind"), ("limit", "100"), ("conversation_id", conversation)]
+        answer = user.get("/messages/search", query=[*query, *([("cursor", cursor)] if cursor else [])])
+        seen += ids(answer)
+        cursor = answer.json()["next_cursor"]
+    assert len(seen) == len(set(seen)) == RANKED

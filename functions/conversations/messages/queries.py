@@ -39,7 +39,8 @@ _PAGE = f"""
                 SELECT * FROM messages
                 WHERE (conversation_id, id) {{beyond}} (%(conversation_id)s, %(from)s)
                   AND (conversation_id, id) {{within}} (%(conversation_id)s, {{end}})
-                ORDER BY conversation_id {{order}}, id {{order}} LIMIT %(limit)s + 1) m JOIN users u ON u.id = m.sender_id) r) p ON true
+                ORDER BY conversation_id {{order}}, id {{order}} LIMIT %(limit)s + 1) m
+            JOIN users u ON u.id = m.sender_id) r) p ON true
     ORDER BY p.id {{order}}"""
 OLDER = _PAGE.format(beyond="<", within=">=", end=FIRST, order="DESC")
 NEWER = _PAGE.format(beyond=">", within="<=", end=LAST, order="ASC")

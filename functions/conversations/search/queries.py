@@ -1,7 +1,8 @@
 """The SQL of searches.
 
-The index finds the words within the caller's conversations, so what others say costs nothing. Of very many messages
-with them the newest are ranked; only those of the page are highlighted.
+The words are no column, so that the planner knows how frequent they are: rare ones it looks up in their index, frequent
+ones it rather looks for in the caller's conversations. Of very many messages with them the newest are ranked, and only
+those of the page highlighted.
 """
 
 from uuid import UUID
@@ -23,7 +24,8 @@ RANKED = 1_000
 OPTIONS = (
     "StartSel=\ue000, StopSel=\ue001, MaxFragments=2, MaxWords=30, MinWords=10, ShortWord=0, FragmentDelimiter= … "
 )
-_HEADLINE = "ts_headline('simple', translate(m.text, '\ue000\ue001', ''), q.query, %(options)s)"
+_WORDS = "websearch_to_tsquery('simple', %(q)s::text)"
+_HEADLINE = f"ts_headline('simple', translate(m.text, '\ue000\ue001', ''), {_WORDS}, %(options)s)"
 
 
 def _replaced(expression: str, pairs: dict[str, str]) -> str:
@@ -37,35 +39,42 @@ _HIGHLIGHT = _replaced(
     {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "''": "&#39;", "\ue000": "<mark>", "\ue001": "</mark>"},
 )
 
-_MATCHING = """
-    SELECT m.id, m.search FROM messages m, q
-    WHERE m.conversation_id = ANY (ARRAY(
-        SELECT conversation_id FROM conversation_members
-        WHERE user_id = %(caller)s AND (%(conversation_id)s::uuid IS NULL OR conversation_id = %(conversation_id)s)))
-      AND m.search @@ q.query"""
-
-SEARCH = f"""
-    WITH q AS (SELECT websearch_to_tsquery('simple', %(q)s) AS query),
-    found AS MATERIALIZED (
-        SELECT m.id, ts_rank_cd(m.search, q.query) AS rank
-        FROM ({_MATCHING} ORDER BY m.id DESC LIMIT {RANKED}) m, q
+# The newest by their time, which has no index: that on the id would be walked past what everybody says.
+_SEARCH = f"""
+    WITH found AS MATERIALIZED (
+        SELECT m.id, ts_rank_cd(m.search, {_WORDS}) AS rank FROM (
+            SELECT m.id, m.search FROM messages m WHERE {{where}} AND m.search @@ {_WORDS}
+            ORDER BY m.created_at DESC LIMIT {RANKED}) m
     ), page AS MATERIALIZED (
         SELECT id, rank FROM found
         WHERE %(cursor)s::uuid IS NULL OR (rank, id) < (
-            SELECT ts_rank_cd(m.search, q.query), m.id FROM ({_MATCHING} AND m.id = %(cursor)s) m, q)
+            SELECT ts_rank_cd(m.search, {_WORDS}), m.id FROM messages m
+            WHERE m.id = %(cursor)s AND {is_member("m.conversation_id")})
         ORDER BY rank DESC, id DESC LIMIT %(limit)s + 1
     )
-    SELECT row_to_json(r)::text AS item, r.id FROM (SELECT WHERE {{visible}}) v LEFT JOIN (
-        SELECT p.rank, {columns_of(MessageFound, "m", sender_name="u.full_name", highlight=_HIGHLIGHT)}
-        FROM page p JOIN messages m ON m.id = p.id JOIN users u ON u.id = m.sender_id, q) r ON true
-    ORDER BY r.rank DESC, r.id DESC"""
+    SELECT hit.item, p.id FROM (SELECT WHERE {{visible}}) v LEFT JOIN page p ON true LEFT JOIN LATERAL (
+        SELECT row_to_json(r)::text AS item FROM (
+            SELECT {columns_of(MessageFound, "m", sender_name="u.full_name", highlight=_HIGHLIGHT)}
+            FROM messages m JOIN users u ON u.id = m.sender_id WHERE m.id = p.id) r) hit ON true
+    ORDER BY p.rank DESC, p.id DESC"""
+
+
+_EVERYWHERE = """m.conversation_id = ANY (ARRAY(
+    SELECT conversation_id FROM conversation_members WHERE user_id = %(caller)s))"""
+_IN_ONE = f"m.conversation_id = %(conversation_id)s AND {is_member('%(conversation_id)s')}"
+
+
+def search_sql(*, everywhere: bool) -> str:
+    """The statement, for all the caller's conversations or the one that is named."""
+    if everywhere:
+        return _SEARCH.format(where=_EVERYWHERE, visible="true")
+    return _SEARCH.format(where=_IN_ONE, visible=is_member("%(conversation_id)s"))
 
 
 def search_messages(
     session: Session, caller: Principal, paging: PageRequest, *, q: str, conversation_id: UUID | None
 ) -> bytes:
     """A page of messages that have these words, the best first; 404 for a conversation the caller takes no part in."""
-    visible = is_member("%(conversation_id)s") if conversation_id else "true"
     params = {
         "q": q,
         "caller": caller.user_id,
@@ -74,7 +83,7 @@ def search_messages(
         "limit": paging.limit,
         "options": OPTIONS,
     }
-    found = rows(session, SEARCH.format(visible=visible), params)
+    found = rows(session, search_sql(everywhere=conversation_id is None), params)
     if not found:
         raise NotFound
     kept = [row for row in found[: paging.limit] if row.id is not None]  # one row of nulls is an empty page

@@ -6,8 +6,6 @@ revision = "0004"
 down_revision = "0002"
 
 TABLES = """
-CREATE EXTENSION IF NOT EXISTS btree_gin;
-
 CREATE TABLE conversations (
     id UUID DEFAULT uuidv7() NOT NULL,
     title TEXT,
@@ -66,7 +64,7 @@ CREATE TABLE messages (
 );
 CREATE INDEX ix_messages_conversation_id_id ON messages (conversation_id, id) INCLUDE (sender_id, deleted_at);
 CREATE INDEX ix_messages_reply_to_id ON messages (reply_to_id);
-CREATE INDEX ix_messages_search ON messages USING gin (conversation_id, search);
+CREATE INDEX ix_messages_search ON messages USING gin (search);
 CREATE INDEX ix_messages_sender_id ON messages (sender_id);
 
 CREATE TABLE attachments (

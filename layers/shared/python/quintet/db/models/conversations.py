@@ -69,8 +69,7 @@ class Message(Changing, Base):
         Index(
             "ix_messages_conversation_id_id", "conversation_id", "id", postgresql_include=["sender_id", "deleted_at"]
         ),
-        # One index for both (btree_gin): a search reads what its conversations say, not what everybody says.
-        Index("ix_messages_search", "conversation_id", "search", postgresql_using="gin"),
+        Index("ix_messages_search", "search", postgresql_using="gin"),
     )
 
     id: Mapped[Id]
