@@ -35,6 +35,8 @@ def test_given_a_running_stand_when_the_readme_is_followed_then_everything_works
     assert '"rows_created":1,"rows_updated":0,"rows_duplicate":0,"rows_invalid":1' in done.stdout.replace(" ", "")
     assert "3,Email: not an email address" in done.stdout
     assert '"outcome":"converted"' in done.stdout
+    assert re.search(r'"unread_count": ?1\b', done.stdout)
+    assert "The engine is ready." in done.stdout
     assert "<svg" in (tmp_path / "report.html").read_text()
     assert "Confirm" in stand.wait_for_mail("ada@example.com").subject
 
