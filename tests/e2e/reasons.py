@@ -41,7 +41,9 @@ REASONS = re.compile(
             "`end_date` is not to be before",
             "A contact keeps an email address or a telephone number",
             "An activity is not in the future",
-            "Send either agent_ids or agent_id",
+            "Send either (agent_ids or agent_id|user_ids or user_id)",
+            "Send content(, text)? or (text|attachments)",
+            "Not one emoji",
             "Send a column's name, or its position",
             "Invalid JSON",  # in a field of a form
             "This day is after `to`",

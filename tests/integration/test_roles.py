@@ -32,21 +32,21 @@ def made(admin: Api, *permissions: str, **more: Any) -> dict[str, Any]:
     return dict(answer.json())
 
 
-def id_of(admin: Api, role: str) -> str:
-    """The id of a role, however many others there are by now."""
-    query, found = "limit=100", {}
-    while role not in found:
-        page = admin.get("/roles", query=query).json()
-        found = {item["name"]: str(item["id"]) for item in page["items"]}
-        query = f"limit=100&cursor={page['next_cursor']}"
-    return found[role]
+def listed(reader: Api, prefix: str = "") -> dict[str, RoleRead]:
+    """Every role, by name, however many other tests have made by now."""
+    found: dict[str, RoleRead] = {}
+    query: str | None = "limit=100"
+    while query:
+        page = Page[RoleRead].model_validate_json(reader.get(f"{prefix}/roles", query=query).body, strict=True)
+        found |= {role.name: role for role in page.items}
+        query = page.next_cursor and f"limit=100&cursor={page.next_cursor}"
+    return found
 
 
 @pytest.mark.parametrize("prefix", ["/api/v1", "/api", ""])
 def test_given_anybody_signed_in_when_listing_then_the_seeded_roles_are_there(api: Api, prefix: str) -> None:
     user = api.register(role="viewer")
-    answer = user.get(f"{prefix}/roles", query="limit=100")
-    roles = {role.name: role for role in Page[RoleRead].model_validate_json(answer.body, strict=True).items}
+    roles = listed(user, prefix)
     seeded = {"admin", "developer", "project_admin", "instructor", "user", "solo_entrepreneur", "team_collaborator"}
     assert roles.keys() >= seeded | {"viewer", "student"}
     assert roles["admin"].permissions == ["*"]
@@ -113,7 +113,7 @@ def test_given_nothing_new_when_changing_then_nothing_happens_and_an_old_version
 
 
 def test_given_the_role_admin_when_changing_or_removing_then_409(admin: Api) -> None:
-    path = f"/roles/{id_of(admin, 'admin')}"
+    path = f"/roles/{listed(admin)['admin'].id}"
     before = admin.get(path).body
     for answer in (
         admin.patch(path, {"permissions": []}),
@@ -126,7 +126,7 @@ def test_given_the_role_admin_when_changing_or_removing_then_409(admin: Api) -> 
 
 
 def test_given_the_role_of_newcomers_then_it_keeps_its_name_and_stays(admin: Api) -> None:
-    path = f"/roles/{id_of(admin, 'user')}"
+    path = f"/roles/{listed(admin)['user'].id}"
     assert admin.patch(path, {"name": name()}).status == 409
     assert admin.delete(path).status == 409
     before = admin.get(path).json()["description"]
