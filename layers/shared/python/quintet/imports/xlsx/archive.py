@@ -19,7 +19,7 @@ _BLOCK = 128 * 1024
 _MAX_READ = 1024**2
 _OLE = bytes.fromhex("D0CF11E0A1B11AE1")
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
-_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, struct.error)
+_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, struct.error)
 """What `zipfile` raises of archives made to break it."""
 _BOMB = UnreadableWorkbookError(
     f"The workbook unpacks to far more than its size tells (over {MAX_RATIO} times as much, "
