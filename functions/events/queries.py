@@ -12,36 +12,16 @@ from functions.events.schemas import EventRead, Filters
 from quintet.db.json import columns_of, page
 from quintet.db.partitions import month_start, uuid_at
 from quintet.errors import NotFound
-from quintet.identity.campaigns import OWN_AGENT, rights, there_is, visible
-from quintet.identity.conversations import is_member
+from quintet.events.record import SYSTEM
+from quintet.identity.campaigns import rights
 from quintet.identity.permissions import Permission
 from quintet.identity.principal import Principal
+from quintet.identity.scopes import CONVERSATIONS, MINE, READABLE, parts
 from quintet.pagination import PageRequest, page_bytes
 
 _EPOCH = datetime(1970, 1, 2, tzinfo=UTC)
 
 _COLUMNS = columns_of(EventRead, "e", ip="CASE WHEN %(all)s OR e.actor_id = %(caller)s THEN host(e.ip) END")
-
-_CONVERSATIONS = """
-    SELECT 'conversation:' || conversation_id AS scope FROM conversation_members WHERE user_id = %(caller)s"""
-_MINE = f"""
-    SELECT 'user:' || %(caller)s::text AS scope
-    UNION ALL {_CONVERSATIONS}
-    UNION ALL SELECT 'project:' || project_id FROM project_members WHERE user_id = %(caller)s
-    UNION ALL SELECT 'campaign:' || campaign_id FROM (
-        SELECT id AS campaign_id FROM campaigns WHERE created_by = %(caller)s
-        UNION SELECT campaign_id FROM campaign_assignments WHERE agent_id = {OWN_AGENT}) mine"""
-"""The scopes of a caller who names none."""
-
-_READABLE = {
-    "user": "%(scope_id)s::uuid = %(caller)s",
-    "project": """(
-        EXISTS (SELECT FROM project_members WHERE project_id = %(scope_id)s AND user_id = %(caller)s)
-        OR %(reads_projects)s AND EXISTS (SELECT FROM projects WHERE id = %(scope_id)s))""",
-    "campaign": there_is("%(scope_id)s", visible("c")),
-    "conversation": is_member("%(scope_id)s"),
-}
-"""Kind of scope -> whether the caller may read the one that is named."""
 
 _FILTERS = """
     e.id >= %(lower)s AND e.id < %(upper)s
@@ -103,8 +83,8 @@ def _found(caller: Principal, filters: Filters, order: str) -> str:
         return f"SELECT * FROM events e WHERE e.scope = %(scope)s AND {_visible(caller, filters)} AND {matching}"
     if caller.can(Permission.EVENTS_READ_ALL):  # and yet not what happens in other people's conversations
         public = f"SELECT * FROM events e WHERE NOT starts_with(e.scope, 'conversation:') AND {matching}"
-        return f"({public}) UNION ALL {_probed(_CONVERSATIONS, matching)}"
-    return _probed(_MINE, matching)
+        return f"({public}) UNION ALL {_probed(CONVERSATIONS, matching)}"
+    return _probed(MINE, matching)
 
 
 def _probed(scopes: str, matching: str) -> str:
@@ -119,7 +99,7 @@ def _visible(caller: Principal, filters: Filters) -> str:
     kind = filters.scope.partition(":")[0]
     if caller.can(Permission.EVENTS_READ_ALL) and kind != "conversation":
         return "true"
-    return _READABLE.get(kind, "false")
+    return READABLE.get(kind, "false")
 
 
 def _params(caller: Principal, filters: Filters, start: Position | None = None) -> dict[str, Any]:
@@ -141,7 +121,7 @@ def _params(caller: Principal, filters: Filters, start: Position | None = None) 
         "subject_id": filters.subject_id,
         "actor_id": filters.actor_id,
         "scope": filters.scope,
-        "scope_id": filters.scope.partition(":")[2] or None if filters.scope else None,
+        **parts(filters.scope or SYSTEM),
         "since": filters.since,
         "until": filters.until,
         "lower": lower,

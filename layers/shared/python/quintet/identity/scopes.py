@@ -1,0 +1,50 @@
+"""Who reads which events: an event has one scope, and whoever takes part in that may read it.
+
+The same rule from three sides, all SQL: the scopes of the caller (`%(caller)s`), whether the caller may read one, and
+the readers of one. Permissions to read everything come on top, and only for who asks for it.
+"""
+
+from uuid import UUID
+
+from quintet.identity.campaigns import OWN_AGENT, there_is, visible
+from quintet.identity.conversations import is_member
+
+CONVERSATIONS = """
+    SELECT 'conversation:' || conversation_id AS scope FROM conversation_members WHERE user_id = %(caller)s"""
+
+MINE = f"""
+    SELECT 'user:' || %(caller)s::text AS scope
+    UNION ALL {CONVERSATIONS}
+    UNION ALL SELECT 'project:' || project_id FROM project_members WHERE user_id = %(caller)s
+    UNION ALL SELECT 'campaign:' || campaign_id FROM (
+        SELECT id AS campaign_id FROM campaigns WHERE created_by = %(caller)s
+        UNION SELECT campaign_id FROM campaign_assignments WHERE agent_id = {OWN_AGENT}) mine"""
+"""The scopes the caller takes part in."""
+
+READABLE = {
+    "user": "%(scope_id)s::uuid = %(caller)s",
+    "project": """(
+        EXISTS (SELECT FROM project_members WHERE project_id = %(scope_id)s AND user_id = %(caller)s)
+        OR %(reads_projects)s AND EXISTS (SELECT FROM projects WHERE id = %(scope_id)s))""",
+    "campaign": there_is("%(scope_id)s", visible("c")),
+    "conversation": is_member("%(scope_id)s"),
+}
+"""Kind of scope -> whether the caller may read the one with the id `%(scope_id)s`."""
+
+READERS = """
+    SELECT %(scope_id)s::uuid AS user_id WHERE %(scope_kind)s = 'user'
+    UNION ALL SELECT user_id FROM conversation_members
+    WHERE %(scope_kind)s = 'conversation' AND conversation_id = %(scope_id)s
+    UNION ALL SELECT user_id FROM project_members WHERE %(scope_kind)s = 'project' AND project_id = %(scope_id)s
+    UNION ALL SELECT user_id FROM (
+        SELECT created_by AS user_id FROM campaigns WHERE id = %(scope_id)s
+        UNION SELECT g.user_id FROM campaign_assignments a JOIN agents g ON g.id = a.agent_id
+        WHERE a.campaign_id = %(scope_id)s) campaign
+    WHERE %(scope_kind)s = 'campaign' AND user_id IS NOT NULL"""
+"""Those who take part in a scope, each once; its parameters are `parts`."""
+
+
+def parts(scope: str) -> dict[str, str | UUID | None]:
+    """The parameters `scope_kind` and `scope_id` of a scope: `project:ID`, ..., or `system`, which has no id."""
+    kind, _, id = scope.partition(":")
+    return {"scope_kind": kind, "scope_id": UUID(id) if id else None}

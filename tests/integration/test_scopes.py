@@ -1,0 +1,42 @@
+"""Who reads a scope, seen from the scope and from each reader: both must agree."""
+
+from uuid import UUID
+
+import pytest
+
+from quintet.db.session import reading
+from quintet.identity.scopes import MINE, READERS, parts
+from tests.support.world import World
+
+
+@pytest.fixture(scope="module")
+def world(stack: object) -> World:
+    """One of everything."""
+    return World()
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("user", {"owner"}),
+        ("project", {"owner", "editor", "member"}),
+        ("conversation", {"owner", "member"}),
+        ("campaign", {"owner", "member"}),
+        ("system", set()),
+    ],
+)
+def test_given_a_scope_then_its_readers_are_those_who_count_it_among_theirs(
+    world: World, kind: str, expected: set[str]
+) -> None:
+    scope = kind if kind == "system" else f"{kind}:{getattr(world, f'{kind}_id')}"
+    people = {name: UUID(str(getattr(world, name).id)) for name in ("owner", "editor", "member", "newcomer")}
+    with reading() as session:
+        connection = session.connection()
+        readers = [row.user_id for row in connection.exec_driver_sql(READERS, parts(scope))]
+        among = {
+            name
+            for name, id in people.items()
+            if scope in [row.scope for row in connection.exec_driver_sql(MINE, {"caller": id})]
+        }
+    assert {name for name, id in people.items() if id in readers} == among == expected
+    assert len(readers) == len(expected)
