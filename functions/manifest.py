@@ -76,7 +76,7 @@ FUNCTIONS: dict[str, Function] = {
         description="Accounts, administration of accounts, roles and divisions",
         routes=("users", "admin", "roles", "divisions"),
         needs=_API,
-        sends_to=frozenset({"email"}),
+        sends_to=frozenset({"email", "webhooks"}),
         memory=1769,  # argon2 again: an administrator sets passwords
     ),
     "projects": Function(
@@ -84,37 +84,46 @@ FUNCTIONS: dict[str, Function] = {
         routes=("projects",),
         free_bodies=True,
         needs=_API,
+        sends_to=frozenset({"webhooks"}),
     ),
     "conversations": Function(
         description="Conversations, direct and in groups, and their messages",
         routes=("conversations", "messages"),
         free_bodies=True,
         needs=_API,
+        sends_to=frozenset({"webhooks"}),
     ),
     "files": Function(
         description="Folders, uploads and downloads",
         routes=("files", "folders"),
         free_bodies=True,
         needs=_API | {Need.FILES_READ, Need.FILES_WRITE},
-        sends_to=frozenset({"uploads"}),
+        sends_to=frozenset({"uploads", "webhooks"}),
     ),
     "campaigns": Function(
         description="Campaigns, the agents assigned to them, their contacts and imports",
         routes=("campaigns", "contacts"),
         free_bodies=True,
         needs=_API | {Need.FILES_READ, Need.FILES_WRITE},
-        sends_to=frozenset({"campaigns"}),
+        sends_to=frozenset({"campaigns", "webhooks"}),
     ),
     "agents": Function(
         description="Agents: who works on contacts",
         routes=("agents",),
         needs=_API,
-        sends_to=frozenset({"campaigns"}),
+        sends_to=frozenset({"campaigns", "webhooks"}),
     ),
     "reports": Function(
         description="Reports on campaigns and agents, as figures and as pages",
         routes=("reports",),
         needs=_API,
+    ),
+    "webhooks": Function(
+        description="Webhooks: who is sent which events, and what became of them",
+        routes=("webhooks",),
+        free_bodies=True,  # an address in a body looks like an attack
+        needs=_API,
+        sends_to=frozenset({"webhooks"}),
     ),
     "events": Function(
         description="The audit trail and the feed",
@@ -132,14 +141,14 @@ FUNCTIONS: dict[str, Function] = {
         description="Checks each uploaded object and makes its file ready or rejected; removes those of deleted files",
         queue=Queue("uploads", batch_size=5, max_concurrency=20),
         needs=frozenset({Need.DATABASE, Need.FILES_READ, Need.FILES_DELETE}),
-        sends_to=frozenset({"email", "campaigns"}),
+        sends_to=frozenset({"email", "campaigns", "webhooks"}),
         timeout=300,
     ),
     "campaign_processor": Function(
         description="Imports uploaded contacts and undoes imports; shares contacts out among agents",
         queue=Queue("campaigns", batch_size=1, max_concurrency=4),
         needs=frozenset({Need.DATABASE, Need.FILES_READ, Need.FILES_WRITE}),
-        sends_to=frozenset({"campaigns", "email"}),
+        sends_to=frozenset({"campaigns", "email", "webhooks"}),
         connections=3,  # one stages while one merges; the third shows that both are alive
         memory=3008,
         timeout=900,
@@ -149,6 +158,13 @@ FUNCTIONS: dict[str, Function] = {
         queue=Queue("email"),
         needs=frozenset({Need.DATABASE, Need.SEND_EMAIL, Need.API_URL}),
         timeout=60,
+    ),
+    "webhook_sender": Function(
+        description="Sends events to the webhooks whose owners may read them, again until they arrive",
+        queue=Queue("webhooks", batch_size=1, max_concurrency=20),  # nobody waits for another's slow receiver
+        needs=frozenset({Need.DATABASE}),
+        sends_to=frozenset({"webhooks", "email"}),
+        timeout=45,  # three times what one attempt may take
     ),
     "email_feedback": Function(
         description="Marks addresses that bounce or complain",
@@ -160,7 +176,7 @@ FUNCTIONS: dict[str, Function] = {
         description="Sends again what a crash kept from its queue, and merges tallies",
         schedule="rate(1 minute)",
         needs=frozenset({Need.DATABASE, Need.FILES_READ}),
-        sends_to=frozenset({"uploads", "email", "campaigns"}),
+        sends_to=frozenset({"uploads", "email", "campaigns", "webhooks"}),
         timeout=55,
     ),
     "maintenance": Function(
@@ -175,7 +191,7 @@ FUNCTIONS: dict[str, Function] = {
                 Need.FILES_READ,
             }
         ),
-        sends_to=frozenset({"uploads"}),
+        sends_to=frozenset({"uploads", "webhooks"}),
         timeout=900,
     ),
     "db_migrator": Function(

@@ -24,6 +24,7 @@ os.environ.update(
     EMAIL_FROM="Quintet <no-reply@quintet.example>",
     DATABASE_POOL_SIZE="10",
     CORS_ORIGINS="https://app.example.com",
+    WEBHOOKS_ALLOW_PRIVATE="true",
 )
 
 

@@ -50,5 +50,6 @@ EMAILS: Mapping[EventType, Email] = {
     EventType.FILE_REJECTED: Email(template="file_rejected"),
     EventType.CAMPAIGN_UPLOAD_FINISHED: Email(template="import_finished"),
     EventType.CAMPAIGN_UPLOAD_FAILED: Email(template="import_failed"),
+    EventType.WEBHOOK_PAUSED: Email(template="webhook_paused"),
 }
 """Event type -> the email it asks for."""

@@ -19,6 +19,7 @@ from quintet.db.models.accounts import User
 from quintet.db.models.addresses import FormerAddress, SuppressedAddress
 from quintet.db.models.campaigns import Campaign, CampaignUpload
 from quintet.db.models.files import File
+from quintet.db.models.webhooks import Webhook
 from quintet.db.partitions import time_of
 from quintet.db.session import writing
 from quintet.events.consumer import Claimed, deliver
@@ -103,10 +104,21 @@ def _import(session: Session, event: Claimed) -> _About:
     return upload.created_by, {**facts, "dry_run": "yes" if upload.dry_run else ""}
 
 
+def _paused_webhook(session: Session, event: Claimed) -> _About:
+    row = session.execute(
+        select(Webhook.owner_id, Webhook.url, Webhook.description).where(Webhook.id == event.subject_id)
+    ).one_or_none()
+    if row is None:
+        raise NotSent("The webhook is gone.")
+    facts = {"address": row.url.partition("?")[0], "description": row.description}  # a query may hold a token
+    return row.owner_id, {**facts, "reason": str(event.data["reason"])}
+
+
 _FACTS: dict[str, Callable[[Session, Claimed], _About]] = {
     EventType.FILE_REJECTED: _rejected_file,
     EventType.CAMPAIGN_UPLOAD_FINISHED: _import,
     EventType.CAMPAIGN_UPLOAD_FAILED: _import,
+    EventType.WEBHOOK_PAUSED: _paused_webhook,
 }
 """Event type -> whom it is about, and what the email says of it."""
 

@@ -34,6 +34,7 @@ def variables(*, owner_url: str, app_url: str, endpoint: str, url: str) -> dict[
         "TOKEN_SECRET_ID": TOKEN_SECRET,
         **{f"{queue.upper()}_QUEUE_URL": queue_url(endpoint, queue) for queue in QUEUES},
         "API_URL": url,
+        "WEBHOOKS_ALLOW_PRIVATE": "true",  # a receiver on the same machine
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,

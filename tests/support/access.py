@@ -328,6 +328,16 @@ ACCESS: dict[str, Access] = {
     "GET /files/presign-download attachment": Access(
         ok=TALK, sends=lambda w: {"query": {"file_id": str(w.attachment_id)}}
     ),
+    # --- webhooks ---
+    "GET /webhooks": _signed_in(),
+    "POST /webhooks": _signed_in(json_(url="https://example.com/hook", types=["division.removed"])),
+    "GET /webhooks/{webhook_id}": Access(ok=OWNER_ALONE),
+    **_both("/webhooks/{webhook_id}", Access(ok=OWNER_ALONE, sends=json_(description="Changed"))),
+    "DELETE /webhooks/{webhook_id}": Access(ok=OWNER_ALONE),
+    "POST /webhooks/{webhook_id}/rotate-secret": Access(ok=OWNER_ALONE),
+    "POST /webhooks/{webhook_id}/test": Access(ok=OWNER_ALONE),
+    "GET /webhooks/{webhook_id}/deliveries": Access(ok=OWNER_ALONE),
+    "POST /webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver": Access(ok=OWNER_ALONE),
     # --- reports ---
     "GET /reports/campaigns/{campaign_id}": Access(ok=RUN, forbidden=WORK),
     "GET /reports/agents/{agent_id}": Access(ok=WORK, path=_working_agent),

@@ -210,6 +210,24 @@ class World:
         )
 
     @cached_property
+    def webhook_id(self) -> UUID:
+        """A webhook of the owner's that gets no event by itself."""
+        return self._one(
+            "INSERT INTO webhooks (owner_id, url, types, secret)"
+            " VALUES (%(owner)s, 'https://example.com/hook', '{none}', 'secret') RETURNING id",
+            owner=self.owner.id,
+        )
+
+    @cached_property
+    def delivery_id(self) -> UUID:
+        """An event that has arrived at that webhook."""
+        return self._one(
+            "INSERT INTO webhook_deliveries (webhook_id, event_id, type, status, next_attempt_at, done_at)"
+            " VALUES (%(w)s, uuidv7(), 'project.created', 'delivered', NULL, now()) RETURNING id",
+            w=self.webhook_id,
+        )
+
+    @cached_property
     def division_id(self) -> UUID:
         """A division the owner belongs to."""
         return self._one(

@@ -21,6 +21,8 @@ TAME = {
     "file_name": "plan.pdf",
     "reason": "Its content is image/png.",
     "campaign": "Spring",
+    "address": "https://example.com/hook",
+    "description": "The shop",
     "dry_run": "",
     **{f"rows_{kind}": "1,000" for kind in ("total", "created", "updated", "duplicate", "invalid")},
 }

@@ -45,6 +45,9 @@ class Settings:
     import_lease_seconds: int = 60
     """How long an import that shows no sign of life is left alone."""
 
+    webhooks_allow_private: bool = False
+    """Lets webhooks have http: addresses and private ones, on one machine and in tests alone."""
+
     files_bucket: str = ""
     archive_bucket: str = ""
     token_secret_id: str = ""

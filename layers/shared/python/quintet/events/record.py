@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from quintet.db.reads import Params, rows
 from quintet.events.outbox import send_after_commit
-from quintet.events.types import DELIVERED_TO, EventType
+from quintet.events.types import DELIVERED_TO, NOT_FOR_WEBHOOKS, WEBHOOK_TYPES, EventType
 
 SYSTEM = "system"
 """The scope of what concerns the whole installation."""
@@ -16,16 +16,23 @@ SYSTEM = "system"
 _RECORD = """
     INSERT INTO events (actor_id, type, subject_type, subject_id, data, scope, ip, request_id)
     SELECT %(actor_id)s, %(type)s, %(subject_type)s, {subject}, %(data)s, %(scope)s, %(ip)s, %(request_id)s {source}
-    RETURNING id"""
+    RETURNING id, type"""
 
 _RECORD_SUBJECT = _RECORD.format(subject="%(subject_id)s", source="")
+
+_SUBSCRIBED = f"""
+    split_part(event.type, '.', 1) <> ALL ('{{{",".join(NOT_FOR_WEBHOOKS)}}}') AND EXISTS (
+        SELECT FROM webhooks w WHERE w.status = 'active' AND (w.types = '{{}}' OR w.types @> ARRAY[event.type]))"""
+"""SQL: some webhook wants the event. Whether its owner may read it is seen when it is sent."""
 
 _RECORD_AND_DELIVER = f"""
     WITH event AS ({_RECORD_SUBJECT}), delivery AS (
         INSERT INTO deliveries (event_id, destination)
         SELECT id, destination FROM event, unnest(%(destinations)s::text[]) AS destination
+        UNION ALL SELECT id, 'webhooks' FROM event WHERE {_SUBSCRIBED}
+        RETURNING event_id, destination
     )
-    SELECT id FROM event"""
+    SELECT id, destination FROM event LEFT JOIN delivery ON event_id = id"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,19 +66,22 @@ def record(
     """Record that `type` happened to `subject` (whose kind is the type's first word); returns the event's id.
 
     `data` is JSON: ids and facts, no personal data, no secrets. `actor_id` stands in when nobody is signed in
-    yet. What `DELIVERED_TO` names is sent to its queues after the commit, and again until it is done.
+    yet. What `DELIVERED_TO` names, and what webhooks want, is sent to queues after the commit, and again until done.
     """
     destinations = DELIVERED_TO.get(type, ())
+    delivered = bool(destinations) or type in WEBHOOK_TYPES
     session.flush()  # in the order things happened, so that ids are known and constraints have spoken
     params = _params(session, type, scope=scope, data=data, actor_id=actor_id)
-    [[event_id]] = rows(
+    recorded = rows(
         session,
-        _RECORD_AND_DELIVER if destinations else _RECORD_SUBJECT,
+        _RECORD_AND_DELIVER if delivered else _RECORD_SUBJECT,
         {**params, "subject_id": subject, "destinations": list(destinations)},
     )
-    for destination in destinations:
-        send_after_commit(session, event_id, destination)
-    return event_id  # type: ignore[no-any-return]
+    event_id: UUID = recorded[0].id
+    for row in recorded if delivered else ():
+        if row.destination:
+            send_after_commit(session, event_id, row.destination)
+    return event_id
 
 
 def change_and_record(
@@ -89,7 +99,7 @@ def change_and_record(
     `change` is SQL that returns the subject's `id`, or no row: then nothing is recorded, and None comes back. Its
     `params` and an event's have different names. For events that are only recorded.
     """
-    assert type not in DELIVERED_TO, f"{type} is delivered, which takes a transaction"
+    assert type not in WEBHOOK_TYPES | DELIVERED_TO.keys(), f"{type} is delivered, which takes a transaction"
     recorded = _RECORD.format(subject="changed.id", source="FROM changed")
     both = f"WITH changed AS ({change}), event AS ({recorded}) SELECT id FROM changed"
     changed = rows(session, both, {**_params(session, type, scope=scope, data=data, actor_id=actor_id), **params})

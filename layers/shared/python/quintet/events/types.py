@@ -83,6 +83,14 @@ class EventType(StrEnum):
     MESSAGE_REACTION_ADDED = "message.reaction_added"
     MESSAGE_REACTION_REMOVED = "message.reaction_removed"
 
+    WEBHOOK_CREATED = "webhook.created"
+    WEBHOOK_UPDATED = "webhook.updated"
+    WEBHOOK_REMOVED = "webhook.removed"
+    WEBHOOK_SECRET_ROTATED = "webhook.secret_rotated"
+    WEBHOOK_PAUSED = "webhook.paused"  # by us: data says why
+    WEBHOOK_TEST = "webhook.test"  # sent to that webhook alone
+    WEBHOOK_REDELIVERED = "webhook.redelivered"
+
     SIGNING_KEY_ROTATED = "signing_key.rotated"
     SIGNING_KEY_REVOKED = "signing_key.revoked"  # all of them
     ADDRESS_SUPPRESSED = "address.suppressed"
@@ -101,5 +109,12 @@ DELIVERED_TO: dict[EventType, tuple[str, ...]] = {
     EventType.CAMPAIGN_DISTRIBUTION_REQUESTED: ("campaigns",),
     EventType.CAMPAIGN_UPLOAD_FINISHED: ("email",),
     EventType.CAMPAIGN_UPLOAD_FAILED: ("email",),
+    EventType.WEBHOOK_PAUSED: ("email",),
 }
 """Event type -> the queues it goes to. An event that is not here is only recorded."""
+
+NOT_FOR_WEBHOOKS = ("account", "address", "role", "session", "signing_key", "webhook")
+"""Subjects whose events leave the house by no webhook: what protects accounts, and webhooks themselves."""
+
+WEBHOOK_TYPES = frozenset(type for type in EventType if type.partition(".")[0] not in NOT_FOR_WEBHOOKS)
+"""What one can subscribe to: these go to the queue `webhooks` too, while somebody does."""
