@@ -82,14 +82,13 @@ def _exchange(connected: "_Bounded", target: Target, body: bytes, headers: dict[
     return Answer(response.status, retry_after=response.headers.get("Retry-After"))
 
 
-class _Bounded(io.RawIOBase):
+class _Bounded:
     """A connection whose every use ends by the same deadline, so that an answer in drops ends too.
 
     Has what http.client uses of a socket.
     """
 
     def __init__(self, target: Target, addresses: Sequence[str]) -> None:
-        super().__init__()
         self._deadline = time.monotonic() + WHOLE_SECONDS
         self._socket = _connected(addresses[:_MAX_ADDRESSES], target.port)
         if target.secure:
@@ -107,7 +106,33 @@ class _Bounded(io.RawIOBase):
 
     def makefile(self, *_: object) -> io.BufferedReader:
         """As a socket's, for reading."""
-        return io.BufferedReader(self)
+        return io.BufferedReader(_Reader(self))
+
+    def recv_into(self, buffer: Any) -> int:
+        """As a socket's, but for the end, which always comes too early: only the header is read."""
+        self._hurry()
+        received = self._socket.recv_into(buffer)
+        if not received:
+            raise ConnectionAbortedError
+        return received
+
+    def close(self) -> None:
+        """As a socket's."""
+        self._socket.close()
+
+    def _hurry(self) -> None:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._socket.settimeout(left)
+
+
+class _Reader(io.RawIOBase):
+    """What comes in by a connection, as a file. Closing it leaves the connection alone."""
+
+    def __init__(self, connection: _Bounded) -> None:
+        super().__init__()
+        self._connection = connection
 
     def readable(self) -> bool:
         """It is."""
@@ -115,19 +140,7 @@ class _Bounded(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         """As a raw stream's."""
-        self._hurry()
-        return self._socket.recv_into(buffer)
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._socket.close()
-        super().close()
-
-    def _hurry(self) -> None:
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        self._socket.settimeout(left)
+        return self._connection.recv_into(buffer)
 
 
 def _connected(addresses: Sequence[str], port: int) -> socket.socket:
