@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import exists, func, select, update
 from sqlalchemy.orm import Session
 
 from functions.webhooks.schemas import WebhookCreate, WebhookUpdate
@@ -85,10 +85,10 @@ def send_test(session: Session, caller: Principal, *, webhook_id: UUID) -> Webho
 def redeliver(session: Session, caller: Principal, *, webhook_id: UUID, delivery_id: UUID) -> WebhookDelivery:
     """Send an event again that has arrived or was given up, with all attempts anew."""
     webhook = _active(session, caller, webhook_id)
+    this = (WebhookDelivery.id == delivery_id, WebhookDelivery.webhook_id == webhook_id)
     delivery: WebhookDelivery | None = session.scalar(
         update(WebhookDelivery)
-        .where(WebhookDelivery.id == delivery_id, WebhookDelivery.webhook_id == webhook_id)
-        .where(WebhookDelivery.status != "pending")
+        .where(*this, WebhookDelivery.status != "pending")
         .values(
             status="pending",
             attempts=0,
@@ -99,7 +99,7 @@ def redeliver(session: Session, caller: Principal, *, webhook_id: UUID, delivery
         .returning(WebhookDelivery)
     )
     if delivery is None:
-        if session.get(WebhookDelivery, delivery_id) is None:
+        if not session.scalar(select(exists().where(*this))):
             raise NotFound
         raise Conflict("It is being sent already.")
     _record(session, EventType.WEBHOOK_REDELIVERED, webhook, delivery_id=str(delivery_id))

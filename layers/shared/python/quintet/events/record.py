@@ -13,26 +13,21 @@ from quintet.events.types import DELIVERED_TO, NOT_FOR_WEBHOOKS, WEBHOOK_TYPES, 
 SYSTEM = "system"
 """The scope of what concerns the whole installation."""
 
-_RECORD = """
+# The function makes a delivery to `webhooks`, if some webhook wants the event, and says whether it did.
+_RECORD = f"""
     INSERT INTO events (actor_id, type, subject_type, subject_id, data, scope, ip, request_id)
-    SELECT %(actor_id)s, %(type)s, %(subject_type)s, {subject}, %(data)s, %(scope)s, %(ip)s, %(request_id)s {source}
-    RETURNING id, type"""
+    SELECT %(actor_id)s, %(type)s, %(subject_type)s, {{subject}}, %(data)s, %(scope)s, %(ip)s, %(request_id)s {{source}}
+    RETURNING id, CASE WHEN split_part(type, '.', 1) <> ALL ('{{{{{",".join(NOT_FOR_WEBHOOKS)}}}}}')
+        THEN sent_to_webhooks(id, type) ELSE false END AS to_webhooks"""
 
 _RECORD_SUBJECT = _RECORD.format(subject="%(subject_id)s", source="")
-
-_SUBSCRIBED = f"""
-    split_part(event.type, '.', 1) <> ALL ('{{{",".join(NOT_FOR_WEBHOOKS)}}}') AND EXISTS (
-        SELECT FROM webhooks w WHERE w.status = 'active' AND (w.types = '{{}}' OR w.types @> ARRAY[event.type]))"""
-"""SQL: some webhook wants the event. Whether its owner may read it is seen when it is sent."""
 
 _RECORD_AND_DELIVER = f"""
     WITH event AS ({_RECORD_SUBJECT}), delivery AS (
         INSERT INTO deliveries (event_id, destination)
         SELECT id, destination FROM event, unnest(%(destinations)s::text[]) AS destination
-        UNION ALL SELECT id, 'webhooks' FROM event WHERE {_SUBSCRIBED}
-        RETURNING event_id, destination
     )
-    SELECT id, destination FROM event LEFT JOIN delivery ON event_id = id"""
+    SELECT id, to_webhooks FROM event"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,19 +64,16 @@ def record(
     yet. What `DELIVERED_TO` names, and what webhooks want, is sent to queues after the commit, and again until done.
     """
     destinations = DELIVERED_TO.get(type, ())
-    delivered = bool(destinations) or type in WEBHOOK_TYPES
     session.flush()  # in the order things happened, so that ids are known and constraints have spoken
     params = _params(session, type, scope=scope, data=data, actor_id=actor_id)
-    recorded = rows(
+    [(event_id, to_webhooks)] = rows(
         session,
-        _RECORD_AND_DELIVER if delivered else _RECORD_SUBJECT,
+        _RECORD_AND_DELIVER if destinations else _RECORD_SUBJECT,
         {**params, "subject_id": subject, "destinations": list(destinations)},
     )
-    event_id: UUID = recorded[0].id
-    for row in recorded if delivered else ():
-        if row.destination:
-            send_after_commit(session, event_id, row.destination)
-    return event_id
+    for destination in (*destinations, *(["webhooks"] if to_webhooks else [])):
+        send_after_commit(session, event_id, destination)
+    return event_id  # type: ignore[no-any-return]
 
 
 def change_and_record(
