@@ -121,7 +121,6 @@ FUNCTIONS: dict[str, Function] = {
     "webhooks": Function(
         description="Webhooks: who is sent which events, and what became of them",
         routes=("webhooks",),
-        free_bodies=True,  # an address in a body looks like an attack
         needs=_API,
         sends_to=frozenset({"webhooks"}),
     ),

@@ -140,6 +140,14 @@ _OLD_AND_YOUNG: dict[str, tuple[str, str, str]] = {
         "now()",
         "NULL",
     ),
+    "webhook_deliveries": (
+        "WITH w AS (INSERT INTO webhooks (owner_id, url, types, secret) "
+        "VALUES (%(user)s, 'https://example.com/', ARRAY[%(mark)s], 'secret') RETURNING id) "
+        "INSERT INTO webhook_deliveries (id, webhook_id, event_id, type, status) "
+        "SELECT {at}, id, uuidv7(), 'file.ready', 'failed' FROM w",
+        "uuidv7(interval '-31 days')",
+        "uuidv7(interval '-29 days')",
+    ),
     "deliveries": (
         "INSERT INTO deliveries (event_id, destination, done_at) VALUES (uuidv7(), %(mark)s, {at})",
         "now() - interval '31 days'",

@@ -55,7 +55,7 @@ CREATE INDEX ix_webhook_deliveries_pending ON webhook_deliveries (next_attempt_a
 
 OUTBOX = """
 -- Asked at every write, so it is a function, which is planned once for each connection: a fifth of what the same costs
--- inside of the statement. As the query stands, the planner looks for all who want the event in their index, of whom the
+-- inside of the statement. As the query stands, the planner looks for all who want the event in their index, and the
 -- first is enough. Were it to plan for one, it would walk the table, in the hope that one comes soon.
 CREATE FUNCTION sent_to_webhooks(id uuid, type text) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
