@@ -30,11 +30,23 @@ _PLAN = f"""
     ON CONFLICT (webhook_id, event_id) DO NOTHING
     RETURNING id"""
 
-_CLAIM = """
-    UPDATE webhook_deliveries
+SLOW_MS = 5_000
+AT_ONCE = 2
+
+# While an attempt is made it has no latency yet. A receiver that lets us wait gets few at a time, so that it does not
+# keep every consumer from the others; what finds too many there is left to the dispatcher.
+_CLAIM = f"""
+    UPDATE webhook_deliveries d
     SET attempts = attempts + 1, lease_until = now() + make_interval(secs => %(lease)s),
-        next_attempt_at = now() + make_interval(secs => %(lease)s)
+        next_attempt_at = now() + make_interval(secs => %(lease)s), latency_ms = NULL
     WHERE id = %(id)s AND status = 'pending' AND (lease_until IS NULL OR lease_until <= now())
+      AND NOT (
+          EXISTS (SELECT FROM webhook_deliveries slow
+                  WHERE slow.webhook_id = d.webhook_id AND slow.status = 'pending' AND slow.latency_ms >= {SLOW_MS})
+          AND {AT_ONCE} <= (
+              SELECT count(*) FROM webhook_deliveries running
+              WHERE running.webhook_id = d.webhook_id AND running.status = 'pending'
+                AND running.attempts > 0 AND running.latency_ms IS NULL AND running.lease_until > now()))
     RETURNING id, webhook_id, event_id, attempts"""
 
 # As Standard Webhooks has it; `data` is the event as its readers know it, without whose address it came from.

@@ -107,6 +107,16 @@ def test_given_a_subscription_when_something_happens_then_the_event_arrives_sign
     assert delivery["next_attempt_at"] is None
 
 
+def test_given_a_test_then_it_arrives_signed_like_others(owner: Api, receiver: Receiver) -> None:
+    webhook = subscribe(owner, receiver, "division.removed")
+    assert owner.post(f"/webhooks/{webhook['id']}/test").status == 202
+    work_off()
+    [request] = receiver.requests
+    message = Webhook(webhook["secret"]).verify(request.body, request.headers)
+    assert (message["type"], message["data"]["subject_id"]) == ("webhook.test", webhook["id"])
+    assert deliveries(owner, webhook)[0]["status"] == "delivered"
+
+
 def test_given_types_then_only_events_of_those_are_sent_and_without_subscribers_nothing_is_queued(
     owner: Api, receiver: Receiver, other: Receiver
 ) -> None:
@@ -417,6 +427,37 @@ def test_given_a_receiver_that_hangs_or_drips_then_an_attempt_ends_in_time_with_
         [found] = deliveries(owner, hook)
         assert (found["status"], found["error"]) == ("pending", "It did not answer within 1 seconds.")
         assert 900 <= found["latency_ms"] < 3000
+
+
+def test_given_a_receiver_that_lets_us_wait_then_it_gets_few_at_a_time_and_others_are_served(
+    owner: Api, receiver: Receiver, other: Receiver
+) -> None:
+    slow, quick = (subscribe(owner, found, "project.created") for found in (receiver, other))
+    for _ in range(4):
+        project_of(owner)
+    send(*received("webhooks"))
+    rows = execute("SELECT id, webhook_id::text FROM webhook_deliveries ORDER BY id")
+    first, second, third, fourth = ({"delivery_id": str(row.id)} for row in rows if row.webhook_id == slow["id"])
+    # GIVEN one attempt that has failed slowly and waits, and two that are being made
+    execute(
+        "UPDATE webhook_deliveries SET attempts = 1, latency_ms = 15000, lease_until = now() + interval '1 hour' "
+        "WHERE id = %(id)s",
+        id=first["delivery_id"],
+    )
+    receiver.behaviour = lambda handler: receiver.ended.wait(20) and answering(204)(handler)
+    with ThreadPoolExecutor(2) as pool:
+        at_work = [pool.submit(send, message) for message in (second, third)]
+        wait_until(lambda: len(receiver.requests) == 2)
+        # WHEN another one comes THEN it waits for its turn, which costs it no attempt, and other webhooks do not wait
+        assert send(fourth) == []
+        assert len(receiver.requests) == 2
+        assert send(*({"delivery_id": str(row.id)} for row in rows if row.webhook_id == quick["id"])) == []
+        assert len(other.requests) == 4
+        receiver.ended.set()
+        assert [done.result() for done in at_work] == [[], []]
+    assert send(fourth) == []
+    assert len(receiver.requests) == 3
+    assert deliveries(owner, slow)[0]["attempts"] == 1
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

@@ -50,6 +50,7 @@ CREATE TABLE webhook_deliveries (
     CONSTRAINT uq_webhook_deliveries_webhook_id_event_id UNIQUE (webhook_id, event_id)
 );
 CREATE INDEX ix_webhook_deliveries_webhook_id_id ON webhook_deliveries (webhook_id, id);
+CREATE INDEX ix_webhook_deliveries_webhook_id_pending ON webhook_deliveries (webhook_id) WHERE status = 'pending';
 CREATE INDEX ix_webhook_deliveries_pending ON webhook_deliveries (next_attempt_at) WHERE status = 'pending';
 """
 

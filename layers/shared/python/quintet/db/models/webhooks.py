@@ -66,6 +66,7 @@ class WebhookDelivery(Base):
         UniqueConstraint("webhook_id", "event_id", name="uq_webhook_deliveries_webhook_id_event_id"),
         Index("ix_webhook_deliveries_webhook_id_id", "webhook_id", "id"),
         Index("ix_webhook_deliveries_pending", "next_attempt_at", postgresql_where=text("status = 'pending'")),
+        Index("ix_webhook_deliveries_webhook_id_pending", "webhook_id", postgresql_where=text("status = 'pending'")),
     )
 
     id: Mapped[Id]
