@@ -68,7 +68,7 @@ def post(
         return Answer(error=f"Its certificate is not accepted: {error.verify_message}.")
     except ssl.SSLError:
         return Answer(error="No secure connection could be made.")
-    except (OSError, HTTPException) as error:
+    except (OSError, HTTPException, ValueError) as error:
         # The class alone: a message may quote what the other side sent.
         return Answer(error=f"The connection failed: {type(error).__name__}.")
 

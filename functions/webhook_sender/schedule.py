@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
 
 from functions.webhook_sender.posting import Answer
-from quintet.db.models.webhooks import DeliveryStatus, PausedReason
+
+if TYPE_CHECKING:
+    from quintet.db.models.webhooks import DeliveryStatus, PausedReason  # 40 ms, for names alone
 
 _MINUTE, _HOUR = 60, 3600
 
@@ -23,11 +26,11 @@ _GONE = 410
 class Verdict:
     """What becomes of a delivery after an attempt."""
 
-    status: DeliveryStatus
+    status: "DeliveryStatus"
     error: str | None = None
     again_in: int | None = None
     """Seconds."""
-    pause: PausedReason | None = None
+    pause: "PausedReason | None" = None
     """Why the webhook is to be paused: it is `gone`, or it is `failing` unless other events do arrive there."""
 
 
@@ -56,7 +59,7 @@ def _seconds(retry_after: str | None) -> int:
         return int(text[:9])
     try:
         at = parsedate_to_datetime(text)
-    except ValueError:
+        # One without a zone means UTC, as HTTP's always do.
+        return max(0, int((at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)).total_seconds()))
+    except (ValueError, OverflowError):
         return 0
-    # One without a zone means UTC, as HTTP's always do.
-    return max(0, int((at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)).total_seconds()))

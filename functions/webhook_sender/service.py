@@ -6,6 +6,7 @@ until its time; then the dispatcher sends it again.
 """
 
 import time
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
@@ -15,13 +16,15 @@ from functions.manifest import FUNCTIONS, lease
 from functions.webhook_sender import queries
 from functions.webhook_sender.posting import Answer, post
 from functions.webhook_sender.schedule import Verdict, judge
-from quintet.db.models.webhooks import PausedReason
 from quintet.db.session import writing
 from quintet.events.consumer import Claimed, deliver, started_by
 from quintet.events.record import record, scope_of
 from quintet.events.types import EventType
 from quintet.events.webhooks import send_after_commit
 from quintet.observability import logger
+
+if TYPE_CHECKING:
+    from quintet.db.models.webhooks import PausedReason
 
 _LEASE = lease(FUNCTIONS["webhook_sender"])
 
@@ -83,7 +86,7 @@ def attempt(delivery_id: UUID, message: SQSRecord) -> None:
     )
 
 
-def _pause(session: Session, webhook_id: UUID, *, owner_id: UUID, reason: PausedReason) -> None:
+def _pause(session: Session, webhook_id: UUID, *, owner_id: UUID, reason: "PausedReason") -> None:
     """Pause the webhook and have its owner told, once. Before the delivery, as whoever deletes both locks them."""
     if queries.pause(session, webhook_id, reason=reason):
         scope = scope_of("user", owner_id)

@@ -60,6 +60,9 @@ def test_given_gone_then_it_is_over_at_once() -> None:
         ("Fri, 31 Dec 9999 23:59:59 GMT", SCHEDULE[-1]),
         ("Fri, 31 Dec 99999 23:59:59 GMT", SCHEDULE[0]),
         ("Fri, 31 Dec 2100 23:59:59 +9999", SCHEDULE[0]),
+        (f"Fri, 31 Dec 2100 23:59:59 +{'9' * 40}", SCHEDULE[0]),
+        ("Mon, 01 Jan 0001 00:00:00 +2359", SCHEDULE[0]),
+        ("\xe9\xff, 1 \xb2 2026", SCHEDULE[0]),
     ],
 )
 def test_given_a_receiver_that_asks_for_time_then_it_gets_what_the_schedule_bounds(
