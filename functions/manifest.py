@@ -85,6 +85,12 @@ FUNCTIONS: dict[str, Function] = {
         free_bodies=True,
         needs=_API,
     ),
+    "tasks": Function(
+        description="Tasks of projects",
+        routes=("tasks",),
+        free_bodies=True,
+        needs=_API,
+    ),
     "conversations": Function(
         description="Conversations, direct and in groups, and their messages",
         routes=("conversations", "messages"),

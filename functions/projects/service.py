@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, exists, func, select
+from sqlalchemy import delete, exists, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -11,8 +11,9 @@ from functions.projects.schemas import ProjectCreate, ProjectUpdate
 from quintet.db.models.accounts import User
 from quintet.db.models.files import File
 from quintet.db.models.projects import MemberRole, Project, ProjectMember
+from quintet.db.models.tasks import Task
 from quintet.errors import BadRequest, Conflict, NotFound
-from quintet.events.record import record, scope_of
+from quintet.events.record import Happening, record, record_all, scope_of
 from quintet.events.types import EventType
 from quintet.identity.membership import require_role
 from quintet.identity.permissions import Permission
@@ -100,7 +101,22 @@ def remove_member(session: Session, caller: Principal, *, project_id: UUID, user
     ).one_or_none()
     if removed is None:
         raise NotFound("This account is not a member of the project.")
+    _unassign_tasks(session, project_id, user_id)
     _record(session, EventType.PROJECT_MEMBER_REMOVED, project, user_id=str(user_id))
+
+
+def _unassign_tasks(session: Session, project_id: UUID, user_id: UUID) -> None:
+    """Nobody has this account's tasks in the project any more."""
+    unassigned = session.scalars(
+        update(Task)
+        .where(Task.project_id == project_id, Task.assignee_id == user_id)
+        .values(assignee_id=None, version=Task.version + 1, updated_at=func.now())
+        .returning(Task.id),
+        execution_options={"synchronize_session": False},
+    )
+    data = {"fields": ["assignee_id"], "assignee_id": [str(user_id), None]}
+    scope = scope_of("project", project_id)
+    record_all(session, [Happening(EventType.TASK_UPDATED, task_id, scope, data) for task_id in unassigned])
 
 
 def _locked(session: Session, caller: Principal, project_id: UUID, *, at_least: str) -> Project:

@@ -41,6 +41,11 @@ class EventType(StrEnum):
     PROJECT_MEMBER_SET = "project.member_set"
     PROJECT_MEMBER_REMOVED = "project.member_removed"
 
+    TASK_CREATED = "task.created"
+    TASK_UPDATED = "task.updated"  # data: fields; status and assignee_id as [before, after] where they changed
+    TASK_ASSIGNED = "task.assigned"  # data: assignee_id
+    TASK_REMOVED = "task.removed"
+
     FOLDER_CREATED = "folder.created"
     FOLDER_UPDATED = "folder.updated"
     FOLDER_REMOVED = "folder.removed"

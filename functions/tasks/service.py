@@ -1,0 +1,139 @@
+"""The rules of tasks."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, or_, select, update
+from sqlalchemy.orm import Session
+
+from functions.tasks.access import locked_project, locked_task, locked_tasks, require_members
+from functions.tasks.positions import between
+from functions.tasks.schemas import TaskCreate, TasksUpdate, TaskUpdate
+from quintet.db.models.tasks import MAX_POSITION, Task
+from quintet.errors import BadRequest, Conflict
+from quintet.events.record import Happening, record_all, scope_of
+from quintet.events.types import EventType
+from quintet.identity.principal import Principal
+
+_TOLD = ("status", "assignee_id")
+"""Of these an event says what they were and what they are; of other fields only that they changed."""
+
+
+def create_task(session: Session, caller: Principal, *, new: TaskCreate) -> Task:
+    """A task in a project that the caller may edit."""
+    locked_project(session, caller, new.project_id)
+    if new.assignee_id:
+        require_members(session, {new.project_id}, new.assignee_id, pointer="/assignee_id")
+    fields = new.model_dump(exclude={"before", "after"})
+    place = {name: getattr(new, name) for name in _PLACES & new.model_fields_set} or {"before": None}
+    position = _position(session, new.project_id, place, moved=None)
+    task = Task(**fields, position=position, created_by=caller.user_id)
+    session.add(task)
+    session.flush()
+    happened = [_event(task, EventType.TASK_CREATED, status=task.status)]
+    if task.assignee_id:
+        happened.append(_event(task, EventType.TASK_ASSIGNED, assignee_id=str(task.assignee_id)))
+    record_all(session, happened)
+    return task
+
+
+def update_task(
+    session: Session, caller: Principal, *, task_id: UUID, change: TaskUpdate, expected: frozenset[int] | None
+) -> Task:
+    """Change the fields sent, and move the task if the change says where to."""
+    changes = change.changes()
+    place = {name: changes.pop(name) for name in _PLACES & changes.keys()}
+    task = locked_task(session, caller, task_id, fields={*changes, *place}, moves=bool(place))
+    task.require_version(expected)
+    if changes.get("assignee_id"):
+        require_members(session, {task.project_id}, changes["assignee_id"], pointer="/assignee_id")
+    if place:
+        changes["position"] = _position(session, task.project_id, place, moved=task)
+    before = {name: getattr(task, name) for name in changes}
+    fields = task.apply(changes)
+    record_all(session, _changed(task, {name: (before[name], changes[name]) for name in fields}))
+    return task
+
+
+def update_tasks(session: Session, caller: Principal, *, bulk: TasksUpdate) -> dict[str, list[dict[str, Any]]]:
+    """Change the same fields of all these tasks, by one statement; what each version is then."""
+    changes = bulk.change.changes()
+    ids = list(dict.fromkeys(bulk.ids))
+    tasks = locked_tasks(session, caller, ids, fields=changes)
+    if changes.get("assignee_id"):
+        projects = {task.project_id for task in tasks}
+        require_members(session, projects, changes["assignee_id"], pointer="/changes/assignee_id")
+    differ = or_(*(getattr(Task, name).is_distinct_from(value) for name, value in changes.items()))
+    versions = dict(
+        session.execute(
+            update(Task)
+            .where(Task.id.in_(ids), differ)
+            .values(**changes, version=Task.version + 1, updated_at=func.now())
+            .returning(Task.id, Task.version),
+            execution_options={"synchronize_session": False},
+        ).all()
+    )
+    happened: list[Happening] = []
+    for task in tasks:
+        before = {name: getattr(task, name) for name in changes}
+        happened += _changed(task, {n: (was, changes[n]) for n, was in before.items() if was != changes[n]})
+    record_all(session, happened)
+    return {"items": [{"id": task.id, "version": versions.get(task.id, task.version)} for task in tasks]}
+
+
+def remove_task(session: Session, caller: Principal, *, task_id: UUID, expected: frozenset[int] | None) -> None:
+    """Remove for good."""
+    task = locked_task(session, caller, task_id, fields={"id"}, moves=False)
+    task.require_version(expected)
+    session.delete(task)
+    record_all(session, [_event(task, EventType.TASK_REMOVED)])
+
+
+_PLACES = frozenset({"before", "after"})
+
+
+def _position(session: Session, project_id: UUID, place: Mapping[str, UUID | None], *, moved: Task | None) -> str:
+    """Where `{"before": id}` or `{"after": id}` is; None as id: the end, or the beginning.
+
+    The project is to be locked. A task that is there already keeps its position.
+    """
+    [(side, beside)] = place.items()
+    if moved is not None and beside == moved.id:
+        return moved.position
+    mine = Task.position
+    nearest = select(mine).where(Task.project_id == project_id)
+    nearest = nearest.order_by(mine.desc() if side == "before" else mine)
+    if moved is not None:
+        nearest = nearest.where(Task.id != moved.id)
+    if beside is None:
+        near: list[str | None] = [None, *session.scalars(nearest.limit(1))]
+    else:
+        its = select(mine).where(Task.project_id == project_id, Task.id == beside).scalar_subquery()
+        near = list(session.scalars(nearest.where(mine <= its if side == "before" else mine >= its).limit(2)))
+        if not near:
+            raise BadRequest.at(f"/{side}", "There is no task with this id in the project.")
+    this, beyond = (*near, None)[:2]
+    low, high = (beyond, this) if side == "before" else (this, beyond)
+    if moved is not None and (low or "") < moved.position and (high is None or moved.position < high):
+        return moved.position
+    position = between(low, high)
+    if len(position) > MAX_POSITION:
+        raise Conflict("There is no room left in this place. Move one of the tasks beside it first.")
+    return position
+
+
+def _changed(task: Task, differences: Mapping[str, tuple[Any, Any]]) -> list[Happening]:
+    """What is to be recorded when these fields became the second of their two values."""
+    if not differences:
+        return []
+    told = {name: [value and str(value) for value in differences[name]] for name in _TOLD if name in differences}
+    happened = [_event(task, EventType.TASK_UPDATED, fields=sorted(differences), **told)]
+    assignee_id = differences.get("assignee_id", (None, None))[1]
+    if assignee_id:
+        happened.append(_event(task, EventType.TASK_ASSIGNED, assignee_id=str(assignee_id)))
+    return happened
+
+
+def _event(task: Task, type: EventType, **data: Any) -> Happening:
+    return Happening(type, task.id, scope_of("project", task.project_id), data)
