@@ -26,7 +26,8 @@ _MAY_SEE = """(%(all)s OR EXISTS (
     SELECT FROM project_members m WHERE m.project_id = {project} AND m.user_id = %(caller)s))"""
 _ONE = f"SELECT {_COLUMNS} FROM tasks t WHERE t.id = %(id)s AND {_MAY_SEE.format(project='t.project_id')}"
 _THERE = f"EXISTS (SELECT FROM projects p WHERE p.id = %(project_id)s AND {_MAY_SEE.format(project='p.id')})"
-_SHARED = "t.project_id = ANY (ARRAY(SELECT project_id FROM project_members WHERE user_id = %(caller)s))"
+_SHARED = "(SELECT true FROM project_members m WHERE m.project_id = t.project_id AND m.user_id = %(caller)s)"
+"""Asked of each task: the planner would take a join for a reason to read all that somebody has."""
 _FROM_EACH = """tasks t WHERE t.id = ANY (ARRAY(
     SELECT t.id FROM project_members m CROSS JOIN LATERAL (
         SELECT t.id, t.due_date FROM tasks t WHERE t.project_id = m.project_id AND {conditions} {page}) t
@@ -37,12 +38,13 @@ _FROM_EACH = """tasks t WHERE t.id = ANY (ARRAY(
 class _Order(NamedTuple):
     """How a list is sorted."""
 
-    by: str  # as an index has it
+    columns: list[str]  # as an index has them
     again: str  # the same of the rows of a page
     key: str  # SQL: what a cursor holds of a row
-    beyond: str  # SQL: what comes after that
+    types: list[str]  # what that is to the database
+    forms: list[Callable[[str], Any]]  # what it is to be; ValueError for anything else
     begin: list[str]  # what nothing comes before
-    forms: list[Callable[[str], Any]]  # what a cursor is to hold; ValueError for anything else
+    descends: bool = False
 
 
 def _position(value: str) -> str:
@@ -59,28 +61,29 @@ _DUE = "coalesce(t.due_date, 'infinity'::date)"
 """As the indexes have it: what has no due date is last."""
 _ORDERS: dict[Sort, _Order] = {
     "position": _Order(
-        by="t.position",
+        columns=["t.position"],
         again="r.position",
         key="ARRAY[r.position]",
-        beyond="t.position > %(key0)s",
-        begin=[""],
+        types=["text"],
         forms=[_position],
+        begin=[""],
     ),
     "newest": _Order(
-        by="t.id DESC",
+        columns=["t.id"],
         again="r.id DESC",
         key="ARRAY[r.id::text]",
-        beyond="t.id < %(key0)s::uuid",
-        begin=[str(UUID(int=2**128 - 1))],
+        types=["uuid"],
         forms=[UUID],
+        begin=[str(UUID(int=2**128 - 1))],
+        descends=True,
     ),
     "due_date": _Order(
-        by=f"{_DUE}, t.id",
+        columns=[_DUE, "t.id"],
         again="r.due_date, r.id",
         key="ARRAY[coalesce(r.due_date::text, 'infinity'), r.id::text]",
-        beyond=f"({_DUE}, t.id) > (%(key0)s::date, %(key1)s::uuid)",
-        begin=["-infinity", str(UUID(int=0))],
+        types=["date", "uuid"],
         forms=[_due, UUID],
+        begin=["-infinity", str(UUID(int=0))],
     ),
 }
 
@@ -91,6 +94,9 @@ _FILTERS = {
     "due_before": f"{_DUE} < %(due_before)s",
     "q": "t.search @@ websearch_to_tsquery('simple', %(q)s)",
 }
+_IN_PROJECT = "t.project_id BETWEEN %(project_id)s AND %(project_id)s"
+"""The same as equality, but not to the planner: with that it may walk the tasks of all projects in this order, which
+passes very many when those of this one are most of the table, but not the first."""
 
 
 def list_tasks(session: Session, caller: Principal, paging: PageRequest, **asked: Any) -> bytes:
@@ -125,8 +131,15 @@ def listing(
     order = _ORDERS[sort]
     asked = {"project_id": project_id, "assignee_id": assignee_id, "status": status, "due_before": due_before, "q": q}
     given = {name: value for name, value in asked.items() if value is not None}
-    conditions = [order.beyond, *(_FILTERS[name] for name in given)]
-    page = f"ORDER BY {order.by} LIMIT %(limit)s + 1"
+    filters = [_FILTERS[name] for name in given]
+    columns, values = order.columns, [f"%(key{n})s::{type}" for n, type in enumerate(order.types)]
+    if project_id is not None and assignee_id is None and sort != "position":
+        filters[0] = _IN_PROJECT
+        columns, values = ["t.project_id", *columns], ["%(project_id)s", *values]
+    beyond = f"({', '.join(columns)}) {'<' if order.descends else '>'} ({', '.join(values)})"
+    conditions = [beyond, *filters]
+    by = ", ".join(f"{column} DESC" if order.descends else column for column in columns)
+    page = f"ORDER BY {by} LIMIT %(limit)s + 1"
     everywhere = project_id is None and not caller.can(Permission.PROJECTS_READ_ALL)
     if everywhere and assignee_id is None and q is None:
         source = _FROM_EACH.format(conditions=" AND ".join(conditions), page=page)

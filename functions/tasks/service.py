@@ -119,7 +119,7 @@ def _position(session: Session, project_id: UUID, place: Mapping[str, UUID | Non
         return moved.position
     position = between(low, high)
     if len(position) > MAX_POSITION:
-        raise Conflict("There is no room left in this place. Move one of the tasks beside it first.")
+        raise Conflict("There is no room left in this place. Move one of the tasks beside it away and back first.")
     return position
 
 
