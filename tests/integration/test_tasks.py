@@ -1,11 +1,14 @@
 """Tasks through real API Gateway events: what is made and changed, by whom, and what is told of it."""
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from functions.tasks.schemas import TaskRead
+from quintet.db.engine import owner_engine
 from quintet.http.schemas import Page
 from tests.support.api import Api, events_about
 from tests.support.expect import pointers, problem
@@ -205,6 +208,47 @@ def test_given_an_archived_project_then_its_tasks_are_only_read(owner: Api, proj
     # WHEN it is brought back, THEN they can be changed.
     owner.patch(project, {"status": "active"})
     assert owner.patch(path, {"status": "done"}).status == 200
+
+
+@pytest.mark.parametrize("kind", ["create", "change", "bulk"])
+def test_given_a_project_that_is_just_being_archived_then_a_change_of_its_tasks_waits_and_is_refused(
+    owner: Api, project: str, kind: str
+) -> None:
+    made = task(owner, project)
+    attempts = {
+        "create": lambda: owner.post("/tasks", _new(project)),
+        "change": lambda: owner.patch(f"/tasks/{made['id']}", {"status": "done"}),
+        "bulk": lambda: owner.patch("/tasks", {"ids": [made["id"]], "changes": {"status": "done"}}),
+    }
+    with ThreadPoolExecutor(1) as pool:
+        with owner_engine().begin() as connection:
+            id = {"id": id_of(project)}
+            connection.exec_driver_sql("SELECT FROM projects WHERE id = %(id)s FOR UPDATE", id)
+            attempt = pool.submit(attempts[kind])
+            time.sleep(0.3)
+            assert not attempt.done()
+            connection.exec_driver_sql("UPDATE projects SET status = 'archived' WHERE id = %(id)s", id)
+        problem(attempt.result(), 409)
+    assert owner.get(f"/tasks/{made['id']}").json() == made
+    assert in_order(project) == [made["id"]]
+
+
+def test_given_a_member_who_is_just_being_removed_then_who_assigns_them_a_task_waits_and_is_refused(
+    owner: Api, project: str
+) -> None:
+    leaving, made = member(owner, project), task(owner, project)
+    with ThreadPoolExecutor(1) as pool:
+        with owner_engine().begin() as connection:
+            ids = {"project": id_of(project), "user": leaving.id}
+            connection.exec_driver_sql("SELECT FROM projects WHERE id = %(project)s FOR UPDATE", ids)
+            connection.exec_driver_sql(
+                "DELETE FROM project_members WHERE project_id = %(project)s AND user_id = %(user)s", ids
+            )
+            attempt = pool.submit(owner.patch, f"/tasks/{made['id']}", {"assignee_id": str(leaving.id)})
+            time.sleep(0.3)
+            assert not attempt.done()
+        assert pointers(attempt.result()) == ["/assignee_id"]
+    assert owner.get(f"/tasks/{made['id']}").json() == made
 
 
 def test_given_a_project_that_is_purged_then_its_tasks_are_gone(owner: Api, project: str) -> None:
