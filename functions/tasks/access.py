@@ -1,10 +1,10 @@
 """Who may do what with tasks, and the locks they do it under. What the caller may not see does not exist."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Sequence, Set
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from quintet.db.models.projects import Project, ProjectMember, ProjectStatus
@@ -49,15 +49,15 @@ def locked_task(session: Session, caller: Principal, task_id: UUID, *, fields: C
 
 
 def locked_tasks(session: Session, caller: Principal, ids: Sequence[UUID], *, fields: Collection[str]) -> list[Task]:
-    """The tasks, locked, in the order of `ids`, when the caller may change these fields of each.
+    """The tasks, locked, each once in the order of `ids`, when the caller may change these fields of each.
 
     Else what is the matter with any of them: 404 before 403 before 409, with each one's place in `ids`.
     """
     held = _locked(session, caller, ids, moves=False)
-    tasks, refused = [], []
+    tasks, refused = {}, []
     for n, task_id in enumerate(ids):
         try:
-            tasks.append(_permitted(caller, held.get(task_id), fields))
+            tasks[task_id] = _permitted(caller, held.get(task_id), fields)
         except Problem as problem:
             refused.append((n, problem))
     if refused:
@@ -65,21 +65,16 @@ def locked_tasks(session: Session, caller: Principal, ids: Sequence[UUID], *, fi
         alike = [(n, problem) for n, problem in refused if problem.status == status]
         errors = [FieldError(f"/ids/{n}", problem.detail) for n, problem in alike]
         raise type(alike[0][1])("Nothing was changed: not all of the tasks can be.", errors=errors)
-    return tasks
+    return list(tasks.values())
 
 
 _GRAVEST = (NotFound.status, Forbidden.status, Conflict.status)
 
 
-def require_members(session: Session, project_ids: Collection[UUID], user_id: UUID, *, pointer: str) -> None:
-    """400 unless the account is a member of each of the projects, which it stays until the transaction ends."""
-    members = (
-        select(ProjectMember.project_id)
-        .where(ProjectMember.project_id.in_(project_ids), ProjectMember.user_id == user_id)
-        .order_by(ProjectMember.project_id)
-        .with_for_update(read=True, key_share=True)
-    )
-    if len(session.scalars(members).all()) < len(set(project_ids)):
+def require_members(session: Session, project_ids: Set[UUID], user_id: UUID, *, pointer: str) -> None:
+    """400 unless the account is a member of each of the projects, which are locked, so that it stays one."""
+    members = select(func.count()).where(ProjectMember.project_id.in_(project_ids), ProjectMember.user_id == user_id)
+    if session.scalar(members) != len(project_ids):
         raise BadRequest.at(pointer, "Tasks are assigned to members of their project, and this account is none.")
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from functions.tasks.access import locked_project, locked_task, locked_tasks, require_members
@@ -59,32 +59,27 @@ def update_task(
 def update_tasks(session: Session, caller: Principal, *, bulk: TasksUpdate) -> dict[str, list[dict[str, Any]]]:
     """Change the same fields of all these tasks, by one statement; what each version is then."""
     changes = bulk.change.changes()
-    ids = list(dict.fromkeys(bulk.ids))
-    tasks = locked_tasks(session, caller, ids, fields=changes)
+    tasks = locked_tasks(session, caller, bulk.ids, fields=changes)
     if changes.get("assignee_id"):
         projects = {task.project_id for task in tasks}
         require_members(session, projects, changes["assignee_id"], pointer="/changes/assignee_id")
-    differ = or_(*(getattr(Task, name).is_distinct_from(value) for name, value in changes.items()))
-    versions = dict(
-        session.execute(
-            update(Task)
-            .where(Task.id.in_(ids), differ)
-            .values(**changes, version=Task.version + 1, updated_at=func.now())
-            .returning(Task.id, Task.version),
-            execution_options={"synchronize_session": False},
-        ).all()
+    differences = {
+        task: {name: (getattr(task, name), new) for name, new in changes.items() if getattr(task, name) != new}
+        for task in tasks
+    }
+    session.execute(
+        update(Task)
+        .where(Task.id.in_(task.id for task, fields in differences.items() if fields))
+        .values(**changes, version=Task.version + 1, updated_at=func.now()),
+        execution_options={"synchronize_session": False},
     )
-    happened: list[Happening] = []
-    for task in tasks:
-        before = {name: getattr(task, name) for name in changes}
-        happened += _changed(task, {n: (was, changes[n]) for n, was in before.items() if was != changes[n]})
-    record_all(session, happened)
-    return {"items": [{"id": task.id, "version": versions.get(task.id, task.version)} for task in tasks]}
+    record_all(session, [event for task, fields in differences.items() for event in _changed(task, fields)])
+    return {"items": [{"id": task.id, "version": task.version + bool(differences[task])} for task in tasks]}
 
 
 def remove_task(session: Session, caller: Principal, *, task_id: UUID, expected: frozenset[int] | None) -> None:
     """Remove for good."""
-    task = locked_task(session, caller, task_id, fields={"id"}, moves=False)
+    task = locked_task(session, caller, task_id, fields={"id"}, moves=False)  # all of it, that is
     task.require_version(expected)
     session.delete(task)
     record_all(session, [_event(task, EventType.TASK_REMOVED)])

@@ -75,6 +75,7 @@ def test_given_one_task_that_is_not_to_be_changed_then_none_is_and_the_answer_sa
         return pointers(answer)
 
     assert refused(403, mine["id"], read["id"]) == ["/ids/1"]
+    assert refused(403, mine["id"], mine["id"], read["id"]) == ["/ids/2"]
     # What one may not see is not told from what is not there, AND that comes before all else.
     assert refused(404, hidden["id"], mine["id"], NOBODY, read["id"]) == ["/ids/0", "/ids/2"]
     one, other = (problem(bulk(owner, [id], status="done"), 404) for id in (hidden["id"], NOBODY))
