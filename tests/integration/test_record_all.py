@@ -64,6 +64,16 @@ def test_given_a_transaction_that_fails_then_nothing_is_recorded_and_nothing_sen
     assert _sent("email") == []
 
 
+def test_given_more_events_than_a_statement_takes_then_all_are_recorded_in_order() -> None:
+    scope = scope_of("project", uuid4())
+    happened = [Happening(EventType.TASK_UPDATED, uuid4(), scope, {"n": n}) for n in range(20_001)]
+    with counted() as statements, writing() as session:
+        record_all(session, happened)
+    assert len(statements) == 2 + 21
+    found = execute("SELECT subject_id FROM events WHERE scope = %(scope)s ORDER BY transaction_id, id", scope=scope)
+    assert [row.subject_id for row in found] == [event.subject for event in happened]
+
+
 def test_given_nothing_that_happened_then_no_statement_is_sent() -> None:
     with counted() as statements, writing() as session:
         record_all(session, [])

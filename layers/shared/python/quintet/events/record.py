@@ -14,43 +14,31 @@ from quintet.events.types import DELIVERED_TO, EventType
 SYSTEM = "system"
 """The scope of what concerns the whole installation."""
 
+_AT_ONCE = 1_000
+"""Events of one statement, which has 65,535 parameters at most."""
+
 _RECORD = """
-    INSERT INTO events (actor_id, type, subject_type, subject_id, data, scope, ip, request_id)
-    SELECT %(actor_id)s, %(type)s, %(subject_type)s, {subject}, %(data)s, %(scope)s, %(ip)s, %(request_id)s {source}
-    RETURNING id"""
+    INSERT INTO events (actor_id, ip, request_id, type, subject_type, subject_id, data, scope) {source}
+    RETURNING id, type"""
 
-_RECORD_SUBJECT = _RECORD.format(subject="%(subject_id)s", source="")
+_EVENT = """
+    %(actor_id)s, %(ip)s, %(request_id)s,
+    %(type{n})s, split_part(%(type{n})s, '.', 1), {subject}, %(data{n})s, %(scope{n})s"""
 
-_RECORD_AND_DELIVER = f"""
-    WITH event AS ({_RECORD_SUBJECT}), delivery AS (
+_AND_DELIVER = """
+    WITH event AS ({record}), delivery AS (
         INSERT INTO deliveries (event_id, destination)
-        SELECT id, destination FROM event, unnest(%(destinations)s::text[]) AS destination
+        SELECT id, destination FROM event, jsonb_array_elements_text(%(routes)s -> type) AS destination
     )
-    SELECT id FROM event"""
-
-_RECORD_ALL = """
-    WITH event AS (
-        INSERT INTO events (actor_id, type, subject_type, subject_id, data, scope, ip, request_id)
-        SELECT %(actor_id)s, type, split_part(type, '.', 1), subject_id, data, scope, %(ip)s, %(request_id)s
-        FROM unnest(%(types)s::text[], %(subjects)s::uuid[], %(data)s::jsonb[], %(scopes)s::text[])
-            WITH ORDINALITY AS happened (type, subject_id, data, scope, n)
-        ORDER BY n
-        RETURNING id, type
-    ), delivery AS (
-        INSERT INTO deliveries (event_id, destination)
-        SELECT id, destination FROM event JOIN unnest(%(delivered)s::text[], %(destinations)s::text[])
-            AS delivered (type, destination) USING (type)
-        RETURNING event_id, destination
-    )
-    SELECT event_id, destination FROM delivery ORDER BY event_id"""
+    SELECT id, type FROM event"""
 
 
 @dataclass(frozen=True, slots=True)
 class Happening:
-    """One of the events that `record_all` records; its parts are those of `record`."""
+    """An event to be recorded; its parts are those of `record`."""
 
     type: EventType
-    subject: UUID
+    subject: UUID | None
     scope: str
     data: dict[str, Any] = field(default_factory=dict)
 
@@ -88,41 +76,30 @@ def record(
     `data` is JSON: ids and facts, no personal data, no secrets. `actor_id` stands in when nobody is signed in
     yet. What `DELIVERED_TO` names is sent to its queues after the commit, and again until it is done.
     """
-    destinations = DELIVERED_TO.get(type, ())
-    session.flush()  # in the order things happened, so that ids are known and constraints have spoken
-    params = _params(session, type, scope=scope, data=data, actor_id=actor_id)
-    [[event_id]] = rows(
-        session,
-        _RECORD_AND_DELIVER if destinations else _RECORD_SUBJECT,
-        {**params, "subject_id": subject, "destinations": list(destinations)},
-    )
-    for destination in destinations:
-        send_after_commit(session, event_id, destination)
-    return event_id  # type: ignore[no-any-return]
+    [event_id] = _record(session, [Happening(type, subject, scope, data or {})], actor_id)
+    return event_id
 
 
 def record_all(session: Session, happened: Sequence[Happening]) -> None:
-    """`record` for many events at once, in their order: one statement, and none when nothing happened."""
-    if not happened:
-        return
+    """`record` for many events at once, in their order: a statement for each thousand, none when nothing happened."""
+    for start in range(0, len(happened), _AT_ONCE):
+        _record(session, happened[start : start + _AT_ONCE])
+
+
+def _record(session: Session, happened: Sequence[Happening], actor_id: UUID | None = None) -> list[UUID]:
     from psycopg.types.json import Jsonb
 
-    session.flush()
-    origin: Origin = session.info.get("origin", Origin())
-    routed = [(type, to) for type in {event.type for event in happened} for to in DELIVERED_TO.get(type, ())]
-    params = {
-        "actor_id": origin.actor_id,
-        "ip": origin.ip,
-        "request_id": origin.request_id,
-        "types": [event.type.value for event in happened],
-        "subjects": [event.subject for event in happened],
-        "data": [Jsonb(event.data) for event in happened],
-        "scopes": [event.scope for event in happened],
-        "delivered": [type.value for type, _ in routed],
-        "destinations": [to for _, to in routed],
-    }
-    for event_id, destination in rows(session, _RECORD_ALL, params):
-        send_after_commit(session, event_id, destination)
+    session.flush()  # in the order things happened, so that ids are known and constraints have spoken
+    events = [_EVENT.format(n=n, subject=f"%(subject{n})s") for n in range(len(happened))]
+    statement = _RECORD.format(source=f"VALUES ({'), ('.join(events)})")
+    params = _params(session, happened, actor_id)
+    if routes := {event.type.value: DELIVERED_TO[event.type] for event in happened if event.type in DELIVERED_TO}:
+        statement, params = _AND_DELIVER.format(record=statement), {**params, "routes": Jsonb(routes)}
+    recorded = rows(session, statement, params)
+    for event_id, type in recorded:
+        for destination in DELIVERED_TO.get(type, ()):
+            send_after_commit(session, event_id, destination)
+    return [row.id for row in recorded]
 
 
 def change_and_record(
@@ -141,24 +118,27 @@ def change_and_record(
     `params` and an event's have different names. For events that are only recorded.
     """
     assert type not in DELIVERED_TO, f"{type} is delivered, which takes a transaction"
-    recorded = _RECORD.format(subject="changed.id", source="FROM changed")
+    recorded = _RECORD.format(source=f"SELECT {_EVENT.format(n=0, subject='changed.id')} FROM changed")
     both = f"WITH changed AS ({change}), event AS ({recorded}) SELECT id FROM changed"
-    changed = rows(session, both, {**_params(session, type, scope=scope, data=data, actor_id=actor_id), **params})
+    happened = [Happening(type, None, scope, data or {})]
+    changed = rows(session, both, {**_params(session, happened, actor_id), **params})
     return changed[0].id if changed else None
 
 
-def _params(
-    session: Session, type: EventType, *, scope: str, data: dict[str, Any] | None, actor_id: UUID | None
-) -> dict[str, Any]:
+def _params(session: Session, happened: Sequence[Happening], actor_id: UUID | None) -> dict[str, Any]:
     from psycopg.types.json import Jsonb
 
     origin: Origin = session.info.get("origin", Origin())
-    return {
+    params: dict[str, Any] = {
         "actor_id": origin.actor_id or actor_id,
-        "type": type.value,
-        "subject_type": type.partition(".")[0],
-        "data": Jsonb(data or {}),
-        "scope": scope,
         "ip": origin.ip,
         "request_id": origin.request_id,
     }
+    for n, event in enumerate(happened):
+        params |= {
+            f"type{n}": event.type.value,
+            f"subject{n}": event.subject,
+            f"data{n}": Jsonb(event.data),
+            f"scope{n}": event.scope,
+        }
+    return params
