@@ -141,9 +141,9 @@ def listing(
     by = ", ".join(f"{column} DESC" if order.descends else column for column in columns)
     page = f"ORDER BY {by} LIMIT %(limit)s + 1"
     everywhere = project_id is None and not caller.can(Permission.PROJECTS_READ_ALL)
-    if everywhere and assignee_id is None and q is None:
+    if everywhere and assignee_id is None:
         source = _FROM_EACH.format(conditions=" AND ".join(conditions), page=page)
-    else:  # an index has what is asked for, few of which are not to be seen
+    else:  # an index has what is asked for: of a person most is to be seen by who asks
         source = f"tasks t WHERE {' AND '.join([*conditions, _SHARED] if everywhere else conditions)}"
     sql = f"""
         SELECT row_to_json(r)::text AS item, {order.key} AS key

@@ -153,7 +153,8 @@ def many(stack: object) -> tuple[Api, str, Api]:
     owner.put(f"{project}/members/{other.id}", {"role": "viewer"})
     insert = """
         INSERT INTO tasks (project_id, title, status, position, assignee_id, due_date, created_by)
-        SELECT %(project)s, 'T', (ARRAY['todo', 'done', 'blocked'])[1 + n %% 3], to_char(n, 'FM000000') || 'V',
+        SELECT %(project)s, CASE WHEN n %% 500 = 7 THEN 'T rare' ELSE 'T' END,
+            (ARRAY['todo', 'done', 'blocked'])[1 + n %% 3], to_char(n, 'FM000000') || 'V',
             CASE WHEN n %% 100 = 0 THEN %(other)s::uuid END, CASE WHEN n %% 2 = 0 THEN date '2026-01-01' + n %% 500 END,
             %(owner)s
         FROM generate_series(1, %(count)s) n"""
@@ -179,6 +180,9 @@ def many(stack: object) -> tuple[Api, str, Api]:
         {"project_id": ..., "assignee_id": ...},
         {"project_id": ..., "due_before": dt.date(2026, 6, 1), "sort": "due_date"},
         {"project_id": ..., "status": "blocked", "assignee_id": ..., "sort": "newest"},
+        *({"q": q, "sort": sort} for q in ("t", "-rare") for sort in SORTS[1:]),
+        *({"project_id": ..., "q": q, "sort": sort} for q in ("t", "-rare") for sort in SORTS),
+        {"assignee_id": ..., "q": "t", "sort": "newest"},
     ],
 )
 def test_given_a_table_of_many_when_a_page_is_read_then_few_rows_are_touched(
@@ -192,19 +196,36 @@ def test_given_a_table_of_many_when_a_page_is_read_then_few_rows_are_touched(
         page = answered(owner, limit=40, **asked).json()
         cursor = page["next_cursor"]
         assert cursor
-    caller = Principal(user_id=owner.id, session_id=owner.id, email="", email_verified=True, permissions=permissions)
-    sql, params = listing(caller, PageRequest(10, cursor), **asked)
-    with engine().connect() as connection:
-        [[[explained]]] = connection.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}", params)
+    touched = _touched(owner, permissions, PageRequest(10, cursor), **asked)
     # A status is that of a third of them. Without a project or a person it is a page of each of 42 projects at most.
     lists = 1 if known.keys() & asked.keys() else 42 + 1
-    assert _touched(explained["Plan"]) <= 4 * 11 * lists, explained
+    assert touched <= 4 * 11 * lists
 
 
-def _touched(plan: dict[str, Any]) -> float:
-    """The tasks that a plan's scans gave or passed over."""
+@pytest.mark.parametrize("q", ["t", "rare", "-rare"])
+@pytest.mark.parametrize("sort", SORTS[1:])
+def test_given_others_have_many_when_somebody_searches_then_those_are_not_walked(
+    many: tuple[Api, str, Api], q: str, sort: str
+) -> None:
+    someone = person()
+    mine = task(someone, f"/projects/{created(someone)['id']}", title="T rare")["id"]
+    assert listed(someone, q=q, sort=sort) == ([] if q == "-rare" else [mine])
+    # Some 70 tasks have the rare word.
+    assert _touched(someone, frozenset(), PageRequest(10), q=q, sort=sort) <= 150
+
+
+def _touched(asker: Api, permissions: frozenset[str], paging: PageRequest, **asked: Any) -> float:
+    """The tasks that the scans of a page's plan give or pass over."""
+    caller = Principal(user_id=asker.id, session_id=asker.id, email="", email_verified=True, permissions=permissions)
+    sql, params = listing(caller, paging, **asked)
+    with engine().connect() as connection:
+        [[[explained]]] = connection.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}", params)
+    return _scanned(explained["Plan"])
+
+
+def _scanned(plan: dict[str, Any]) -> float:
     rows = 0.0
     if plan.get("Relation Name") == "tasks":
         passed = plan.get("Rows Removed by Filter", 0) + plan.get("Rows Removed by Index Recheck", 0)
         rows = (plan["Actual Rows"] + passed) * plan["Actual Loops"]
-    return rows + sum(_touched(child) for child in plan.get("Plans", []))
+    return rows + sum(_scanned(child) for child in plan.get("Plans", []))
