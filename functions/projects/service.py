@@ -13,7 +13,8 @@ from quintet.db.models.files import File
 from quintet.db.models.projects import MemberRole, Project, ProjectMember
 from quintet.db.models.tasks import Task
 from quintet.errors import BadRequest, Conflict, NotFound
-from quintet.events.record import Happening, record, record_all, scope_of
+from quintet.events.record import record, record_all, scope_of
+from quintet.events.tasks import task_changed
 from quintet.events.types import EventType
 from quintet.identity.membership import require_role
 from quintet.identity.permissions import Permission
@@ -114,9 +115,8 @@ def _unassign_tasks(session: Session, project_id: UUID, user_id: UUID) -> None:
         .returning(Task.id),
         execution_options={"synchronize_session": False},
     )
-    data = {"fields": ["assignee_id"], "assignee_id": [str(user_id), None]}
-    scope = scope_of("project", project_id)
-    record_all(session, [Happening(EventType.TASK_UPDATED, task_id, scope, data) for task_id in unassigned])
+    left = {"assignee_id": (user_id, None)}
+    record_all(session, [event for task_id in unassigned for event in task_changed(task_id, project_id, None, left)])
 
 
 def _locked(session: Session, caller: Principal, project_id: UUID, *, at_least: str) -> Project:

@@ -12,12 +12,9 @@ from functions.tasks.positions import between
 from functions.tasks.schemas import TaskCreate, TasksUpdate, TaskUpdate
 from quintet.db.models.tasks import MAX_POSITION, Task
 from quintet.errors import BadRequest, Conflict
-from quintet.events.record import Happening, record_all, scope_of
-from quintet.events.types import EventType
+from quintet.events.record import record_all
+from quintet.events.tasks import task_changed, task_created, task_removed
 from quintet.identity.principal import Principal
-
-_TOLD = ("status", "assignee_id")
-"""Of these an event says what they were and what they are; of other fields only that they changed."""
 
 
 def create_task(session: Session, caller: Principal, *, new: TaskCreate) -> Task:
@@ -31,10 +28,7 @@ def create_task(session: Session, caller: Principal, *, new: TaskCreate) -> Task
     task = Task(**fields, position=position, created_by=caller.user_id)
     session.add(task)
     session.flush()
-    happened = [_event(task, EventType.TASK_CREATED, status=task.status)]
-    if task.assignee_id:
-        happened.append(_event(task, EventType.TASK_ASSIGNED, assignee_id=str(task.assignee_id)))
-    record_all(session, happened)
+    record_all(session, task_created(task))
     return task
 
 
@@ -51,8 +45,8 @@ def update_task(
     if place:
         changes["position"] = _position(session, task.project_id, place, moved=task)
     before = {name: getattr(task, name) for name in changes}
-    fields = task.apply(changes)
-    record_all(session, _changed(task, {name: (before[name], changes[name]) for name in fields}))
+    differences = {name: (before[name], changes[name]) for name in task.apply(changes)}
+    record_all(session, task_changed(task.id, task.project_id, task.assignee_id, differences))
     return task
 
 
@@ -73,7 +67,12 @@ def update_tasks(session: Session, caller: Principal, *, bulk: TasksUpdate) -> d
         .values(**changes, version=Task.version + 1, updated_at=func.now()),
         execution_options={"synchronize_session": False},
     )
-    record_all(session, [event for task, fields in differences.items() for event in _changed(task, fields)])
+    happened = [
+        event
+        for task, fields in differences.items()
+        for event in task_changed(task.id, task.project_id, changes.get("assignee_id", task.assignee_id), fields)
+    ]
+    record_all(session, happened)
     return {"items": [{"id": task.id, "version": task.version + bool(differences[task])} for task in tasks]}
 
 
@@ -82,7 +81,7 @@ def remove_task(session: Session, caller: Principal, *, task_id: UUID, expected:
     task = locked_task(session, caller, task_id, fields={"id"}, moves=False)  # all of it, that is
     task.require_version(expected)
     session.delete(task)
-    record_all(session, [_event(task, EventType.TASK_REMOVED)])
+    record_all(session, task_removed(task))
 
 
 _PLACES = frozenset({"before", "after"})
@@ -116,19 +115,3 @@ def _position(session: Session, project_id: UUID, place: Mapping[str, UUID | Non
     if len(position) > MAX_POSITION:
         raise Conflict("There is no room left in this place. Move one of the tasks beside it away and back first.")
     return position
-
-
-def _changed(task: Task, differences: Mapping[str, tuple[Any, Any]]) -> list[Happening]:
-    """What is to be recorded when these fields became the second of their two values."""
-    if not differences:
-        return []
-    told = {name: [value and str(value) for value in differences[name]] for name in _TOLD if name in differences}
-    happened = [_event(task, EventType.TASK_UPDATED, fields=sorted(differences), **told)]
-    assignee_id = differences.get("assignee_id", (None, None))[1]
-    if assignee_id:
-        happened.append(_event(task, EventType.TASK_ASSIGNED, assignee_id=str(assignee_id)))
-    return happened
-
-
-def _event(task: Task, type: EventType, **data: Any) -> Happening:
-    return Happening(type, task.id, scope_of("project", task.project_id), data)

@@ -40,12 +40,12 @@ def test_given_tasks_of_several_projects_when_changed_then_all_are_and_omitted_f
         after = owner.get(f"/tasks/{before['id']}").json()
         assert after.pop("updated_at") > before.pop("updated_at")
         assert after == {**before, "status": "done", "version": 2}
-        told = {"fields": ["status"], "status": ["todo", "done"]}
+        told = {"fields": ["status"], "assignee_id": None, "changes": {"status": ["todo", "done"]}}
         assert events_about(before["id"])[1:] == [("task.updated", told)]
     assert owner.get(f"/tasks/{done['id']}").json() == done
     # AND it was one UPDATE and one statement for the events.
     assert len(statements) == 6
-    for verb in ("UPDATE tasks", "WITH event"):
+    for verb in ("UPDATE tasks", "INSERT INTO events"):
         assert sum(statement.strip().startswith(verb) for statement in statements) == 1
 
 
@@ -54,7 +54,8 @@ def test_given_an_assignee_then_each_task_that_was_not_theirs_is_announced(owner
     ids = [task(owner, project)["id"], task(owner, project, assignee_id=str(colleague.id))["id"]]
     assert bulk(owner, ids, assignee_id=str(colleague.id), due_date="2026-12-01").status == 200
     assert [type for type, _ in events_about(ids[0])] == ["task.created", "task.updated", "task.assigned"]
-    assert events_about(ids[1])[2:] == [("task.updated", {"fields": ["due_date"]})]
+    told = {"fields": ["due_date"], "assignee_id": str(colleague.id), "changes": {"due_date": [None, "2026-12-01"]}}
+    assert events_about(ids[1])[2:] == [("task.updated", told)]
     assert bulk(owner, ids, assigneeId=None).status == 200
     assert {owner.get(f"/tasks/{id}").json()["assignee_id"] for id in ids} == {None}
 
@@ -80,7 +81,7 @@ def test_given_one_task_that_is_not_to_be_changed_then_none_is_and_the_answer_sa
     assert refused(404, hidden["id"], mine["id"], NOBODY, read["id"]) == ["/ids/0", "/ids/2"]
     one, other = (problem(bulk(owner, [id], status="done"), 404) for id in (hidden["id"], NOBODY))
     assert {**one, "instance": ""} == {**other, "instance": ""}
-    assert events_about(mine["id"]) == [("task.created", {"status": "todo"})]
+    assert [type for type, _ in events_about(mine["id"])] == ["task.created"]
 
 
 def test_given_an_assignee_who_is_a_viewer_then_they_change_the_status_of_their_own(owner: Api, project: str) -> None:

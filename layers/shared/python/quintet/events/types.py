@@ -41,10 +41,10 @@ class EventType(StrEnum):
     PROJECT_MEMBER_SET = "project.member_set"
     PROJECT_MEMBER_REMOVED = "project.member_removed"
 
-    TASK_CREATED = "task.created"
-    TASK_UPDATED = "task.updated"  # data: fields; status and assignee_id as [before, after] where they changed
-    TASK_ASSIGNED = "task.assigned"  # data: assignee_id
-    TASK_REMOVED = "task.removed"
+    TASK_CREATED = "task.created"  # data: status, assignee_id, due_date
+    TASK_UPDATED = "task.updated"  # fields; changes: [before, after] of those three; assignee_id: whose it is now
+    TASK_ASSIGNED = "task.assigned"  # to assignee_id, by creating or changing it
+    TASK_REMOVED = "task.removed"  # assignee_id: whose it was
 
     FOLDER_CREATED = "folder.created"
     FOLDER_UPDATED = "folder.updated"
