@@ -4,13 +4,14 @@ from collections.abc import Collection, Sequence, Set
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, select, text
 from sqlalchemy.orm import Session
 
 from quintet.db.models.projects import Project, ProjectMember, ProjectStatus
 from quintet.db.models.tasks import Task
 from quintet.errors import BadRequest, Conflict, FieldError, Forbidden, NotFound, Problem
 from quintet.identity.membership import require_role
+from quintet.identity.permissions import Permission
 from quintet.identity.principal import Principal
 
 OF_ASSIGNEE = frozenset({"status"})
@@ -27,9 +28,7 @@ class _Held(NamedTuple):
 
 def locked_project(session: Session, caller: Principal, project_id: UUID) -> None:
     """Check that the caller may add tasks to the project, and let one at a time do so; 400 when they cannot see it."""
-    row = session.execute(
-        _places(caller).where(Project.id == project_id).with_for_update(of=Project, key_share=True)
-    ).one_or_none()
+    row = session.execute(_places(caller, moves=True).where(Project.id == project_id)).one_or_none()
     try:
         if row is None:
             raise NotFound
@@ -78,20 +77,21 @@ def require_members(session: Session, project_ids: Set[UUID], user_id: UUID, *, 
         raise BadRequest.at(pointer, "Tasks are assigned to members of their project, and this account is none.")
 
 
-def _places(caller: Principal) -> Select[UUID, ProjectStatus, str]:
-    """Projects, and what the caller is there."""
-    return select(Project.id, Project.status, ProjectMember.role).outerjoin(
-        ProjectMember, (ProjectMember.project_id == Project.id) & (ProjectMember.user_id == caller.user_id)
-    )
+def _places(caller: Principal, *, moves: bool) -> Select[UUID, ProjectStatus, str]:
+    """Projects and what the caller is there, both locked: who is removed or demoted meanwhile changes nothing."""
+    sees_all = caller.can(Permission.PROJECTS_READ_ALL) or caller.can(Permission.PROJECTS_MANAGE_ALL)
+    own = (ProjectMember.project_id == Project.id) & (ProjectMember.user_id == caller.user_id)
+    places = select(Project.id, Project.status, ProjectMember.role).join(ProjectMember, own, isouter=sees_all)
+    places = places.with_for_update(of=Project, key_share=True, read=not moves)
+    return places if sees_all else places.suffix_with(text("FOR SHARE OF project_members"))
 
 
 def _locked(session: Session, caller: Principal, ids: Sequence[UUID], *, moves: bool) -> dict[UUID, _Held]:
     """Those of the tasks that are there. Projects are locked before tasks, each in order: see `Task`."""
     places = (
-        _places(caller)
+        _places(caller, moves=moves)
         .where(Project.id.in_(select(Task.project_id).where(Task.id.in_(ids))))
         .order_by(Project.id)
-        .with_for_update(of=Project, key_share=True, read=not moves)
         .cte("places")
     )
     held = session.execute(

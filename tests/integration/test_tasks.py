@@ -256,6 +256,42 @@ def test_given_a_member_who_is_just_being_removed_then_who_assigns_them_a_task_w
     assert owner.get(f"/tasks/{made['id']}").json() == made
 
 
+@pytest.mark.parametrize("kind", ["create", "change", "move", "bulk", "remove"])
+@pytest.mark.parametrize(
+    ("meanwhile", "status"),
+    [
+        ("DELETE FROM project_members WHERE project_id = %(project)s AND user_id = %(user)s", 404),
+        ("UPDATE project_members SET role = 'viewer' WHERE project_id = %(project)s AND user_id = %(user)s", 403),
+    ],
+)
+def test_given_a_member_who_is_just_being_removed_or_demoted_then_a_change_of_theirs_waits_and_is_refused(
+    owner: Api, project: str, kind: str, meanwhile: str, status: int
+) -> None:
+    leaving, made = member(owner, project), task(owner, project)
+    path = f"/tasks/{made['id']}"
+    attempts = {
+        "create": lambda: leaving.post("/tasks", _new(project)),
+        "change": lambda: leaving.patch(path, {"title": "Mine"}),
+        "move": lambda: leaving.patch(path, {"before": None}),
+        "bulk": lambda: leaving.patch("/tasks", {"ids": [made["id"]], "changes": {"priority": "low"}}),
+        "remove": lambda: leaving.delete(path),
+    }
+    with ThreadPoolExecutor(1) as pool:
+        with owner_engine().begin() as connection:
+            ids = {"project": id_of(project), "user": leaving.id}
+            connection.exec_driver_sql("SELECT FROM projects WHERE id = %(project)s FOR UPDATE", ids)
+            connection.exec_driver_sql(meanwhile, ids)
+            attempt = pool.submit(attempts[kind])
+            time.sleep(0.3)
+            assert not attempt.done()
+        if kind == "create" and status == 404:
+            assert pointers(attempt.result()) == ["/project_id"]
+        else:
+            problem(attempt.result(), status)
+    assert owner.get(path).json() == made
+    assert in_order(project) == [made["id"]]
+
+
 def test_given_a_project_that_is_purged_then_its_tasks_are_gone(owner: Api, project: str) -> None:
     made = task(owner, project)
     assert person("admin").delete(project, query=[("purge", "true")]).status == 204
