@@ -16,7 +16,7 @@ from quintet.errors import BadRequest, Conflict, NotFound
 from quintet.events.record import record, record_all, scope_of
 from quintet.events.tasks import task_changed
 from quintet.events.types import EventType
-from quintet.identity.membership import require_role
+from quintet.identity.membership import require_role, with_role
 from quintet.identity.permissions import Permission
 from quintet.identity.principal import Principal
 
@@ -121,19 +121,11 @@ def _unassign_tasks(session: Session, project_id: UUID, user_id: UUID) -> None:
 
 def _locked(session: Session, caller: Principal, project_id: UUID, *, at_least: str) -> Project:
     """The project, locked, if the caller is at least that there; 404 when they may not even see it."""
-    row = session.execute(
-        select(Project, ProjectMember.role)
-        .outerjoin(
-            ProjectMember,
-            (ProjectMember.project_id == Project.id) & (ProjectMember.user_id == caller.user_id),
-        )
-        .where(Project.id == project_id)
-        .with_for_update(of=Project)
-    ).one_or_none()
+    row = session.execute(with_role(select(Project), caller).where(Project.id == project_id)).one_or_none()
     if row is None:
         raise NotFound
-    project, role = row
-    require_role(caller, role, at_least=at_least)
+    project: Project = row.Project
+    require_role(caller, row.role, at_least=at_least)
     return project
 
 

@@ -1,17 +1,16 @@
 """Who may do what with tasks, and the locks they do it under. What the caller may not see does not exist."""
 
 from collections.abc import Collection, Sequence, Set
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Select, func, select, text
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from quintet.db.models.projects import Project, ProjectMember, ProjectStatus
 from quintet.db.models.tasks import Task
 from quintet.errors import BadRequest, Conflict, FieldError, Forbidden, NotFound, Problem
-from quintet.identity.membership import require_role
-from quintet.identity.permissions import Permission
+from quintet.identity.membership import require_role, with_role
 from quintet.identity.principal import Principal
 
 OF_ASSIGNEE = frozenset({"status"})
@@ -77,13 +76,9 @@ def require_members(session: Session, project_ids: Set[UUID], user_id: UUID, *, 
         raise BadRequest.at(pointer, "Tasks are assigned to members of their project, and this account is none.")
 
 
-def _places(caller: Principal, *, moves: bool) -> Select[UUID, ProjectStatus, str]:
-    """Projects and what the caller is there, both locked: who is removed or demoted meanwhile changes nothing."""
-    sees_all = caller.can(Permission.PROJECTS_READ_ALL) or caller.can(Permission.PROJECTS_MANAGE_ALL)
-    own = (ProjectMember.project_id == Project.id) & (ProjectMember.user_id == caller.user_id)
-    places = select(Project.id, Project.status, ProjectMember.role).join(ProjectMember, own, isouter=sees_all)
-    places = places.with_for_update(of=Project, key_share=True, read=not moves)
-    return places if sees_all else places.suffix_with(text("FOR SHARE OF project_members"))
+def _places(caller: Principal, *, moves: bool) -> Select[*tuple[Any, ...]]:
+    """Projects as this kind of change locks them: id, status and what the caller is there."""
+    return with_role(select(Project.id, Project.status), caller, key_share=True, read=not moves)
 
 
 def _locked(session: Session, caller: Principal, ids: Sequence[UUID], *, moves: bool) -> dict[UUID, _Held]:
