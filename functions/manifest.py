@@ -86,6 +86,13 @@ FUNCTIONS: dict[str, Function] = {
         needs=_API,
         sends_to=frozenset({"webhooks"}),
     ),
+    "tasks": Function(
+        description="Tasks of projects",
+        routes=("tasks",),
+        free_bodies=True,
+        needs=_API,
+        sends_to=frozenset({"webhooks"}),
+    ),
     "conversations": Function(
         description="Conversations, direct and in groups, and their messages",
         routes=("conversations", "messages"),

@@ -29,7 +29,8 @@ One serverless backend for accounts, projects, files and what grows on them.
 - **Changes.** `PUT` and `PATCH` mean the same: the fields sent are changed, the others stay (RFC 7396). `If-Match` with
   an `ETag` guards against overwriting somebody else's change (412).
 - **Retries.** A POST that takes an `Idempotency-Key` may be repeated with it: it is done once, and answered alike.
-- **Lists** are `{"items": [...], "next_cursor": ...}`, newest first; send `next_cursor` as `?cursor=`.
+- **Lists** are `{"items": [...], "next_cursor": ...}`, newest first where they say nothing else; send
+  `next_cursor` as `?cursor=`.
 - **Times** are UTC, RFC 3339 with microseconds. **Ids** are UUIDs that sort by age (version 7).
 """
 

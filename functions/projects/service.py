@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, exists, func, select
+from sqlalchemy import delete, exists, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -11,10 +11,12 @@ from functions.projects.schemas import ProjectCreate, ProjectUpdate
 from quintet.db.models.accounts import User
 from quintet.db.models.files import File
 from quintet.db.models.projects import MemberRole, Project, ProjectMember
+from quintet.db.models.tasks import Task
 from quintet.errors import BadRequest, Conflict, NotFound
-from quintet.events.record import record, scope_of
+from quintet.events.record import record, record_all, scope_of
+from quintet.events.tasks import task_changed
 from quintet.events.types import EventType
-from quintet.identity.membership import require_role
+from quintet.identity.membership import require_role, with_role
 from quintet.identity.permissions import Permission
 from quintet.identity.principal import Principal
 
@@ -100,24 +102,30 @@ def remove_member(session: Session, caller: Principal, *, project_id: UUID, user
     ).one_or_none()
     if removed is None:
         raise NotFound("This account is not a member of the project.")
+    _unassign_tasks(session, project_id, user_id)
     _record(session, EventType.PROJECT_MEMBER_REMOVED, project, user_id=str(user_id))
+
+
+def _unassign_tasks(session: Session, project_id: UUID, user_id: UUID) -> None:
+    """Nobody has this account's tasks in the project any more."""
+    unassigned = session.scalars(
+        update(Task)
+        .where(Task.project_id == project_id, Task.assignee_id == user_id)
+        .values(assignee_id=None, version=Task.version + 1, updated_at=func.now())
+        .returning(Task.id),
+        execution_options={"synchronize_session": False},
+    )
+    left = {"assignee_id": (user_id, None)}
+    record_all(session, [event for task_id in unassigned for event in task_changed(task_id, project_id, None, left)])
 
 
 def _locked(session: Session, caller: Principal, project_id: UUID, *, at_least: str) -> Project:
     """The project, locked, if the caller is at least that there; 404 when they may not even see it."""
-    row = session.execute(
-        select(Project, ProjectMember.role)
-        .outerjoin(
-            ProjectMember,
-            (ProjectMember.project_id == Project.id) & (ProjectMember.user_id == caller.user_id),
-        )
-        .where(Project.id == project_id)
-        .with_for_update(of=Project)
-    ).one_or_none()
+    row = session.execute(with_role(select(Project), caller).where(Project.id == project_id)).one_or_none()
     if row is None:
         raise NotFound
-    project, role = row
-    require_role(caller, role, at_least=at_least)
+    project: Project = row.Project
+    require_role(caller, row.role, at_least=at_least)
     return project
 
 

@@ -31,6 +31,7 @@ def test_given_a_running_stand_when_the_readme_is_followed_then_everything_works
     assert done.returncode == 0, done.stderr + done.stdout
     assert done.stderr == ""
     # THEN each step gave what the text around it says.
+    assert re.search('"Order brass".*"in_progress".*"Draw the engine".*"in_progress"', done.stdout)
     assert "Notes on the engine" in done.stdout
     assert re.search(r'"status": ?"ready"', done.stdout)
     assert '"pointer":"/title"' in done.stdout

@@ -32,6 +32,7 @@ ALLOWED: dict[str, set[str]] = {
     "auth": CONNECT | READ_SECRET | SEND,
     "users": CONNECT | SEND,
     "projects": CONNECT | SEND,
+    "tasks": CONNECT | SEND,
     "conversations": CONNECT | SEND,
     "files": CONNECT | READ_FILES | WRITE_FILES | SEND,
     "campaigns": CONNECT | READ_FILES | WRITE_FILES | SEND,

@@ -55,6 +55,9 @@ DOCUMENTED = {
         GET /api/projects/{id}
         PUT /api/projects/{id}
         DELETE /api/projects/{id}
+        GET /api/tasks
+        POST /api/tasks
+        PUT /api/tasks/{id}
         GET /api/conversations
         POST /api/conversations
         GET /api/conversations/{id}/messages
@@ -170,13 +173,13 @@ def test_given_every_operation_then_its_id_is_its_own() -> None:
 
 def test_given_put_and_patch_then_they_are_one_operation() -> None:
     """RFC 7396 for both: where one is, the other is, alike but for the id. Of a membership, a reaction or a
-    position there are no parts."""
+    position there are no parts, and of several things at once there is no whole."""
     for key, operation in operations().items():
         if operation.method in ("PUT", "PATCH"):
             other = operations().get(f"{'PATCH' if operation.method == 'PUT' else 'PUT'} {operation.path}")
             if other is None:
-                assert operation.method == "PUT"
-                assert operation.path.endswith(("/members/{user_id}", "/reactions/{emoji}", "/read")), key
+                whole = ("/members/{user_id}", "/reactions/{emoji}", "/read")
+                assert key == "PATCH /tasks" or (key.startswith("PUT ") and key.endswith(whole)), key
             else:
                 assert {**operation.spec, "operationId": ""} == {**other.spec, "operationId": ""}, key
 

@@ -1,5 +1,8 @@
 """Members of projects, and who may do what with them."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from quintet.db.engine import owner_engine
@@ -87,3 +90,35 @@ def test_given_an_unknown_project_then_every_route_answers_404(owner: Api) -> No
         ("DELETE", f"/members/{owner.id}", None),
     ):
         assert owner.request(method, f"/projects/{NOBODY}{path}", json_body=body).status == 404
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "status"),
+    [
+        ("DELETE FROM project_members WHERE project_id = %(project)s AND user_id = %(user)s", 404),
+        ("UPDATE project_members SET role = 'viewer' WHERE project_id = %(project)s AND user_id = %(user)s", 403),
+    ],
+)
+@pytest.mark.parametrize("kind", ["change", "archive", "invite"])
+def test_given_an_owner_who_is_just_being_removed_or_demoted_then_a_change_of_theirs_waits_and_is_refused(
+    owner: Api, kind: str, meanwhile: str, status: int
+) -> None:
+    project, leaving, friend = created(owner), person(), person()
+    path = f"/projects/{project['id']}"
+    assert owner.put(f"{path}/members/{leaving.id}", {"role": "owner"}).status == 204
+    attempts = {
+        "change": lambda: leaving.patch(path, {"title": "Mine"}),
+        "archive": lambda: leaving.delete(path),
+        "invite": lambda: leaving.put(f"{path}/members/{friend.id}", {"role": "owner"}),
+    }
+    with ThreadPoolExecutor(1) as pool:
+        with owner_engine().begin() as connection:
+            them = {"project": project["id"], "user": leaving.id}
+            connection.exec_driver_sql("SELECT FROM projects WHERE id = %(project)s FOR UPDATE", them)
+            connection.exec_driver_sql(meanwhile, them)
+            attempt = pool.submit(attempts[kind])
+            time.sleep(0.3)
+            assert not attempt.done()
+        assert attempt.result().status == status
+    assert owner.get(path).json() == project
+    assert friend.get(path).status == 404

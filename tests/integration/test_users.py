@@ -10,7 +10,7 @@ from quintet.db.models.sessions import TokenPurpose
 from quintet.http.schemas import Page
 from quintet.identity.one_time_tokens import LIFETIMES, mint
 from tests.support.api import PASSWORD, Api, events_about
-from tests.support.statements import counted
+from tests.support.statements import counted, execute
 
 PREFIXES = ("/api/v1", "/api", "")
 
@@ -156,6 +156,14 @@ def test_given_many_changes_of_address_when_going_on_then_429(api: Api) -> None:
         ({"full_name": None}, "/full_name"),
         ({"full_name": 10**400}, "/full_name"),
         ({"name": "A", "full_name": "B"}, ""),
+        ({"time_zone": "Europe/Atlantis"}, "/time_zone"),
+        ({"time_zone": "europe/copenhagen"}, "/time_zone"),
+        ({"time_zone": "../../etc/passwd"}, "/time_zone"),
+        ({"time_zone": "posix/Europe/Paris"}, "/time_zone"),
+        ({"time_zone": "Europe"}, "/time_zone"),
+        ({"time_zone": "+01:00"}, "/time_zone"),
+        ({"time_zone": ""}, "/time_zone"),
+        ({"time_zone": None}, "/time_zone"),
         ({"username": "a b"}, "/username"),
         ({"username": "a@b.example"}, "/username"),
         ({"username": "\ud800\ud800\ud800"}, "/username"),
@@ -176,6 +184,16 @@ def test_given_bad_input_when_changing_then_400_names_the_field_and_nothing_is_w
     assert answer.header("content-type") == "application/problem+json"
     assert pointer in [error["pointer"] for error in answer.json()["errors"]]
     assert user.get("/users/me").json() == user.user
+
+
+@pytest.mark.parametrize("zone", ["Europe/Copenhagen", "America/Argentina/Buenos_Aires", "Etc/GMT+5", "UTC"])
+def test_given_a_time_zone_when_changing_then_it_is_kept_and_the_database_knows_it_too(api: Api, zone: str) -> None:
+    user = api.register()
+    assert user.user["time_zone"] == "UTC"
+    changed = user.patch("/users/me", {"time_zone": zone})
+    assert changed.status == 200
+    assert changed.json()["time_zone"] == user.get("/users/me").json()["time_zone"] == zone
+    assert execute("SELECT now() AT TIME ZONE time_zone FROM users WHERE id = %(id)s", id=user.id)
 
 
 def test_given_an_international_domain_when_changing_then_its_ascii_form_is_kept(api: Api) -> None:

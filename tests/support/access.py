@@ -225,6 +225,31 @@ ACCESS: dict[str, Access] = {
     "DELETE /projects/{project_id}/members/{user_id}": Access(
         ok=OWN | {MEMBER}, forbidden=READ, path=lambda w: {"user_id": w.member.id}
     ),
+    # --- tasks: the project of a new one, when the caller may not see it, is a 400 that names the field ---
+    "GET /tasks": _signed_in(),
+    "GET /tasks project": Access(ok=READ, sends=_of_project),
+    "POST /tasks": Access(
+        ok=CHANGE,
+        forbidden=READ,
+        others=400,
+        sends=lambda w: {"json_body": {"project_id": str(w.project_id), "title": "New"}},
+    ),
+    "PATCH /tasks": Access(
+        ok=CHANGE,
+        forbidden=READ,
+        sends=lambda w: {"json_body": {"ids": [str(w.task_id)], "changes": {"priority": "high"}}},
+    ),
+    "PATCH /tasks status": Access(  # the member is the task's assignee
+        ok=CHANGE | {MEMBER},
+        forbidden=READ,
+        sends=lambda w: {"json_body": {"ids": [str(w.task_id)], "changes": {"status": "done"}}},
+    ),
+    "GET /tasks/{task_id}": Access(ok=READ),
+    **_both("/tasks/{task_id}", Access(ok=CHANGE, forbidden=READ, sends=json_(title="Changed"))),
+    "PUT /tasks/{task_id} status": Access(ok=CHANGE | {MEMBER}, forbidden=READ, sends=json_(status="done")),
+    "PATCH /tasks/{task_id} assignee": Access(ok=CHANGE, forbidden=READ, sends=json_(status="done", assignee_id=None)),
+    "PATCH /tasks/{task_id} move": Access(ok=CHANGE, forbidden=READ, sends=json_(after=None)),
+    "DELETE /tasks/{task_id}": Access(ok=CHANGE, forbidden=READ),
     # --- files: the place for a new one, when the caller may not see it, is a 400 that names the field ---
     "GET /folders": Access(ok=READ, sends=_of_project),
     "POST /folders": Access(

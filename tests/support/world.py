@@ -73,6 +73,17 @@ class World:
         )
 
     @cached_property
+    def task_id(self) -> UUID:
+        """A task of the project that is the member's."""
+        return self._one(
+            "INSERT INTO tasks (project_id, title, position, assignee_id, created_by)"
+            " VALUES (%(p)s, 'A task', 'V', %(member)s, %(owner)s) RETURNING id",
+            p=self.project_id,
+            member=self.member.id,
+            owner=self.owner.id,
+        )
+
+    @cached_property
     def folder_id(self) -> UUID:
         """An empty folder of the project."""
         return self._one("INSERT INTO folders (project_id, name) VALUES (%(p)s, 'F') RETURNING id", p=self.project_id)

@@ -3,7 +3,7 @@
 from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from quintet.db.models.accounts import UserStatus
 from quintet.http.schemas import NO_NUL, Email, FullName, Input, NewPassword, Output, Timestamp, Update, Username, text
@@ -30,6 +30,28 @@ RoleNames = Annotated[
     ),
 ]
 
+
+def _zone(value: str) -> str:
+    from zoneinfo import ZoneInfo  # 15 ms
+
+    try:
+        return ZoneInfo(value).key
+    except (LookupError, OSError, ValueError):
+        raise ValueError("not a time zone of the IANA database; send one such as Europe/Copenhagen") from None
+
+
+# Not `posix/...` and the like: those are files of the database, and no zones' names.
+TimeZone = Annotated[
+    str,
+    Field(
+        max_length=50,
+        pattern=r"^[A-Z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}$",
+        description="IANA time zone: when the account's morning is.",
+        examples=["Europe/Copenhagen"],
+    ),
+    AfterValidator(_zone),
+]
+
 _ALIASES = {"full_name": ("name",), "roles": ("role",)}
 
 
@@ -53,6 +75,7 @@ class UserUpdate(Update):
     email: Email = ""
     full_name: FullName = ""
     username: Username | None = None
+    time_zone: TimeZone = ""
     roles: RoleNames = Field(default=[])
     status: UserStatus = "active"
 
@@ -73,6 +96,7 @@ class UserRead(Output):
     full_name: str
     status: UserStatus
     email_verified: bool
+    time_zone: str
     roles: list[str]
     divisions: list[DivisionName]
     created_at: Timestamp

@@ -1,6 +1,7 @@
 """Recording: the event, and what is to be delivered of it, in the transaction of the change."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -13,21 +14,35 @@ from quintet.events.types import DELIVERED_TO, NOT_FOR_WEBHOOKS, WEBHOOK_TYPES, 
 SYSTEM = "system"
 """The scope of what concerns the whole installation."""
 
-# The function makes a delivery to `webhooks`, if some webhook wants the event, and says whether it did.
+_AT_ONCE = 1_000
+"""Events of one statement, which has 65,535 parameters at most."""
+
+# The function makes a delivery to `webhooks` if some webhook wants the event, and says whether it did.
 _RECORD = f"""
-    INSERT INTO events (actor_id, type, subject_type, subject_id, data, scope, ip, request_id)
-    SELECT %(actor_id)s, %(type)s, %(subject_type)s, {{subject}}, %(data)s, %(scope)s, %(ip)s, %(request_id)s {{source}}
-    RETURNING id, CASE WHEN split_part(type, '.', 1) <> ALL ('{{{{{",".join(NOT_FOR_WEBHOOKS)}}}}}')
-        THEN sent_to_webhooks(id, type) ELSE false END AS to_webhooks"""
+    INSERT INTO events (actor_id, ip, request_id, type, subject_type, subject_id, data, scope) {{source}}
+    RETURNING id, type,
+        CASE WHEN subject_type NOT IN {NOT_FOR_WEBHOOKS} THEN sent_to_webhooks(id, type) END AS wanted"""
 
-_RECORD_SUBJECT = _RECORD.format(subject="%(subject_id)s", source="")
+_EVENT = """
+    %(actor_id)s, %(ip)s, %(request_id)s,
+    %(type{n})s, split_part(%(type{n})s, '.', 1), {subject}, %(data{n})s, %(scope{n})s"""
 
-_RECORD_AND_DELIVER = f"""
-    WITH event AS ({_RECORD_SUBJECT}), delivery AS (
+_AND_DELIVER = """
+    WITH event AS ({record}), delivery AS (
         INSERT INTO deliveries (event_id, destination)
-        SELECT id, destination FROM event, unnest(%(destinations)s::text[]) AS destination
+        SELECT id, destination FROM event, jsonb_array_elements_text(%(routes)s -> type) AS destination
     )
-    SELECT id, to_webhooks FROM event"""
+    SELECT id, type, wanted FROM event"""
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """An event to be recorded; its parts are those of `record`."""
+
+    type: EventType
+    subject: UUID | None
+    scope: str
+    data: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +78,30 @@ def record(
     `data` is JSON: ids and facts, no personal data, no secrets. `actor_id` stands in when nobody is signed in
     yet. What `DELIVERED_TO` names, and what webhooks want, is sent to queues after the commit, and again until done.
     """
-    destinations = DELIVERED_TO.get(type, ())
+    [event_id] = _record(session, [Happening(type, subject, scope, data or {})], actor_id)
+    return event_id
+
+
+def record_all(session: Session, happened: Sequence[Happening]) -> None:
+    """`record` for many events at once, in their order: a statement for each thousand, none when nothing happened."""
+    for start in range(0, len(happened), _AT_ONCE):
+        _record(session, happened[start : start + _AT_ONCE])
+
+
+def _record(session: Session, happened: Sequence[Happening], actor_id: UUID | None = None) -> list[UUID]:
+    from psycopg.types.json import Jsonb
+
     session.flush()  # in the order things happened, so that ids are known and constraints have spoken
-    params = _params(session, type, scope=scope, data=data, actor_id=actor_id)
-    [(event_id, to_webhooks)] = rows(
-        session,
-        _RECORD_AND_DELIVER if destinations else _RECORD_SUBJECT,
-        {**params, "subject_id": subject, "destinations": list(destinations)},
-    )
-    for destination in (*destinations, *(["webhooks"] if to_webhooks else [])):
-        send_after_commit(session, event_id, destination)
-    return event_id  # type: ignore[no-any-return]
+    events = [_EVENT.format(n=n, subject=f"%(subject{n})s") for n in range(len(happened))]
+    statement = _RECORD.format(source=f"VALUES ({'), ('.join(events)})")
+    params = _params(session, happened, actor_id)
+    if routes := {event.type.value: DELIVERED_TO[event.type] for event in happened if event.type in DELIVERED_TO}:
+        statement, params = _AND_DELIVER.format(record=statement), {**params, "routes": Jsonb(routes)}
+    recorded = rows(session, statement, params)
+    for event_id, type, wanted in recorded:
+        for destination in (*DELIVERED_TO.get(type, ()), *(("webhooks",) if wanted else ())):
+            send_after_commit(session, event_id, destination)
+    return [row.id for row in recorded]
 
 
 def change_and_record(
@@ -92,24 +120,27 @@ def change_and_record(
     `params` and an event's have different names. For events that are only recorded.
     """
     assert type not in WEBHOOK_TYPES | DELIVERED_TO.keys(), f"{type} is delivered, which takes a transaction"
-    recorded = _RECORD.format(subject="changed.id", source="FROM changed")
+    recorded = _RECORD.format(source=f"SELECT {_EVENT.format(n=0, subject='changed.id')} FROM changed")
     both = f"WITH changed AS ({change}), event AS ({recorded}) SELECT id FROM changed"
-    changed = rows(session, both, {**_params(session, type, scope=scope, data=data, actor_id=actor_id), **params})
+    happened = [Happening(type, None, scope, data or {})]
+    changed = rows(session, both, {**_params(session, happened, actor_id), **params})
     return changed[0].id if changed else None
 
 
-def _params(
-    session: Session, type: EventType, *, scope: str, data: dict[str, Any] | None, actor_id: UUID | None
-) -> dict[str, Any]:
+def _params(session: Session, happened: Sequence[Happening], actor_id: UUID | None) -> dict[str, Any]:
     from psycopg.types.json import Jsonb
 
     origin: Origin = session.info.get("origin", Origin())
-    return {
+    params: dict[str, Any] = {
         "actor_id": origin.actor_id or actor_id,
-        "type": type.value,
-        "subject_type": type.partition(".")[0],
-        "data": Jsonb(data or {}),
-        "scope": scope,
         "ip": origin.ip,
         "request_id": origin.request_id,
     }
+    for n, event in enumerate(happened):
+        params |= {
+            f"type{n}": event.type.value,
+            f"subject{n}": event.subject,
+            f"data{n}": Jsonb(event.data),
+            f"scope{n}": event.scope,
+        }
+    return params

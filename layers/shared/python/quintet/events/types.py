@@ -41,6 +41,11 @@ class EventType(StrEnum):
     PROJECT_MEMBER_SET = "project.member_set"
     PROJECT_MEMBER_REMOVED = "project.member_removed"
 
+    TASK_CREATED = "task.created"  # data: status, assignee_id, due_date
+    TASK_UPDATED = "task.updated"  # fields; changes: [before, after] of those three; assignee_id: whose it is now
+    TASK_ASSIGNED = "task.assigned"  # to assignee_id, by creating or changing it
+    TASK_REMOVED = "task.removed"  # assignee_id: whose it was
+
     FOLDER_CREATED = "folder.created"
     FOLDER_UPDATED = "folder.updated"
     FOLDER_REMOVED = "folder.removed"

@@ -68,8 +68,11 @@ def rate_limit(request: Request, session: Session, name: str, **values: str) -> 
     answer_headers(request.scope).update(headers)
 
 
+Limit = Annotated[int, Query(ge=1, le=100, description="How many items at most.")]
+
+
 async def _page_request(
-    limit: Annotated[int, Query(ge=1, le=100, description="How many items at most.")] = 50,
+    limit: Limit = 50,
     cursor: Annotated[
         str | None,
         Query(

@@ -32,19 +32,17 @@ class TokenKeys:
     """What one version of the secret gives: the key of access tokens and the HMAC key of refresh tokens."""
 
     access: "OKPKey"
+    kid: str
+    """The access key's id: its thumbprint (RFC 7638)."""
     refresh: bytes
-
-    @property
-    def kid(self) -> str:
-        """The key's id: its RFC 7638 thumbprint."""
-        return self.access.thumbprint()
 
     @classmethod
     def derive(cls, secret: str) -> "TokenKeys":
         """Both keys of `secret`: the access key by HKDF-SHA256 (RFC 5869), the refresh key by HMAC-SHA256."""
         from joserfc.jwk import OKPKey  # 40 ms, and most functions only verify
 
-        return cls(OKPKey.derive_key(secret), hmac.digest(secret.encode(), b"refresh token", "sha256"))
+        access = OKPKey.derive_key(secret)
+        return cls(access, access.thumbprint(), hmac.digest(secret.encode(), b"refresh token", "sha256"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ class User(Changing, Base):
     password_hash: Mapped[str | None]
     status: Mapped[UserStatus] = mapped_column(Text, server_default=text("'active'"))
     email_verified_at: Mapped[datetime | None]
+    time_zone: Mapped[str] = mapped_column(server_default=text("'UTC'"))
 
 
 class Role(Changing, Base):
