@@ -13,6 +13,8 @@ from infra.local.events import schedule_event
 from infra.local.invocation import invoke
 from quintet.config import settings
 from quintet.db.engine import owner_engine
+from quintet.db.session import writing
+from quintet.events.record import Happening, record_all, scope_of
 from quintet.events.types import WEBHOOK_TYPES, EventType
 from tests.support.api import Api, events_about
 from tests.support.expect import pointers, problem
@@ -274,6 +276,25 @@ def test_given_a_subscriber_then_a_write_takes_no_statement_more(owner: Api) -> 
     assert owner.post("/webhooks", {"url": URL}).status == 201
     assert round_trips("two") == without
     assert len(received("webhooks")) == 1
+
+
+def test_given_many_events_recorded_at_once_then_each_that_is_wanted_is_sent_with_what_else_waits_for_it(
+    user: Api,
+) -> None:
+    assert user.post("/webhooks", {"url": URL, "types": ["file.ready", "file.rejected"]}).status == 201
+    kinds = [EventType.FILE_READY, EventType.PROJECT_UPDATED, EventType.FILE_REJECTED, EventType.SESSION_ENDED] * 2
+    received("email")
+    with counted() as statements, writing() as session:
+        record_all(session, [Happening(kind, user.id, scope_of("user", user.id)) for kind in kinds])
+    assert len(statements) == 3  # BEGIN and COMMIT among them
+    wanted, mailed = (
+        {message["event_id"]: message["destination"] for message in received(queue)} for queue in ("webhooks", "email")
+    )
+    rows = execute("SELECT id::text, type FROM events WHERE subject_id = %(id)s AND type = ANY(%(types)s)",
+                   id=user.id, types=[kind.value for kind in kinds])  # fmt: skip
+    assert wanted == {row.id: "webhooks" for row in rows if row.type.startswith("file.")}
+    assert mailed == {row.id: "email" for row in rows if row.type == "file.rejected"}
+    assert len(rows) == 8
 
 
 def test_given_many_webhooks_that_want_something_else_then_an_index_tells_that_nobody_wants_it(user: Api) -> None:
