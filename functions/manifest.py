@@ -84,18 +84,21 @@ FUNCTIONS: dict[str, Function] = {
         routes=("projects",),
         free_bodies=True,
         needs=_API,
+        sends_to=frozenset({"notifications"}),
     ),
     "tasks": Function(
         description="Tasks of projects",
         routes=("tasks",),
         free_bodies=True,
         needs=_API,
+        sends_to=frozenset({"notifications"}),
     ),
     "conversations": Function(
         description="Conversations, direct and in groups, and their messages",
         routes=("conversations", "messages"),
         free_bodies=True,
         needs=_API,
+        sends_to=frozenset({"notifications"}),
     ),
     "files": Function(
         description="Folders, uploads and downloads",
@@ -122,6 +125,11 @@ FUNCTIONS: dict[str, Function] = {
         routes=("reports",),
         needs=_API,
     ),
+    "notifications": Function(
+        description="What people are told of, and where they want to be told",
+        routes=("notifications",),
+        needs=_API,
+    ),
     "events": Function(
         description="The audit trail and the feed",
         routes=("events",),
@@ -145,10 +153,17 @@ FUNCTIONS: dict[str, Function] = {
         description="Imports uploaded contacts and undoes imports; shares contacts out among agents",
         queue=Queue("campaigns", batch_size=1, max_concurrency=4),
         needs=frozenset({Need.DATABASE, Need.FILES_READ, Need.FILES_WRITE}),
-        sends_to=frozenset({"campaigns", "email"}),
+        sends_to=frozenset({"campaigns", "email", "notifications"}),
         connections=3,  # one stages while one merges; the third shows that both are alive
         memory=3008,
         timeout=900,
+    ),
+    "notifier": Function(
+        description="Tells people of what concerns them",
+        queue=Queue("notifications"),
+        needs=frozenset({Need.DATABASE}),
+        sends_to=frozenset({"email"}),
+        timeout=30,
     ),
     "email_sender": Function(
         description="Sends each email once",
@@ -166,7 +181,7 @@ FUNCTIONS: dict[str, Function] = {
         description="Sends again what a crash kept from its queue, and merges tallies",
         schedule="rate(1 minute)",
         needs=frozenset({Need.DATABASE, Need.FILES_READ}),
-        sends_to=frozenset({"uploads", "email", "campaigns"}),
+        sends_to=frozenset({"uploads", "email", "campaigns", "notifications"}),
         timeout=55,
     ),
     "maintenance": Function(

@@ -353,6 +353,17 @@ ACCESS: dict[str, Access] = {
     "GET /files/presign-download attachment": Access(
         ok=TALK, sends=lambda w: {"query": {"file_id": str(w.attachment_id)}}
     ),
+    # --- notifications: everybody has their own ---
+    "GET /notifications": _signed_in(),
+    "GET /notifications/unread-count": _signed_in(),
+    "POST /notifications/{notification_id}/read": Access(ok=OWNER_ALONE),
+    "POST /notifications/read": _signed_in(json_()),
+    "GET /notifications/preferences": _signed_in(),
+    **_both("/notifications/preferences", _signed_in(json_(mention={"email": "off"}))),
+    "GET /notifications/unsubscribe": _public(_token_page),
+    "POST /notifications/unsubscribe": _public(
+        lambda w: _urlencoded("List-Unsubscribe=One-Click") | {"query": {"token": w.unsubscribe_token()}}
+    ),
     # --- reports ---
     "GET /reports/campaigns/{campaign_id}": Access(ok=RUN, forbidden=WORK),
     "GET /reports/agents/{agent_id}": Access(ok=WORK, path=_working_agent),

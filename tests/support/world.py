@@ -221,6 +221,27 @@ class World:
         )
 
     @cached_property
+    def notification_id(self) -> UUID:
+        """Something the owner is told of."""
+        return self._one(
+            "INSERT INTO notifications (user_id, event_id, kind, scope, data, in_app, email)"
+            " VALUES (%(owner)s, uuidv7(), 'project_added', 'project:' || %(project)s, '{}', true, 'off') RETURNING id",
+            owner=self.owner.id,
+            project=self.project_id,
+        )
+
+    def unsubscribe_token(self) -> str:
+        """What the unsubscribe links of the owner's emails hold."""
+        token = secrets.token_urlsafe(32)
+        self._one(
+            "INSERT INTO unsubscribe_tokens (token, user_id, kind) VALUES (%(token)s, %(owner)s, 'mention')"
+            " ON CONFLICT (user_id, kind) DO UPDATE SET token = excluded.token RETURNING user_id",
+            token=token,
+            owner=self.owner.id,
+        )
+        return token
+
+    @cached_property
     def division_id(self) -> UUID:
         """A division the owner belongs to."""
         return self._one(
