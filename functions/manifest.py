@@ -184,6 +184,13 @@ FUNCTIONS: dict[str, Function] = {
         sends_to=frozenset({"uploads", "email", "campaigns", "notifications"}),
         timeout=55,
     ),
+    "reminders": Function(
+        description="Tells people in their morning of tasks due tomorrow, and gathers the digests of the day",
+        schedule="rate(15 minutes)",
+        needs=frozenset({Need.DATABASE}),
+        sends_to=frozenset({"notifications", "email"}),
+        timeout=300,
+    ),
     "maintenance": Function(
         description="Partitions ahead and archived, expired rows removed, signing key rotated",
         schedule="rate(1 day)",

@@ -47,6 +47,7 @@ ALLOWED: dict[str, set[str]] = {
     "email_sender": CONNECT | CONSUME | {"ses:SendEmail"},
     "email_feedback": CONNECT | CONSUME,
     "event_dispatcher": CONNECT | READ_FILES | SEND,
+    "reminders": CONNECT | SEND,
     "maintenance": READ_SECRET
     | READ_FILES
     | SEND

@@ -316,5 +316,5 @@ def test_given_the_tables_then_every_event_that_is_delivered_tells_somebody_and_
     assert {told.kind for some in TOLD.values() for told in some} == KINDS.keys()
     # AND whoever records such an event may send it to the queue at once
     assert {name for name, function in FUNCTIONS.items() if "notifications" in function.sends_to} >= {
-        *("tasks", "conversations", "projects", "campaign_processor", "event_dispatcher"),
+        *("tasks", "conversations", "projects", "campaign_processor", "reminders", "event_dispatcher"),
     }
