@@ -19,6 +19,7 @@ class Need(StrEnum):
     FILES_WRITE = "files_write"
     FILES_DELETE = "files_delete"
     ARCHIVE_WRITE = "archive_write"  # put old events into the archive bucket
+    PUSH_SECRET = "push_secret"  # read what the key is derived from that says who pushes
     SEND_EMAIL = "send_email"  # through SES
     API_URL = "api_url"  # the API's public address, for links in emails
 
@@ -128,7 +129,7 @@ FUNCTIONS: dict[str, Function] = {
     "notifications": Function(
         description="What people are told of, and where they want to be told",
         routes=("notifications",),
-        needs=_API,
+        needs=_API | {Need.PUSH_SECRET},
     ),
     "events": Function(
         description="The audit trail and the feed",
@@ -162,8 +163,14 @@ FUNCTIONS: dict[str, Function] = {
         description="Tells people of what concerns them",
         queue=Queue("notifications"),
         needs=frozenset({Need.DATABASE}),
-        sends_to=frozenset({"email"}),
+        sends_to=frozenset({"email", "push"}),
         timeout=30,
+    ),
+    "push_sender": Function(
+        description="Pushes each notification to each browser once",
+        queue=Queue("push"),
+        needs=frozenset({Need.DATABASE, Need.PUSH_SECRET}),
+        timeout=60,
     ),
     "email_sender": Function(
         description="Sends each email once",
@@ -181,7 +188,7 @@ FUNCTIONS: dict[str, Function] = {
         description="Sends again what a crash kept from its queue, and merges tallies",
         schedule="rate(1 minute)",
         needs=frozenset({Need.DATABASE, Need.FILES_READ}),
-        sends_to=frozenset({"uploads", "email", "campaigns", "notifications"}),
+        sends_to=frozenset({"uploads", "email", "campaigns", "notifications", "push"}),
         timeout=55,
     ),
     "reminders": Function(

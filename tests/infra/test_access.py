@@ -38,12 +38,13 @@ ALLOWED: dict[str, set[str]] = {
     "campaigns": CONNECT | READ_FILES | WRITE_FILES | SEND,
     "agents": CONNECT | SEND,
     "reports": CONNECT,
-    "notifications": CONNECT,
+    "notifications": CONNECT | READ_SECRET,
     "events": CONNECT,
     "system": CONNECT | {"s3:ListBucket", "sqs:GetQueueAttributes"},
     "upload_processor": CONNECT | READ_FILES | DELETE_FILES | CONSUME | SEND,
     "campaign_processor": CONNECT | READ_FILES | WRITE_FILES | CONSUME | SEND,
     "notifier": CONNECT | CONSUME | SEND,
+    "push_sender": CONNECT | CONSUME | READ_SECRET,
     "email_sender": CONNECT | CONSUME | {"ses:SendEmail"},
     "email_feedback": CONNECT | CONSUME,
     "event_dispatcher": CONNECT | READ_FILES | SEND,
@@ -108,6 +109,8 @@ def test_the_roles_are_those_functions_alone(env: Synthesised) -> None:
     [
         ("secretsmanager:GetSecretValue", "TokenSecret", {"auth", "maintenance", "db_migrator"}),
         ("secretsmanager:PutSecretValue", "TokenSecret", {"maintenance"}),
+        ("secretsmanager:GetSecretValue", "PushSecret", {"notifications", "push_sender"}),
+        ("secretsmanager:PutSecretValue", "PushSecret", set()),
         ("secretsmanager:GetSecretValue", "MasterUserSecret", {"maintenance", "db_migrator"}),
         ("ses:SendEmail", "EmailIdentity", {"email_sender"}),
         (

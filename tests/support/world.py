@@ -14,6 +14,7 @@ from quintet.db.session import writing
 from quintet.identity.keys import token_keys
 from quintet.identity.one_time_tokens import LIFETIMES, mint
 from tests.support.api import Api
+from tests.support.browsers import subscription
 from tests.support.people import person
 
 NEW_PASSWORD = "another good phrase 42 indeed"
@@ -229,6 +230,13 @@ class World:
             owner=self.owner.id,
             project=self.project_id,
         )
+
+    @cached_property
+    def push_subscription_id(self) -> UUID:
+        """A browser of the owner's."""
+        made = self.owner.post("/notifications/push-subscriptions", subscription())
+        assert made.status == 201, made
+        return UUID(made.json()["id"])
 
     def unsubscribe_token(self) -> str:
         """What the unsubscribe links of the owner's emails hold."""

@@ -94,7 +94,7 @@ class EventType(StrEnum):
     NOTIFICATION_DIGEST_DUE = "notification_digest.due"  # subject: the account; data: date
     ACCOUNT_NOTIFICATIONS_CHANGED = "account.notifications_changed"  # where it wants to be told; data: kinds
     PUSH_SUBSCRIPTION_CREATED = "push_subscription.created"
-    PUSH_SUBSCRIPTION_REMOVED = "push_subscription.removed"
+    PUSH_SUBSCRIPTION_REMOVED = "push_subscription.removed"  # data: gone, when the push service says so
 
     SIGNING_KEY_ROTATED = "signing_key.rotated"
     SIGNING_KEY_REVOKED = "signing_key.revoked"  # all of them

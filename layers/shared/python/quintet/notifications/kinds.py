@@ -19,6 +19,8 @@ class Kind:
     in_app: bool = True
     email: EmailFrequency = "off"
     push: bool = False
+    urgent: bool = False
+    """Somebody waits: a browser is woken for it (RFC 8030, section 5.3)."""
     has_email: bool = True
     """False for what `email_sender` writes an email about anyway."""
 
@@ -44,9 +46,15 @@ KINDS: Mapping[str, Kind] = {
         because="somebody mentioned you",
         email="immediate",
         push=True,
+        urgent=True,
     ),
     "direct_message": Kind(
-        headline="{actor} wrote to you", detail="message", because="somebody wrote to you", email="digest", push=True
+        headline="{actor} wrote to you",
+        detail="message",
+        because="somebody wrote to you",
+        email="digest",
+        push=True,
+        urgent=True,
     ),
     "conversation_added": Kind(
         headline="{actor} added you to the conversation {conversation}",
