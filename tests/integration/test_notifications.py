@@ -5,7 +5,6 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from functions.manifest import FUNCTIONS
 from functions.notifier.told import TOLD
 from infra.local.events import sqs_event
 from infra.local.invocation import invoke
@@ -314,7 +313,3 @@ def test_given_many_notifications_then_pages_follow_each_other_and_each_read_is_
 def test_given_the_tables_then_every_event_that_is_delivered_tells_somebody_and_every_kind_is_told() -> None:
     assert {type for type, to in DELIVERED_TO.items() if "notifications" in to} == TOLD.keys()
     assert {told.kind for some in TOLD.values() for told in some} == KINDS.keys()
-    # AND whoever records such an event may send it to the queue at once
-    assert {name for name, function in FUNCTIONS.items() if "notifications" in function.sends_to} >= {
-        *("tasks", "conversations", "projects", "campaign_processor", "reminders", "event_dispatcher"),
-    }
