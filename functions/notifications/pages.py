@@ -19,7 +19,7 @@ _TEMPLATES = Path(__file__).parent / "templates"
 _RESPONSES: dict[int | str, dict[str, Any]] = responses(400)
 _RESPONSES[400]["content"] |= {"text/html": {"schema": {"type": "string"}}}  # a page; a problem for a missing field
 
-Token = Annotated[str, Query(min_length=1, max_length=200, description="From the email.")]
+Token = Annotated[str, Query(max_length=200, pattern="^[A-Za-z0-9_-]+$", description="From the email.")]
 
 
 @router.get("/unsubscribe", response_class=HTMLResponse)

@@ -5,6 +5,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from functions.notifications import queries
 from functions.notifier.told import TOLD
 from infra.local.events import sqs_event
 from infra.local.invocation import invoke
@@ -308,6 +309,34 @@ def test_given_many_notifications_then_pages_follow_each_other_and_each_read_is_
             assert user.get(path).status == 200
         assert len(statements) == 2
     assert unread(user) == 100  # or more
+
+
+def test_given_somebody_who_has_most_of_the_notifications_but_no_new_one_then_nobody_elses_are_passed_by() -> None:
+    user, other = person(), person()
+    told_often(user, 3000)
+    told_often(other, 1000)
+    execute("ANALYZE notifications")
+    params = {"caller": user.id, "before": UUID(int=2**128 - 1), "limit": 50}
+    for sql in (queries.ALL, queries.UNREAD, queries.COUNT):
+        plan = "\n".join(row[0] for row in execute(f"EXPLAIN (ANALYZE) {sql}", **params))
+        assert "Rows Removed" not in plan
+        assert "Seq Scan" not in plan
+
+
+def test_given_changes_of_preferences_at_once_then_none_undoes_another() -> None:
+    user = person()
+    changes = [
+        {"mention": {"push": False}},
+        {"mention": {"email": "digest"}},
+        {"mention": {"in_app": False}},
+        {"task_due": {"email": "off"}},
+    ]
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda change: user.patch("/notifications/preferences", change), changes))
+    assert [answer.status for answer in answers] == [200] * 4
+    after = user.get("/notifications/preferences").json()
+    assert after["mention"] == {"in_app": False, "push": False, "email": "digest"}
+    assert after["task_due"]["email"] == "off"
 
 
 def test_given_the_tables_then_every_event_that_is_delivered_tells_somebody_and_every_kind_is_told() -> None:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from quintet.http.schemas import Input, Output, Timestamp
+from quintet.http.schemas import Input, Number, Output, Timestamp
 from quintet.notifications.push import is_push_service
 
 
@@ -38,7 +38,7 @@ class PushSubscriptionCreate(Input):
 
     endpoint: Annotated[str, StringConstraints(max_length=2048, pattern="^https://"), AfterValidator(_known)]
     keys: PushKeys
-    expiration_time: float | None = Field(
+    expiration_time: Annotated[float, Number, Field(allow_inf_nan=False)] | None = Field(
         None, alias="expirationTime", description="Of no use to us: the push service tells when it is over."
     )
 
