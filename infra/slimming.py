@@ -35,8 +35,12 @@ _UNUSED = (
     "phonenumbers/carrierdata",
     "phonenumbers/tzdata",
     "phonenumbers/shortdata/region_*.py",  # nor whom one can call in an emergency
-    # pywebpush imports aiohttp wherever it is imported; what sends is requests. Each of these has a form in Python too.
-    *(f"{package}/**/*.so" for package in ("aiohttp", "frozenlist", "multidict", "propcache", "yarl")),
+    # pywebpush imports aiohttp, and sends by requests, whose guesses at character sets nobody reads. Each has a form in
+    # Python too.
+    *(
+        f"{package}/**/*.so"
+        for package in ("aiohttp", "charset_normalizer", "frozenlist", "multidict", "propcache", "yarl")
+    ),
     "aiohttp/web*.py",
     "aiohttp/worker.py",
     "aiohttp/test_utils.py",
