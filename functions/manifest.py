@@ -19,6 +19,7 @@ class Need(StrEnum):
     FILES_WRITE = "files_write"
     FILES_DELETE = "files_delete"
     ARCHIVE_WRITE = "archive_write"  # put old events into the archive bucket
+    PUSH_SECRET = "push_secret"  # read what the key is derived from that says who pushes
     SEND_EMAIL = "send_email"  # through SES
     API_URL = "api_url"  # the API's public address, for links in emails
 
@@ -84,21 +85,21 @@ FUNCTIONS: dict[str, Function] = {
         routes=("projects",),
         free_bodies=True,
         needs=_API,
-        sends_to=frozenset({"webhooks"}),
+        sends_to=frozenset({"webhooks", "notifications"}),
     ),
     "tasks": Function(
         description="Tasks of projects",
         routes=("tasks",),
         free_bodies=True,
         needs=_API,
-        sends_to=frozenset({"webhooks"}),
+        sends_to=frozenset({"webhooks", "notifications"}),
     ),
     "conversations": Function(
         description="Conversations, direct and in groups, and their messages",
         routes=("conversations", "messages"),
         free_bodies=True,
         needs=_API,
-        sends_to=frozenset({"webhooks"}),
+        sends_to=frozenset({"webhooks", "notifications"}),
     ),
     "files": Function(
         description="Folders, uploads and downloads",
@@ -131,6 +132,11 @@ FUNCTIONS: dict[str, Function] = {
         needs=_API,
         sends_to=frozenset({"webhooks"}),
     ),
+    "notifications": Function(
+        description="What people are told of, and where they want to be told",
+        routes=("notifications",),
+        needs=_API | {Need.PUSH_SECRET},
+    ),
     "events": Function(
         description="The audit trail and the feed",
         routes=("events",),
@@ -154,10 +160,23 @@ FUNCTIONS: dict[str, Function] = {
         description="Imports uploaded contacts and undoes imports; shares contacts out among agents",
         queue=Queue("campaigns", batch_size=1, max_concurrency=4),
         needs=frozenset({Need.DATABASE, Need.FILES_READ, Need.FILES_WRITE}),
-        sends_to=frozenset({"campaigns", "email", "webhooks"}),
+        sends_to=frozenset({"campaigns", "email", "webhooks", "notifications"}),
         connections=3,  # one stages while one merges; the third shows that both are alive
         memory=3008,
         timeout=900,
+    ),
+    "notifier": Function(
+        description="Tells people of what concerns them",
+        queue=Queue("notifications"),
+        needs=frozenset({Need.DATABASE}),
+        sends_to=frozenset({"email", "push"}),
+        timeout=30,
+    ),
+    "push_sender": Function(
+        description="Pushes each notification to each browser once",
+        queue=Queue("push"),
+        needs=frozenset({Need.DATABASE, Need.PUSH_SECRET}),
+        timeout=60,
     ),
     "email_sender": Function(
         description="Sends each email once",
@@ -182,8 +201,15 @@ FUNCTIONS: dict[str, Function] = {
         description="Sends again what a crash kept from its queue, and merges tallies",
         schedule="rate(1 minute)",
         needs=frozenset({Need.DATABASE, Need.FILES_READ}),
-        sends_to=frozenset({"uploads", "email", "campaigns", "webhooks"}),
+        sends_to=frozenset({"uploads", "email", "campaigns", "webhooks", "notifications", "push"}),
         timeout=55,
+    ),
+    "reminders": Function(
+        description="Tells people in their morning of tasks due tomorrow, and gathers the digests of the day",
+        schedule="rate(15 minutes)",
+        needs=frozenset({Need.DATABASE}),
+        sends_to=frozenset({"notifications", "email"}),
+        timeout=300,
     ),
     "maintenance": Function(
         description="Partitions ahead and archived, expired rows removed, signing key rotated",

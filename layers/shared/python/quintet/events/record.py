@@ -34,6 +34,9 @@ _AND_DELIVER = """
     )
     SELECT id, type, wanted FROM event"""
 
+_DELIVER_MORE = """
+    INSERT INTO deliveries (event_id, destination) SELECT * FROM unnest(%(ids)s::uuid[], %(destinations)s::text[])"""
+
 
 @dataclass(frozen=True, slots=True)
 class Happening:
@@ -43,6 +46,8 @@ class Happening:
     subject: UUID | None
     scope: str
     data: dict[str, Any] = field(default_factory=dict)
+    to: tuple[str, ...] = ()
+    """Destinations besides those that `DELIVERED_TO` names for every event of the type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +103,15 @@ def _record(session: Session, happened: Sequence[Happening], actor_id: UUID | No
     if routes := {event.type.value: DELIVERED_TO[event.type] for event in happened if event.type in DELIVERED_TO}:
         statement, params = _AND_DELIVER.format(record=statement), {**params, "routes": Jsonb(routes)}
     recorded = rows(session, statement, params)
-    for event_id, type, wanted in recorded:
-        for destination in (*DELIVERED_TO.get(type, ()), *(("webhooks",) if wanted else ())):
-            send_after_commit(session, event_id, destination)
+    more = [(row.id, destination) for row, event in zip(recorded, happened, strict=True) for destination in event.to]
+    if more:
+        ids, destinations = zip(*more, strict=True)
+        session.connection().exec_driver_sql(_DELIVER_MORE, {"ids": [*ids], "destinations": [*destinations]})
+    for row in recorded:
+        for destination in (*DELIVERED_TO.get(row.type, ()), *(("webhooks",) if row.wanted else ())):
+            send_after_commit(session, row.id, destination)
+    for event_id, destination in more:
+        send_after_commit(session, event_id, destination)
     return [row.id for row in recorded]
 
 
