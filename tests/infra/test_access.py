@@ -19,6 +19,7 @@ LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
 SEND = {"sqs:SendMessage", "sqs:GetQueueAttributes", "sqs:GetQueueUrl"}
 CONSUME = {"sqs:ReceiveMessage", "sqs:ChangeMessageVisibility", "sqs:DeleteMessage"} | SEND - {"sqs:SendMessage"}
 CONNECT = {"rds-db:connect"}
+SOCKETS = {"execute-api:ManageConnections"}
 READ_SECRET = {"secretsmanager:GetSecretValue", "kms:Decrypt"}
 READ = {"s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectAttributes", "s3:GetObjectVersionAttributes"}
 READ_FILES = READ | {"s3:ListBucket", "kms:Decrypt"}
@@ -31,16 +32,18 @@ DELETE_FILES = {"s3:DeleteObject", "s3:DeleteObjectVersion", "s3:AbortMultipartU
 ALLOWED: dict[str, set[str]] = {
     "auth": CONNECT | READ_SECRET | SEND,
     "users": CONNECT | SEND,
-    "projects": CONNECT,
-    "conversations": CONNECT,
+    "projects": CONNECT | SEND,
+    "conversations": CONNECT | SEND,
     "files": CONNECT | READ_FILES | WRITE_FILES | SEND,
     "campaigns": CONNECT | READ_FILES | WRITE_FILES | SEND,
     "agents": CONNECT | SEND,
     "reports": CONNECT,
     "events": CONNECT,
+    "realtime": CONNECT | SOCKETS,
     "system": CONNECT | {"s3:ListBucket", "sqs:GetQueueAttributes"},
     "upload_processor": CONNECT | READ_FILES | DELETE_FILES | CONSUME | SEND,
     "campaign_processor": CONNECT | READ_FILES | WRITE_FILES | CONSUME | SEND,
+    "realtime_broadcaster": CONNECT | CONSUME | SOCKETS,
     "email_sender": CONNECT | CONSUME | {"ses:SendEmail"},
     "email_feedback": CONNECT | CONSUME,
     "event_dispatcher": CONNECT | READ_FILES | SEND,
@@ -105,6 +108,7 @@ def test_the_roles_are_those_functions_alone(env: Synthesised) -> None:
         ("secretsmanager:GetSecretValue", "TokenSecret", {"auth", "maintenance", "db_migrator"}),
         ("secretsmanager:PutSecretValue", "TokenSecret", {"maintenance"}),
         ("secretsmanager:GetSecretValue", "MasterUserSecret", {"maintenance", "db_migrator"}),
+        ("execute-api:ManageConnections", "WebSocketApi", {"realtime", "realtime_broadcaster"}),
         ("ses:SendEmail", "EmailIdentity", {"email_sender"}),
         (
             "s3:GetObject",

@@ -34,6 +34,9 @@ LIMITS: dict[str, tuple[Limit, ...]] = {
     # An office of hundreds may share one address.
     "conversation": (Limit("account", 100, 3600), Limit("ip", 1000, 3600)),
     "message": (Limit("account", 120, 60), Limit("ip", 1200, 60)),
+    # When the network comes back, everybody in that office connects again, with each of their devices.
+    "realtime_ticket": (Limit("account", 120, 60), Limit("ip", 3000, 60)),
+    "frame": (Limit("connection", 200, 10),),
 }
 """What is limited, and how. Every name is a policy in the `RateLimit-Policy` header."""
 
