@@ -12,6 +12,7 @@ from constructs import Construct, IDependable
 from infra.access import Access, allow
 from infra.config import Environment
 from infra.constructs.logging import log_group
+from infra.nag import acknowledge
 
 _ACCESS_LOG = {
     "time": "requestTimeEpoch",

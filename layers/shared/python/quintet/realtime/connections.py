@@ -22,9 +22,14 @@ _ESTABLISHED = 10
 """Seconds after which a connection has been one: API Gateway calls it gone before, too."""
 
 
+def young(connection: str) -> str:
+    """SQL: the connection with this alias is younger than API Gateway lets any become, two hours, and a little."""
+    return f"{connection}.connected_at > now() - interval '130 minutes'"
+
+
 def live(connection: str) -> str:
-    """SQL: the session of the connection with this alias has not ended."""
-    return f"""EXISTS (
+    """SQL: neither the connection with this alias nor its session has ended, as far as we know."""
+    return f"""{young(connection)} AND EXISTS (
         SELECT FROM sessions s JOIN users u ON u.id = s.user_id
         WHERE s.id = {connection}.session_id AND s.revoked_at IS NULL AND s.expires_at > now()
           AND u.status = 'active')"""
@@ -45,8 +50,8 @@ _ANNOUNCE = f"""
         'at', {timestamp("now()")})::text AS frame
     FROM unnest(%(user_ids)s::uuid[], %(was)s::text[], %(seen)s::timestamptz[]) person(user_id, was, last_seen_at)
     CROSS JOIN LATERAL (
-        SELECT max(status) AS status, max(last_seen_at) AS last_seen_at FROM connections
-        WHERE user_id = person.user_id) best
+        SELECT max(c.status) AS status, max(c.last_seen_at) AS last_seen_at FROM connections c
+        WHERE c.user_id = person.user_id AND {young("c")}) best
     CROSS JOIN LATERAL (
         SELECT DISTINCT near.user_id FROM conversation_members mine
         CROSS JOIN LATERAL (
