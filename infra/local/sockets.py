@@ -84,13 +84,9 @@ class Socket:
 class Sockets:
     """All connections."""
 
-    def __init__(
-        self, *, invoke: Invoke, threads: ThreadPoolExecutor, idle: float = IDLE, longest: float = LONGEST
-    ) -> None:
+    def __init__(self, *, invoke: Invoke, threads: ThreadPoolExecutor) -> None:
         self._call = invoke
         self._threads = threads
-        self._idle = idle
-        self._longest = longest
         self._open: dict[str, Socket] = {}
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -158,10 +154,10 @@ class Sockets:
         ended = asyncio.create_task(socket.cut.wait())
         try:
             while True:
-                left = socket.connected_at + self._longest - time.time()
+                left = socket.connected_at + LONGEST - time.time()
                 reading = asyncio.ensure_future(receive())
                 done, _ = await asyncio.wait(
-                    [reading, ended], timeout=min(self._idle, left), return_when=asyncio.FIRST_COMPLETED
+                    [reading, ended], timeout=min(IDLE, left), return_when=asyncio.FIRST_COMPLETED
                 )
                 if reading not in done:
                     reading.cancel()

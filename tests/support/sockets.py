@@ -31,9 +31,9 @@ SECONDS = 5.0
 
 
 @contextmanager
-def gateway(state: State, *, invoke: Callable[..., Any] = invoke, **limits: float) -> Iterator[str]:
+def gateway(state: State, *, invoke: Callable[..., Any] = invoke) -> Iterator[str]:
     """A local gateway; its address."""
-    app = Gateway(Pages(state), invoke=invoke, **limits)
+    app = Gateway(Pages(state), invoke=invoke)
     port = free_port()
     config = uvicorn.Config(
         app,
