@@ -120,9 +120,9 @@ class Sockets:
         await asyncio.wait([writer], timeout=1)  # what is said already; who does not read it, does not
         writer.cancel()
         terminal.emit("socket", event="disconnect", status=code, id=socket.id, function=FUNCTION)
-        with suppress(OSError, RuntimeError):  # closed already
+        with suppress(OSError, RuntimeError, TimeoutError):  # closed already, or nobody reads
             closing = code if code not in (1005, 1006) else 1000
-            await send({"type": "websocket.close", "code": closing, "reason": reason})
+            await asyncio.wait_for(send({"type": "websocket.close", "code": closing, "reason": reason}), timeout=1)
         await self._invoke(socket.event("DISCONNECT", code=code, reason=reason))
 
     def manage(self, method: str, path: str, body: bytes) -> Response:
