@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 from tests.e2e.stand import Stand
@@ -17,6 +18,7 @@ def test_given_a_running_stand_when_the_readme_is_followed_then_everything_works
     readme = (repository / "README.md").read_text()
     script = "\n".join(WALK.findall(readme)).replace("http://127.0.0.1:8000", stand.url)
     script = script.replace("make admin", f"make --directory={repository} admin")
+    script = script.replace(".venv/bin/python", sys.executable)
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],
         cwd=tmp_path,
@@ -37,6 +39,9 @@ def test_given_a_running_stand_when_the_readme_is_followed_then_everything_works
     assert '"outcome":"converted"' in done.stdout
     assert re.search(r'"unread_count": ?1\b', done.stdout)
     assert "The engine is ready." in done.stdout
+    heard = (tmp_path / "heard.txt").read_text()
+    assert '"type":"replayed"' in heard
+    assert '"type":"message.created"' in heard
     assert "<svg" in (tmp_path / "report.html").read_text()
     assert "Confirm" in stand.wait_for_mail("ada@example.com").subject
 
