@@ -31,7 +31,7 @@ What happens, as it happens, over a WebSocket; the other way, who types and who 
   it is handed out: who is taken off a conversation gets nothing of it any more.
 - **Frames** are JSON in text frames, ours and yours, 32 KB at most; a larger one closes the connection (1009), as does
   a binary one (1003). What is wrong with a frame is said in an `error`. More than 200 frames in ten seconds close the
-  connection, too.
+  connection, too; of `typing` and of changes of presence one a second is enough (`slow_down`).
 - **Staying.** Send `ping` at least every ten minutes. A connection that does not take what is sent to it is closed.
 - **Presence and typing** are not events and not replayed. Who types does not any more when `expires_in` is over. Coming
   and going is announced in conversations of up to 20; `presence` asks about all.

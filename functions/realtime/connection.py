@@ -72,6 +72,8 @@ def _message(connection_id: str, body: str) -> str | None:
         return _act(connection_id, caller, CLIENT_FRAME.validate_json(body))
     except ValidationError as invalid:
         return _invalid(invalid)
+    except TooManyRequests as problem:
+        return _error("slow_down", problem.detail)
     except Problem as problem:
         return _refused(problem)
     except Exception:  # or the gateway would say so, in a frame of its own
@@ -81,7 +83,10 @@ def _message(connection_id: str, body: str) -> str | None:
 
 def _act(connection_id: str, caller: Any, frame: ClientFrame) -> str | None:
     answer: str | None = None
+    changes = isinstance(frame, Presence) and frame.status not in (None, caller.status)
     with reading() as session:
+        if changes or isinstance(frame, Typing):
+            count(session, "signal", account=str(caller.user_id))
         _note(session, connection_id, caller, frame)
         match frame:
             case Ping():
@@ -96,7 +101,7 @@ def _act(connection_id: str, caller: Any, frame: ClientFrame) -> str | None:
                 answer = service.replayed(session, caller.user_id, after=frame.after)
     if isinstance(frame, Typing):
         send(typing)
-    if isinstance(frame, Presence) and frame.status not in (None, caller.status):
+    if changes:
         announce(caller.user_id)
     return answer
 

@@ -123,7 +123,7 @@ class Error(Output):
     """A frame could not be taken. After `rate_limited` and `signed_out` the connection is closed."""
 
     type: Literal["error"]
-    code: Literal["invalid", "unknown_action", "not_found", "gone", "rate_limited", "signed_out", "failed"]
+    code: Literal["invalid", "unknown_action", "not_found", "gone", "slow_down", "rate_limited", "signed_out", "failed"]
     detail: str
     pointer: str | None = Field(None, description="Where in the frame (RFC 6901).")
 
