@@ -60,6 +60,7 @@ class ServiceStack(cdk.Stack):
             data=data,
             functions=functions,
             api=api.api,
+            websocket=websocket.api,
             acl=firewall.acl,
             schedule_dead_letters=schedules.dead_letters,
         )

@@ -16,9 +16,8 @@ LOST = (WebSocketException, InvalidHandshake, OSError, EOFError, TimeoutError, h
 class Follower:
     """One person's client. `seen` is what it knows: each event once."""
 
-    def __init__(self, url: str, headers: dict[str, str]) -> None:
-        self._url = url
-        self._headers = headers
+    def __init__(self, client: httpx2.Client) -> None:
+        self._client = client
         self.cursor = "latest"
         self.seen: dict[str, dict[str, Any]] = {}
         self.replayed: list[str] = []
@@ -31,7 +30,7 @@ class Follower:
         """Stay connected until `stopping`; with `moods`, leave at random moments and come back."""
         while not stopping.is_set():
             try:
-                async with self._connection() as socket:
+                async with await self._connection() as socket:
                     await self._replay(socket)
                     patience = moods.expovariate(1 / 2) if moods else 3600
                     await self._listen(socket, stopping, patience)
@@ -42,7 +41,7 @@ class Follower:
         """Connect once more, and ask for what is missing until there is no more."""
         for _ in range(20):
             with suppress(*LOST):
-                async with self._connection() as socket:
+                async with await self._connection() as socket:
                     await self._replay(socket)
                     return
             await asyncio.sleep(0.5)
@@ -53,8 +52,8 @@ class Follower:
         events = [event for event in self.seen.values() if event["scope"] == scope]
         return [event["id"] for event in sorted(events, key=lambda event: str(event["position"]))]
 
-    def _connection(self) -> connect:
-        made = httpx2.post(f"{self._url}/realtime/tickets", headers=self._headers, timeout=30)
+    async def _connection(self) -> connect:
+        made = await asyncio.to_thread(self._client.post, "/realtime/tickets")
         made.raise_for_status()
         self.connected += 1
         ticket = made.json()

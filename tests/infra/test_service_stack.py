@@ -253,6 +253,7 @@ def test_there_is_an_alarm_for_everything_that_should_wake_somebody(env: Synthes
         f"{prefix}-database-CPU-Usage-Busy": ("GreaterThanThreshold", 80),
         f"{prefix}-PartitionsAhead-Threshold": ("LessThanThreshold", 2),
         f"{prefix}-DeliveriesStuck-Threshold": ("GreaterThanThreshold", 0),
+        f"{prefix}-IntegrationError-Threshold": ("GreaterThanThreshold", 10),
         f"{prefix}-schedules-Queue-Message-Count-Max-Dead": ("GreaterThanThreshold", 0),
         **{f"{prefix}-{name}-Fault-Rate-Errors": ("GreaterThanThreshold", 0.05) for name in FUNCTIONS},
         **{f"{prefix}-{name}-DLQ-Queue-Message-Count-Max-Dead": ("GreaterThanThreshold", 0) for name in QUEUES},
