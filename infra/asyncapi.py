@@ -95,7 +95,7 @@ def _name(model: type[BaseModel]) -> str:
 
 
 def _message(model: type[BaseModel]) -> dict[str, Any]:
-    return {"summary": (model.__doc__ or "").strip(), "payload": {"$ref": _REF.format(model=_name(model))}}
+    return {"summary": " ".join((model.__doc__ or "").split()), "payload": {"$ref": _REF.format(model=_name(model))}}
 
 
 def _operation(action: str, summary: str, models: tuple[type[BaseModel], ...]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from quintet.db.json import page
 from quintet.db.partitions import month_start, uuid_at
 from quintet.events.record import SYSTEM
 from quintet.feed.position import LONGEST_TRANSACTION, Position
-from quintet.feed.reading import NEXT, columns, probed, read_after, start_of
+from quintet.feed.reading import COMPLETE, columns, probed, read_after, start_of
 from quintet.identity.campaigns import rights
 from quintet.identity.permissions import Permission
 from quintet.identity.principal import Principal
@@ -46,13 +46,13 @@ def feed(session: Session, caller: Principal, after: str, limit: int, filters: F
     read = read_after(
         session,
         start,
-        found=_found(caller, filters, NEXT),
+        found=_found(caller, filters, COMPLETE),
         params=_params(caller, filters, start),
         limit=limit,
         ip=_IP,
         visible=_visible(caller, filters),
     )
-    return page_bytes(",".join(item.json for item in read.items), str(read.end))
+    return page_bytes(",".join(item.json for item in read.items), str(read.end(len(read.items))))
 
 
 def _found(caller: Principal, filters: Filters, order: str) -> str:

@@ -73,7 +73,8 @@ class Events(Output):
 
 
 class Replayed(Output):
-    """What happened after the cursor that was sent, oldest first. It alone moves the cursor."""
+    """What happened after the cursor that was sent, in order. It alone moves the cursor, which stays before what was
+    committed while something older was not: that comes again."""
 
     type: Literal["replayed"]
     events: list[EventInFrame]

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from quintet.db.json import timestamp
 from quintet.db.models.connections import ConnectionStatus
 from quintet.db.reads import rows
-from quintet.feed.reading import NEXT, Read, probed, read_after, start_of
+from quintet.feed.reading import VISIBLE, Read, probed, read_after, start_of
 from quintet.identity.conversations import is_member
 from quintet.identity.one_time_tokens import hash_of
 from quintet.identity.scopes import MINE
@@ -81,7 +81,11 @@ def people(session: Session, caller: UUID) -> str:
 
 
 def replay(session: Session, caller: UUID, after: str, limit: int) -> Read:
-    """What comes after a cursor in the scopes the caller takes part in, whatever else they may read."""
+    """What comes after a cursor in the scopes the caller takes part in, whatever else they may read.
+
+    All that is committed: what a late writer keeps the cursor from was handed out already, perhaps before the caller
+    was connected.
+    """
     start = start_of(after)
     params = {"caller": caller, "lower": start.oldest_after if start else None}
-    return read_after(session, start, found=probed(MINE, f"e.id >= %(lower)s {NEXT}"), params=params, limit=limit)
+    return read_after(session, start, found=probed(MINE, f"e.id >= %(lower)s {VISIBLE}"), params=params, limit=limit)

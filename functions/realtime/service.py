@@ -59,8 +59,6 @@ def replayed(session: Session, caller: UUID, *, after: str) -> str:
         if fitting and size > MAX_FRAME:
             break
         fitting += 1
-    items, whole = read.items[:fitting], fitting == len(read.items)
-    end = read.end if whole else items[-1].end
-    more = json.dumps(read.more or not whole)
-    events = ",".join(item.json for item in items)
-    return f'{{"type":"replayed","events":[{events}],"next_cursor":"{end}","more":{more}}}'
+    more = json.dumps(read.more or fitting < len(read.items))
+    events = ",".join(item.json for item in read.items[:fitting])
+    return f'{{"type":"replayed","events":[{events}],"next_cursor":"{read.end(fitting)}","more":{more}}}'

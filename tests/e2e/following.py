@@ -20,8 +20,6 @@ class Follower:
         self._client = client
         self.cursor = "latest"
         self.seen: dict[str, dict[str, Any]] = {}
-        self.replayed: list[str] = []
-        """The ids that replays gave, in order."""
         self.live = 0
         """How many events came as they happened."""
         self.connected = 0
@@ -65,7 +63,6 @@ class Follower:
             await socket.send(json.dumps({"action": "replay", "after": self.cursor}))
             while (frame := await self._take(socket))["type"] != "replayed":
                 assert frame["type"] != "error", frame
-            self.replayed += [event["id"] for event in frame["events"]]
             self.cursor, more = frame["next_cursor"], frame["more"]
 
     async def _listen(self, socket: ClientConnection, stopping: asyncio.Event, patience: float) -> None:

@@ -322,8 +322,9 @@ def test_given_a_writer_that_commits_late_when_a_client_replays_past_it_then_it_
     with Session(engine()) as late, Session(engine()) as quick:
         slow, fast = write(late), write(quick)
         quick.commit()
+        # THEN what is committed comes at once, and the cursor stays before both
         held = socket.ask("replay", after=cursor)
-        assert held["events"] == []
+        assert ([event["id"] for event in held["events"]], held["more"]) == ([fast], False)
         late.commit()
     page = socket.ask("replay", after=held["next_cursor"])
     assert [event["id"] for event in page["events"]] == [slow, fast]
@@ -449,3 +450,32 @@ def test_given_a_frame_of_events_then_its_id_is_that_of_the_log(connected: Conne
     )
     assert event["position"] == f"{int(row.xid):016x}-{event['id']}"
     assert (event["scope"], event["data"], event["ip"]) == (row.scope, row.data, None)
+
+
+def test_given_more_than_a_page_held_back_by_a_late_writer_then_a_client_that_goes_on_asking_gets_everything(
+    connected: Connect,
+) -> None:
+    ann = person()
+    socket = connected(ann)
+    cursor = socket.ask("replay", after="latest")["next_cursor"]
+
+    def write(session: Session, times: int) -> list[str]:
+        scope = scope_of("user", ann.id)
+        return [str(record(session, EventType.ACCOUNT_UPDATED, subject=ann.id, scope=scope)) for _ in range(times)]
+
+    with Session(engine()) as late, Session(engine()) as quick:
+        slow, fast = write(late, 1), write(quick, 150)
+        quick.commit()
+        held = socket.ask("replay", after=cursor)
+        assert 0 < len(held["events"]) <= 100
+        assert held["more"]
+        again = socket.ask("replay", after=held["next_cursor"])
+        assert again["events"] == held["events"]
+        late.commit()
+    seen = {event["id"] for event in held["events"]}
+    after, more = held["next_cursor"], True
+    while more:
+        page = socket.ask("replay", after=after)
+        seen |= {event["id"] for event in page["events"]}
+        after, more = page["next_cursor"], page["more"]
+    assert seen == {*slow, *fast}

@@ -12,11 +12,15 @@ from quintet.db.reads import rows
 from quintet.errors import NotFound
 from quintet.feed.position import LATEST, Position, too_old
 
-NEXT = """
-    AND (e.transaction_id, e.id) > (%(transaction_id)s::text::xid8, %(id)s)
-    AND e.transaction_id < pg_snapshot_xmin(pg_current_snapshot())
-    ORDER BY e.transaction_id, e.id"""
-"""What comes after a position, of what is complete."""
+_AFTER = "AND (e.transaction_id, e.id) > (%(transaction_id)s::text::xid8, %(id)s)"
+_COMPLETE = "AND e.transaction_id < pg_snapshot_xmin(pg_current_snapshot())"
+_IN_ORDER = "ORDER BY e.transaction_id, e.id"
+
+COMPLETE = f"{_AFTER} {_COMPLETE} {_IN_ORDER}"
+"""What comes after a position, of what nothing will come before any more: each event once."""
+
+VISIBLE = f"{_AFTER} {_IN_ORDER}"
+"""What comes after a position, with what was committed while an older transaction is open: it will come again."""
 
 
 def columns(ip: str = "NULL") -> str:
@@ -44,11 +48,23 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What comes next; whoever has read it goes on from `end`."""
+    """What comes next, and whether there is more after that."""
 
     items: list[Item]
-    end: Position
     more: bool
+    horizon: Position
+    """Behind all that is complete."""
+
+    def end(self, count: int) -> Position:
+        """Where to go on from, having taken so many of the items.
+
+        When that is all there is, it is the horizon, so that a reader who rarely has news does not fall behind the
+        months that are kept; and it is never beyond, where something may still come.
+        """
+        if count == len(self.items) and not self.more:
+            return self.horizon
+        last = self.items[count - 1].end
+        return last if last.transaction_id <= self.horizon.transaction_id else self.horizon
 
 
 def read_after(
@@ -63,8 +79,7 @@ def read_after(
 ) -> Read:
     """The events of the SQL `found` that come after `start`, oldest first; None is the present end.
 
-    When there are no more, the end is behind all that is complete, so that a reader who rarely has news does not
-    fall behind the months that are kept. 404 when the SQL condition `visible` is false.
+    404 when the SQL condition `visible` is false.
     """
     bounds = {"transaction_id": str(start.transaction_id), "id": start.id} if start else {}
     events = found if start else "SELECT * FROM events WHERE false"
@@ -81,9 +96,7 @@ def read_after(
     if start and start.transaction_id >= horizon:
         raise too_old()  # of a database that is no more: this one was restored from a backup
     items = [Item(row.json, Position(int(row.transaction_id), row.id)) for row in got if row.json is not None]
-    if len(items) > limit:
-        return Read(items[:limit], items[limit - 1].end, more=True)
-    return Read(items, Position(horizon - 1, got[0].now), more=False)
+    return Read(items[:limit], len(items) > limit, Position(horizon - 1, got[0].now))
 
 
 def start_of(after: str) -> Position | None:
