@@ -27,7 +27,7 @@ _AUDIENCE = f"""
         SELECT scopes.scope, c.id, {live("c")} AS live
         FROM scopes CROSS JOIN LATERAL ({readers("scopes.kind", "scopes.id")}) reader
         JOIN connections c ON c.user_id = reader.user_id
-        UNION ALL SELECT scopes.scope, c.id, false FROM scopes JOIN connections c ON NOT ({live("c")})
+        UNION ALL SELECT scopes.scope, c.id, false FROM scopes JOIN connections c ON NOT {live("c")}
         WHERE scopes.kind = 'system')
     SELECT scope, ARRAY(SELECT json FROM happened h WHERE h.scope = scopes.scope ORDER BY transaction_id, id) AS events,
            ARRAY(SELECT id FROM reached r WHERE r.scope = scopes.scope AND live) AS live,

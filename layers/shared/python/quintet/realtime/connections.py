@@ -28,11 +28,14 @@ def young(connection: str) -> str:
 
 
 def live(connection: str) -> str:
-    """SQL: neither the connection with this alias nor its session has ended, as far as we know."""
-    return f"""{young(connection)} AND EXISTS (
-        SELECT FROM sessions s JOIN users u ON u.id = s.user_id
+    """SQL: neither the connection with this alias nor its session has ended, as far as we know.
+
+    A scalar subquery, looked up for each connection: of an EXISTS the planner may make a hash of all sessions.
+    """
+    return f"""({young(connection)} AND coalesce((
+        SELECT true FROM sessions s JOIN users u ON u.id = s.user_id
         WHERE s.id = {connection}.session_id AND s.revoked_at IS NULL AND s.expires_at > now()
-          AND u.status = 'active')"""
+          AND u.status = 'active'), false))"""
 
 
 _FORGET = """
