@@ -38,15 +38,15 @@ _OTHERS = f"""
         WHERE m.conversation_id = %(conversation_id)s AND m.user_id <> %(caller)s AND {live("c")}) AS connections"""
 
 _PEOPLE = f"""
+    WITH near AS MATERIALIZED (
+        SELECT DISTINCT theirs.user_id FROM conversation_members mine
+        JOIN conversation_members theirs ON theirs.conversation_id = mine.conversation_id
+        WHERE mine.user_id = %(caller)s AND theirs.user_id <> %(caller)s)
     SELECT json_build_object('type', 'people', 'people', coalesce(json_agg(person), '[]'),
                              'at', {timestamp("now()")})::text AS frame
     FROM (
         SELECT c.user_id, max(c.status) AS status, {timestamp("max(c.last_seen_at)")} AS last_seen_at
-        FROM connections c
-        WHERE c.user_id <> %(caller)s AND {live("c")} AND c.user_id IN (
-            SELECT theirs.user_id FROM conversation_members mine
-            JOIN conversation_members theirs ON theirs.conversation_id = mine.conversation_id
-            WHERE mine.user_id = %(caller)s)
+        FROM near JOIN connections c ON c.user_id = near.user_id WHERE {live("c")}
         GROUP BY c.user_id ORDER BY max(c.last_seen_at) DESC LIMIT 200) person"""
 
 
