@@ -49,8 +49,9 @@ format: .venv/ready ## Write the code the way `check` wants it
 	@ruff format --quiet .
 
 .PHONY: openapi
-openapi: .venv/ready ## Write docs/openapi.json anew
+openapi: .venv/ready ## Write docs/openapi.json and docs/asyncapi.json anew
 	@python -m infra.openapi
+	@python -m infra.asyncapi
 
 .PHONY: migration
 migration: .venv/ready ## Begin a change of the schema: make migration NAME="Tasks"

@@ -22,6 +22,7 @@ class Need(StrEnum):
     PUSH_SECRET = "push_secret"  # read what the key is derived from that says who pushes
     SEND_EMAIL = "send_email"  # through SES
     API_URL = "api_url"  # the API's public address, for links in emails
+    SOCKETS = "sockets"  # the WebSocket API's address, to post to its clients and to close their connections
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +38,14 @@ class Queue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Function:
-    """One Lambda function. Exactly one of `routes`, `queue`, `schedule` and `on_deploy` says what triggers it."""
+    """One Lambda function. Exactly one of `routes`, `queue`, `schedule` and `on_deploy` says what triggers it.
+
+    The one with `websocket` serves the WebSocket API beside its routes.
+    """
 
     description: str
     routes: tuple[str, ...] = ()  # the first path segments it answers, under every prefix
+    websocket: bool = False
     free_bodies: bool = False  # people's own texts and files: the firewall lets what is in them through
     queue: Queue | None = None
     schedule: str = ""  # an EventBridge expression
@@ -60,8 +65,8 @@ PREFIXES = ("/api/v1", "/api", "")
 CATCH_ALL = "system"
 """The function that answers paths nobody serves, so that a missing route is our own 404."""
 
-OPENAPI_DOCUMENT = "docs/openapi.json"
-"""Where the documentation of the whole API is, from the root of the checkout and of the bundle that ships it."""
+OPENAPI_DOCUMENT, ASYNCAPI_DOCUMENT = "docs/openapi.json", "docs/asyncapi.json"
+"""Where the documentation of the APIs is, from the root of the checkout and of the bundle that ships it."""
 
 _API = frozenset({Need.DATABASE})
 
@@ -70,14 +75,14 @@ FUNCTIONS: dict[str, Function] = {
         description="Registration, sign-in, sessions, password reset, email verification, public keys",
         routes=("auth", "login", "logout", "sessions", ".well-known"),
         needs=_API | {Need.TOKEN_SECRET},
-        sends_to=frozenset({"email"}),
+        sends_to=frozenset({"email", "realtime"}),
         memory=1769,  # one whole vCPU: argon2 is what a sign-in costs
     ),
     "users": Function(
         description="Accounts, administration of accounts, roles and divisions",
         routes=("users", "admin", "roles", "divisions"),
         needs=_API,
-        sends_to=frozenset({"email", "webhooks"}),
+        sends_to=frozenset({"email", "webhooks", "realtime"}),
         memory=1769,  # argon2 again: an administrator sets passwords
     ),
     "projects": Function(
@@ -85,41 +90,41 @@ FUNCTIONS: dict[str, Function] = {
         routes=("projects",),
         free_bodies=True,
         needs=_API,
-        sends_to=frozenset({"webhooks", "notifications"}),
+        sends_to=frozenset({"webhooks", "notifications", "realtime"}),
     ),
     "tasks": Function(
         description="Tasks of projects",
         routes=("tasks",),
         free_bodies=True,
         needs=_API,
-        sends_to=frozenset({"webhooks", "notifications"}),
+        sends_to=frozenset({"webhooks", "notifications", "realtime"}),
     ),
     "conversations": Function(
         description="Conversations, direct and in groups, and their messages",
         routes=("conversations", "messages"),
         free_bodies=True,
         needs=_API,
-        sends_to=frozenset({"webhooks", "notifications"}),
+        sends_to=frozenset({"webhooks", "notifications", "realtime"}),
     ),
     "files": Function(
         description="Folders, uploads and downloads",
         routes=("files", "folders"),
         free_bodies=True,
         needs=_API | {Need.FILES_READ, Need.FILES_WRITE},
-        sends_to=frozenset({"uploads", "webhooks"}),
+        sends_to=frozenset({"uploads", "webhooks", "realtime"}),
     ),
     "campaigns": Function(
         description="Campaigns, the agents assigned to them, their contacts and imports",
         routes=("campaigns", "contacts"),
         free_bodies=True,
         needs=_API | {Need.FILES_READ, Need.FILES_WRITE},
-        sends_to=frozenset({"campaigns", "webhooks"}),
+        sends_to=frozenset({"campaigns", "webhooks", "realtime"}),
     ),
     "agents": Function(
         description="Agents: who works on contacts",
         routes=("agents",),
         needs=_API,
-        sends_to=frozenset({"campaigns", "webhooks"}),
+        sends_to=frozenset({"campaigns", "webhooks", "realtime"}),
     ),
     "reports": Function(
         description="Reports on campaigns and agents, as figures and as pages",
@@ -142,25 +147,31 @@ FUNCTIONS: dict[str, Function] = {
         routes=("events",),
         needs=_API,
     ),
+    "realtime": Function(
+        description="Tickets to connect with, and what connected clients send: typing, presence, replay",
+        routes=("realtime",),
+        websocket=True,
+        needs=_API | {Need.SOCKETS},
+    ),
     "system": Function(
-        description="Health, the OpenAPI document, and paths nobody serves",
-        routes=("health", "openapi.json"),
+        description="Health, the documentation of the APIs, and paths nobody serves",
+        routes=("health", "openapi.json", "asyncapi.json"),
         needs=_API | {Need.FILES_LIST},
         looks_at=frozenset({"uploads"}),
-        ships=(OPENAPI_DOCUMENT,),
+        ships=(OPENAPI_DOCUMENT, ASYNCAPI_DOCUMENT),
     ),
     "upload_processor": Function(
         description="Checks each uploaded object and makes its file ready or rejected; removes those of deleted files",
         queue=Queue("uploads", batch_size=5, max_concurrency=20),
         needs=frozenset({Need.DATABASE, Need.FILES_READ, Need.FILES_DELETE}),
-        sends_to=frozenset({"email", "campaigns", "webhooks"}),
+        sends_to=frozenset({"email", "campaigns", "webhooks", "realtime"}),
         timeout=300,
     ),
     "campaign_processor": Function(
         description="Imports uploaded contacts and undoes imports; shares contacts out among agents",
         queue=Queue("campaigns", batch_size=1, max_concurrency=4),
         needs=frozenset({Need.DATABASE, Need.FILES_READ, Need.FILES_WRITE}),
-        sends_to=frozenset({"campaigns", "email", "webhooks", "notifications"}),
+        sends_to=frozenset({"campaigns", "email", "webhooks", "notifications", "realtime"}),
         connections=3,  # one stages while one merges; the third shows that both are alive
         memory=3008,
         timeout=900,
@@ -169,7 +180,7 @@ FUNCTIONS: dict[str, Function] = {
         description="Tells people of what concerns them",
         queue=Queue("notifications"),
         needs=frozenset({Need.DATABASE}),
-        sends_to=frozenset({"email", "push"}),
+        sends_to=frozenset({"email", "push", "realtime"}),
         timeout=30,
     ),
     "push_sender": Function(
@@ -177,6 +188,13 @@ FUNCTIONS: dict[str, Function] = {
         queue=Queue("push"),
         needs=frozenset({Need.DATABASE, Need.PUSH_SECRET}),
         timeout=60,
+    ),
+    "realtime_broadcaster": Function(
+        description="Hands what happened to those who are connected and may see it; closes what has ended",
+        queue=Queue("realtime"),
+        needs=frozenset({Need.DATABASE, Need.SOCKETS}),
+        memory=1769,  # one whole vCPU: two hundred members are two hundred requests
+        timeout=20,  # a batch that was killed is done again soon after
     ),
     "email_sender": Function(
         description="Sends each email once",
@@ -201,7 +219,7 @@ FUNCTIONS: dict[str, Function] = {
         description="Sends again what a crash kept from its queue, and merges tallies",
         schedule="rate(1 minute)",
         needs=frozenset({Need.DATABASE, Need.FILES_READ}),
-        sends_to=frozenset({"uploads", "email", "campaigns", "webhooks", "notifications", "push"}),
+        sends_to=frozenset({"uploads", "email", "campaigns", "webhooks", "notifications", "push", "realtime"}),
         timeout=55,
     ),
     "reminders": Function(
@@ -223,7 +241,7 @@ FUNCTIONS: dict[str, Function] = {
                 Need.FILES_READ,
             }
         ),
-        sends_to=frozenset({"uploads", "webhooks"}),
+        sends_to=frozenset({"uploads", "webhooks", "realtime"}),
         timeout=900,
     ),
     "db_migrator": Function(

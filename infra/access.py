@@ -25,7 +25,7 @@ class Access:
 
 
 def access_table(data: DataStack, *, email_from: str) -> dict[Need, Access]:
-    """Need -> access, but for the API's address. Actions are named one by one: a wildcard would grow with AWS."""
+    """Need -> access, but for what the APIs give. Actions are named one by one: a wildcard would grow with AWS."""
     stack = Stack.of(data)
     files, archive = data.storage.files, data.storage.archive
     database, email = data.database, data.email
@@ -33,7 +33,7 @@ def access_table(data: DataStack, *, email_from: str) -> dict[Need, Access]:
     secret = data.token_secret.secret_arn
 
     def objects(bucket: s3.IBucket, *actions: str) -> iam.PolicyStatement:
-        return _allow(actions, [f"{bucket.bucket_arn}/*"])
+        return allow(actions, [f"{bucket.bucket_arn}/*"])
 
     def every_object(bucket: s3.IBucket) -> list[str]:
         # cdk-nag names the resource by the export that carries it to the other stack.
@@ -42,32 +42,32 @@ def access_table(data: DataStack, *, email_from: str) -> dict[Need, Access]:
 
     def key(service: str, *actions: str) -> iam.PolicyStatement:
         via = {"StringEquals": {"kms:ViaService": f"{service}.{stack.region}.{stack.url_suffix}"}}
-        return _allow(actions, [data.key.key_arn], conditions=via)
+        return allow(actions, [data.key.key_arn], conditions=via)
 
     return {
         Need.DATABASE: Access(
             {**_endpoint(database.for_application), "DATABASE_USER": APPLICATION_USER},
-            [_allow(["rds-db:connect"], [database.connect_arn])],
+            [allow(["rds-db:connect"], [database.connect_arn])],
         ),
         Need.DATABASE_OWNER: Access(
             {**_endpoint(database.for_owner), "DATABASE_SECRET_ID": database.owner_secret_arn},
             [
-                _allow(["secretsmanager:GetSecretValue"], [database.owner_secret_arn]),
+                allow(["secretsmanager:GetSecretValue"], [database.owner_secret_arn]),
                 key("secretsmanager", "kms:Decrypt"),
             ],
         ),
         Need.TOKEN_SECRET: Access(
             {"TOKEN_SECRET_ID": secret},
-            [_allow(["secretsmanager:GetSecretValue"], [secret]), key("secretsmanager", "kms:Decrypt")],
+            [allow(["secretsmanager:GetSecretValue"], [secret]), key("secretsmanager", "kms:Decrypt")],
         ),
         Need.TOKEN_SECRET_ROTATE: Access(
             {"TOKEN_SECRET_ID": secret},
             [
-                _allow(["secretsmanager:PutSecretValue"], [secret]),
+                allow(["secretsmanager:PutSecretValue"], [secret]),
                 key("secretsmanager", "kms:Decrypt", "kms:GenerateDataKey"),
             ],
         ),
-        Need.FILES_LIST: Access(in_files, [_allow(["s3:ListBucket"], [files.bucket_arn])]),
+        Need.FILES_LIST: Access(in_files, [allow(["s3:ListBucket"], [files.bucket_arn])]),
         Need.FILES_READ: Access(
             in_files,
             [
@@ -76,7 +76,7 @@ def access_table(data: DataStack, *, email_from: str) -> dict[Need, Access]:
                     *(f"s3:GetObject{what}" for what in ("", "Version", "Attributes", "VersionAttributes")),
                 ),
                 # Without it a missing object is a 403.
-                _allow(["s3:ListBucket"], [files.bucket_arn]),
+                allow(["s3:ListBucket"], [files.bucket_arn]),
                 key("s3", "kms:Decrypt"),
             ],
             every_object(files),
@@ -93,7 +93,7 @@ def access_table(data: DataStack, *, email_from: str) -> dict[Need, Access]:
             in_files,
             [
                 objects(files, "s3:DeleteObject", "s3:DeleteObjectVersion", "s3:AbortMultipartUpload"),
-                _allow(["s3:ListBucketVersions"], [files.bucket_arn]),
+                allow(["s3:ListBucketVersions"], [files.bucket_arn]),
             ],
             every_object(files),
         ),
@@ -109,7 +109,7 @@ def access_table(data: DataStack, *, email_from: str) -> dict[Need, Access]:
         Need.PUSH_SECRET: Access(
             {"PUSH_SECRET_ID": data.push_secret.secret_arn, "EMAIL_FROM": email_from},
             [
-                _allow(["secretsmanager:GetSecretValue"], [data.push_secret.secret_arn]),
+                allow(["secretsmanager:GetSecretValue"], [data.push_secret.secret_arn]),
                 key("secretsmanager", "kms:Decrypt"),
             ],
         ),
@@ -118,7 +118,7 @@ def access_table(data: DataStack, *, email_from: str) -> dict[Need, Access]:
                 "EMAIL_FROM": email_from,
                 "SES_CONFIGURATION_SET": email.configuration_set.configuration_set_name,
             },
-            [_allow(["ses:SendEmail"], [email.identity.email_identity_arn, email.configuration_set_arn])],
+            [allow(["ses:SendEmail"], [email.identity.email_identity_arn, email.configuration_set_arn])],
         ),
     }
 
@@ -132,7 +132,8 @@ def _endpoint(endpoint: Endpoint) -> dict[str, str]:
     }
 
 
-def _allow(
+def allow(
     actions: Sequence[str], resources: Sequence[str], *, conditions: Mapping[str, object] | None = None
 ) -> iam.PolicyStatement:
+    """A statement that allows these actions on these resources."""
     return iam.PolicyStatement(actions=list(actions), resources=list(resources), conditions=conditions)

@@ -7,6 +7,8 @@ from constructs import IConstruct
 REASONS: dict[str, str] = {
     "AwsSolutions-APIG2": "Requests are validated by the application, which names the field and the next step; "
     "the gateway's validator could only say 'Invalid request body'.",
+    "AwsSolutions-APIG4": "The application authorises: who connects brings a ticket that works once, and each frame is "
+    "taken for the session that got it.",
     "AwsSolutions-IAM4": "The service's own role for this job, kept up to date by AWS, and assumed by it alone.",
     "AwsSolutions-IAM5": "A wildcard that cannot be narrower: the action has no resource-level permissions, or the "
     "objects of one bucket.",

@@ -16,6 +16,7 @@ from infra.constructs.monitoring import Monitoring
 from infra.constructs.release import canary_releases
 from infra.constructs.rest_api import RestApi
 from infra.constructs.triggers import Schedules, feed_from_queues, run_on_deploy
+from infra.constructs.websocket_api import WebSocketApi
 from infra.data_stack import DataStack
 
 
@@ -35,6 +36,8 @@ class ServiceStack(cdk.Stack):
             self._layer("Shared", str(shared_layer())),
         ]
         access = access_table(data, email_from=env.email_from)
+        websocket = WebSocketApi(self, "WebSocketApi", env=env)
+        access[Need.SOCKETS] = websocket.access()
         before = self._functions(access, (name for name, f in FUNCTIONS.items() if f.routes))
         aliases = {function.name: function.publish() for function in before}
         api = RestApi(self, "RestApi", env=env, aliases=aliases)
@@ -42,6 +45,9 @@ class ServiceStack(cdk.Stack):
         access[Need.API_URL] = Access({"API_URL": api.url(env)})
         behind = self._functions(access, (name for name, f in FUNCTIONS.items() if not f.routes))
         functions = [*before, *behind]
+        for function in before:
+            if function.manifest.websocket:
+                websocket.serve(aliases[function.name], after=api.log_access)
 
         feed_from_queues(behind, data.queues)
         schedules = Schedules(self, "Schedules", env=env, functions=behind)
@@ -54,6 +60,7 @@ class ServiceStack(cdk.Stack):
             data=data,
             functions=functions,
             api=api.api,
+            websocket=websocket.api,
             acl=firewall.acl,
             schedule_dead_letters=schedules.dead_letters,
         )

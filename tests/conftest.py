@@ -22,6 +22,7 @@ os.environ.update(
     TOKEN_SECRET_ID="quintet/tokens",
     PUSH_SECRET_ID="quintet/push",
     API_URL="http://127.0.0.1:8000/api/v1",
+    REALTIME_ENDPOINT="http://127.0.0.1:8000/realtime",
     EMAIL_FROM="Quintet <no-reply@quintet.example>",
     DATABASE_POOL_SIZE="10",
     CORS_ORIGINS="https://app.example.com",

@@ -24,6 +24,7 @@ class EventRead(Output):
     scope: str = Field(description="Who may read it: those who may read this.")
     ip: str | None = Field(description="Of the caller; shown to who did it and to `events:read_all`.")
     request_id: str | None
+    position: str = Field(description="Its place in the order that the feed has; compare it as text.")
 
 
 class Feed(Output):

@@ -18,6 +18,7 @@ EXPIRED: tuple[tuple[str, str], ...] = (
     ("one_time_tokens", "expires_at < now() - interval '7 days'"),
     ("former_addresses", "event_id < (SELECT uuidv7(interval '-30 days'))"),  # whoever was there has long been told
     ("idempotency_keys", "expires_at < now()"),
+    ("connections", "connected_at < now() - interval '3 hours'"),
     ("rate_counters", "window_ends_at < now()"),
     (
         "contact_staging",

@@ -7,14 +7,14 @@ from fastapi import Request
 from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
-from functions.manifest import OPENAPI_DOCUMENT
+from functions.manifest import ASYNCAPI_DOCUMENT, OPENAPI_DOCUMENT
 from functions.system import service
 from quintet.http.envelope import stage_path
 from quintet.http.routing import Router
 
 router = Router(tags=["system"])
 
-DOCUMENT = Path(__file__).parents[2] / OPENAPI_DOCUMENT
+ROOT = Path(__file__).parents[2]
 
 
 class Health(BaseModel):
@@ -53,10 +53,20 @@ async def openapi(request: Request) -> Response:
     """This document (OpenAPI 3.1)."""
     stage = stage_path(request.scope).encode()
     # Addresses in it are the canonical ones; behind a stage that is part of them.
-    body = _document().replace(b'"url": "/api/v1"', b'"url": "%s/api/v1"' % stage) if stage else _document()
+    body = _document(OPENAPI_DOCUMENT)
+    return _documentation(body.replace(b'"url": "/api/v1"', b'"url": "%s/api/v1"' % stage) if stage else body)
+
+
+@router.get("/asyncapi.json")
+async def asyncapi() -> Response:
+    """The frames of the WebSocket API (AsyncAPI 3)."""
+    return _documentation(_document(ASYNCAPI_DOCUMENT))
+
+
+def _documentation(body: bytes) -> Response:
     return Response(body, media_type="application/json", headers={"cache-control": "public, max-age=300"})
 
 
-@lru_cache(maxsize=1)
-def _document() -> bytes:
-    return DOCUMENT.read_bytes()
+@lru_cache
+def _document(name: str) -> bytes:
+    return (ROOT / name).read_bytes()

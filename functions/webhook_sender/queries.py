@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from quintet.db.json import timestamp
 from quintet.db.reads import rows
 from quintet.events.consumer import Claimed
+from quintet.feed.reading import columns
 from quintet.identity.permissions import EVERYTHING, Permission
 from quintet.identity.scopes import READERS, parts
 
@@ -52,10 +53,8 @@ _CLAIM = f"""
 # As Standard Webhooks has it; `data` is the event as its readers know it, without whose address it came from.
 _LOAD = f"""
     SELECT w.url, w.owner_id, e.scope, jsonb_build_object(
-               'type', e.type, 'timestamp', {timestamp("e.at")}, 'data', jsonb_build_object(
-                   'id', e.id, 'at', {timestamp("e.at")}, 'type', e.type, 'actor_id', e.actor_id,
-                   'subject_type', e.subject_type, 'subject_id', e.subject_id, 'data', e.data,
-                   'scope', e.scope))::text AS body,
+               'type', e.type, 'timestamp', {timestamp("e.at")},
+               'data', (SELECT to_jsonb(event) - 'ip' - 'request_id' FROM (SELECT {columns()}) event))::text AS body,
            w.secret, CASE WHEN w.former_secret_until > now() THEN w.former_secret END AS former_secret
     FROM webhooks w LEFT JOIN events e ON e.id = %(event_id)s WHERE w.id = %(webhook_id)s"""
 
@@ -94,7 +93,7 @@ def claim(session: Session, delivery_id: UUID, *, lease: int) -> Any:
 
 
 def load(session: Session, claimed: Any) -> Any:
-    """What is to be sent, and where; `body` is None when the event is no longer kept."""
+    """What is to be sent, and where; `scope` is None when the event is no longer kept."""
     [found] = rows(session, _LOAD, {"event_id": claimed.event_id, "webhook_id": claimed.webhook_id})
     return found
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import cdk_monitoring_constructs as monitoring
 from aws_cdk import Duration
 from aws_cdk import aws_apigateway as apigateway
+from aws_cdk import aws_apigatewayv2 as websockets
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_wafv2 as waf
@@ -22,6 +23,7 @@ MAX_CPU_PERCENT = 80
 MAX_API_LATENCY = Duration.seconds(3)  # p99
 MAX_TIMEOUT_PERCENT = 80  # p99 of what no client waits for
 MAX_PINNED_SESSIONS = 5
+MAX_SOCKET_ERRORS = 10  # in five minutes
 MIN_PARTITIONS_AHEAD = 2
 _MIN_FREE_STORAGE = 0.1
 _MIN_AGE_SECONDS = 900
@@ -39,6 +41,7 @@ class Monitoring(Construct):
         data: DataStack,
         functions: Sequence[ServiceFunction],
         api: apigateway.RestApiBase,
+        websocket: websockets.WebSocketApi,
         acl: waf.CfnWebACL,
         schedule_dead_letters: sqs.IQueue,
     ) -> None:
@@ -64,6 +67,7 @@ class Monitoring(Construct):
             ),
         )
         self._api(api, env)
+        self._websocket(websocket, env)
         self._database(data, env)
         self._own_metrics(env)
         self._queues(data, schedule_dead_letters)
@@ -85,6 +89,21 @@ class Monitoring(Construct):
             # The application answers its own failures, so that no function counts them: only the API does.
             add5_xx_fault_rate_alarm={"Errors": _ERRORS, "Release": _release_errors("api")},
             add_latency_p99_alarm={"Slow": monitoring.LatencyThreshold(max_latency=MAX_API_LATENCY)},
+        )
+
+    def _websocket(self, api: websockets.WebSocketApi, env: Environment) -> None:
+        self._facade.add_large_header(f"{env.prefix}: real time")
+        self._custom(
+            "IntegrationError",
+            namespace="AWS/ApiGateway",
+            dimensions={"ApiId": api.api_id, "Stage": env.name},
+            statistic=monitoring.MetricStatistic.SUM,
+            alarm=monitoring.CustomThreshold(
+                threshold=MAX_SOCKET_ERRORS,
+                comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
+                additional_description="Connections or frames of the WebSocket API fail before `realtime` answers.",
+                treat_missing_data_override=cloudwatch.TreatMissingData.NOT_BREACHING,
+            ),
         )
 
     def _database(self, data: DataStack, env: Environment) -> None:

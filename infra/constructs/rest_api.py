@@ -77,6 +77,8 @@ class RestApi(Construct):
                 throttling_burst_limit=env.burst_limit,
             ),
         )
+        self.log_access = self.api.node.find_child("Account")
+        """Lets API Gateway write logs, for every API of the account."""
         for alias in aliases.values():
             alias.add_permission(
                 "Api",

@@ -65,7 +65,8 @@ class Stand:
         (self._state.path / "stand.json").unlink(missing_ok=True)
 
     def _stop_asked(self, _number: int, _frame: FrameType | None) -> None:
-        self._stopping.set()
+        # In a thread of its own: this one may be in the middle of waiting for it, and hold its lock.
+        threading.Thread(target=self._stopping.set).start()
 
     def _start_services(self, stack: ExitStack) -> None:
         path = self._state.path

@@ -6,6 +6,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from functions.manifest import QUEUES
 from infra.local.events import ACCOUNT, REGION
 from infra.local.postgres import APP_ROLE
+from infra.local.sockets import PATH as SOCKETS
 from infra.local.state import without_proxies
 
 FILES_BUCKET = "quintet-files"
@@ -37,6 +38,7 @@ def variables(*, owner_url: str, app_url: str, endpoint: str, url: str) -> dict[
         **{f"{queue.upper()}_QUEUE_URL": queue_url(endpoint, queue) for queue in QUEUES},
         "API_URL": url,
         "WEBHOOKS_ALLOW_PRIVATE": "true",  # a receiver on the same machine
+        "REALTIME_ENDPOINT": f"{url}{SOCKETS}",
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 from urllib.parse import parse_qsl, quote_plus
 
 from functions.manifest import CATCH_ALL, PREFIXES, ROUTES
@@ -145,6 +145,67 @@ def rest_event(
         },
         "body": base64.b64encode(body).decode() if body else None,
         "isBase64Encoded": bool(body),
+    }
+
+
+Kind = Literal["CONNECT", "MESSAGE", "DISCONNECT"]
+_ROUTE_KEYS: dict[Kind, str] = {"CONNECT": "$connect", "MESSAGE": "$default", "DISCONNECT": "$disconnect"}
+
+
+def websocket_event(
+    kind: Kind,
+    connection_id: str,
+    *,
+    query: str | Iterable[tuple[str, str]] = "",
+    headers: Headers = (),
+    body: str | None = None,
+    code: int = 1000,
+    reason: str = "",
+    source_ip: str = "127.0.0.1",
+    user_agent: str = "",
+    domain: str = "localhost",
+    stage: str = "realtime",
+    connected_at: float | None = None,
+) -> dict[str, Any]:
+    """The event of a WebSocket API for a connection that is asked for, a frame of it (`body`), or its end (`code`).
+
+    `connected_at` is in seconds since 1970, by default now.
+    """
+    now = datetime.now(UTC)
+    context: dict[str, Any] = {
+        "routeKey": _ROUTE_KEYS[kind],
+        "eventType": kind,
+        "extendedRequestId": base64.urlsafe_b64encode(uuid.uuid4().bytes[:11]).decode(),
+        "requestTime": now.strftime("%d/%b/%Y:%H:%M:%S +0000"),
+        "messageDirection": "IN",
+        "stage": stage,
+        "connectedAt": int((connected_at or now.timestamp()) * 1000),
+        "requestTimeEpoch": int(now.timestamp() * 1000),
+        "identity": {"userAgent": user_agent, "sourceIp": source_ip},
+        "requestId": base64.urlsafe_b64encode(uuid.uuid4().bytes[:11]).decode(),
+        "domainName": domain.partition(":")[0],
+        "connectionId": connection_id,
+        "apiId": "local",
+    }
+    event: dict[str, Any] = {"requestContext": context, "isBase64Encoded": False}
+    if kind == "MESSAGE":
+        context["messageId"] = base64.urlsafe_b64encode(uuid.uuid4().bytes[:11]).decode()
+        return {**event, "body": body}
+    if kind == "DISCONNECT":
+        context |= {"disconnectStatusCode": code, "disconnectReason": reason}
+        sent = [("Host", domain), ("x-api-key", ""), ("X-Forwarded-For", "")]
+    else:
+        sent = list(headers.items() if isinstance(headers, Mapping) else headers)
+        pairs = parse_qsl(query, keep_blank_values=True) if isinstance(query, str) else list(query)
+        if pairs:
+            many = _grouped(pairs)
+            event["queryStringParameters"] = {key: values[-1] for key, values in many.items()}
+            event["multiValueQueryStringParameters"] = many
+    grouped = _grouped(sent)
+    return {
+        **event,
+        "headers": {key: values[-1] for key, values in grouped.items()},
+        "multiValueHeaders": grouped,
     }
 
 

@@ -1,4 +1,7 @@
-"""API Gateway on one machine: HTTP in, the real proxy event to the real handler, its answer out (ASGI)."""
+"""API Gateway on one machine (ASGI): HTTP in, the real proxy event to the real handler, its answer out.
+
+WebSockets are those of `sockets`.
+"""
 
 import asyncio
 import time
@@ -15,6 +18,8 @@ from infra.local.environment import THREADS
 from infra.local.events import MalformedAnswerError, Response, function_for, rest_event, rest_response
 from infra.local.invocation import TooLargeError, invoke
 from infra.local.pages import Pages
+from infra.local.sockets import PATH as SOCKETS
+from infra.local.sockets import Sockets
 
 MAX_BODY = 10 * 1024 * 1024
 """Bytes; API Gateway takes no larger request."""
@@ -26,7 +31,7 @@ _DRAIN = 64 * 1024 * 1024
 
 
 class Gateway:
-    """The ASGI application: `/` and `/_local/` are the stand's own pages, everything else is the API."""
+    """The ASGI application: `/` and `/_local/` are the stand's own pages, everything else is the APIs."""
 
     def __init__(
         self, pages: Pages, *, invoke: Callable[[str, dict[str, Any]], Any] = invoke, timeout: float = TIMEOUT
@@ -37,9 +42,13 @@ class Gateway:
         self._call = invoke
         self._timeout = timeout
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="invocation")
+        self._sockets = Sockets(invoke=invoke, threads=self._threads)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
+        """Serve one request, or one WebSocket."""
+        if scope["type"] == "websocket":
+            await self._sockets.serve(scope, receive, send)
+            return
         if self.closing:
             send = _last(send)
         try:
@@ -47,6 +56,9 @@ class Gateway:
         except ConnectionError:
             return
         path = scope["path"]
+        if path.startswith(f"{SOCKETS}/@connections/"):
+            await _answer(send, self._sockets.manage(scope["method"], path, body or b""))
+            return
         if path == "/" or path.startswith("/_local"):
             loop = asyncio.get_running_loop()
             await _answer(send, await loop.run_in_executor(None, self._pages.serve, scope))

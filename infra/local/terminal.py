@@ -129,6 +129,10 @@ class Terminal:
         failed = f", {record['failed']} of them failed" if record["failed"] else ""
         return self._line(record, outcome, f"{record['messages']} from the queue {record['queue']}{failed}")
 
+    def _socket(self, record: dict[str, Any]) -> str:
+        what = f"{record['function']:<17} {record['event']:<11}{record['status']}"
+        return f"{self.dim(_clock(record))}  {self.dim('socket')} {what}  {self.dim(record['id'])}"
+
     def _schedule(self, record: dict[str, Any]) -> str:
         outcome = self.paint("failed", _RED) if record["failed"] else self.dim("ok    ")
         return self._line(record, outcome, self.dim("by the clock"))
@@ -151,6 +155,7 @@ _SHAPES: dict[str, Callable[[Terminal, dict[str, Any]], str]] = {
     "request": Terminal._request,
     "batch": Terminal._batch,
     "schedule": Terminal._schedule,
+    "socket": Terminal._socket,
 }
 
 

@@ -23,6 +23,7 @@ from infra.local.pages import Pages
 from infra.local.poller import RETRY_SECONDS, Poller
 from infra.local.resources import prepare
 from infra.local.scheduler import Scheduler
+from infra.local.sockets import MAX_MESSAGE
 from infra.local.state import State
 from quintet.config import settings
 
@@ -52,7 +53,9 @@ def main() -> None:
         uvicorn.Config(
             gateway,
             http="h11",
-            ws="none",
+            ws="websockets-sansio",
+            ws_max_size=MAX_MESSAGE,
+            ws_ping_interval=None,  # as API Gateway, which sends none
             lifespan="off",
             log_config=None,
             access_log=False,

@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 from infra.local.postgres import free_port
@@ -19,6 +20,7 @@ def test_given_a_running_stand_when_the_readme_is_followed_then_everything_works
     script = "\n".join(WALK.findall(readme)).replace("http://127.0.0.1:8000", stand.url)
     script = script.replace("9797", str(free_port()))
     script = script.replace("make admin", f"make --directory={repository} admin")
+    script = script.replace(".venv/bin/python", sys.executable)
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],
         cwd=tmp_path,
@@ -42,6 +44,9 @@ def test_given_a_running_stand_when_the_readme_is_followed_then_everything_works
     assert "The engine is ready." in done.stdout
     assert re.search(r'genuine {.*"type": "project.updated"', done.stdout)
     assert re.search(r'"status": ?"delivered"', done.stdout)
+    heard = (tmp_path / "heard.txt").read_text()
+    assert '"type":"replayed"' in heard
+    assert '"type":"message.created"' in heard
     assert "<svg" in (tmp_path / "report.html").read_text()
     assert "Confirm" in stand.wait_for_mail("ada@example.com").subject
 

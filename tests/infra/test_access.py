@@ -19,6 +19,7 @@ LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
 SEND = {"sqs:SendMessage", "sqs:GetQueueAttributes", "sqs:GetQueueUrl"}
 CONSUME = {"sqs:ReceiveMessage", "sqs:ChangeMessageVisibility", "sqs:DeleteMessage"} | SEND - {"sqs:SendMessage"}
 CONNECT = {"rds-db:connect"}
+SOCKETS = {"execute-api:ManageConnections"}
 READ_SECRET = {"secretsmanager:GetSecretValue", "kms:Decrypt"}
 READ = {"s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectAttributes", "s3:GetObjectVersionAttributes"}
 READ_FILES = READ | {"s3:ListBucket", "kms:Decrypt"}
@@ -41,11 +42,13 @@ ALLOWED: dict[str, set[str]] = {
     "webhooks": CONNECT | SEND,
     "notifications": CONNECT | READ_SECRET,
     "events": CONNECT,
+    "realtime": CONNECT | SOCKETS,
     "system": CONNECT | {"s3:ListBucket", "sqs:GetQueueAttributes"},
     "upload_processor": CONNECT | READ_FILES | DELETE_FILES | CONSUME | SEND,
     "campaign_processor": CONNECT | READ_FILES | WRITE_FILES | CONSUME | SEND,
     "notifier": CONNECT | CONSUME | SEND,
     "push_sender": CONNECT | CONSUME | READ_SECRET,
+    "realtime_broadcaster": CONNECT | CONSUME | SOCKETS,
     "email_sender": CONNECT | CONSUME | {"ses:SendEmail"},
     "webhook_sender": CONNECT | CONSUME | SEND,
     "email_feedback": CONNECT | CONSUME,
@@ -114,6 +117,7 @@ def test_the_roles_are_those_functions_alone(env: Synthesised) -> None:
         ("secretsmanager:GetSecretValue", "PushSecret", {"notifications", "push_sender"}),
         ("secretsmanager:PutSecretValue", "PushSecret", set()),
         ("secretsmanager:GetSecretValue", "MasterUserSecret", {"maintenance", "db_migrator"}),
+        ("execute-api:ManageConnections", "WebSocketApi", {"realtime", "realtime_broadcaster"}),
         ("ses:SendEmail", "EmailIdentity", {"email_sender"}),
         (
             "s3:GetObject",

@@ -122,6 +122,7 @@ def test_the_variables_a_function_gets_are_those_its_settings_read(env: Synthesi
         assert bool(settings.archive_bucket) == (Need.ARCHIVE_WRITE in needs)
         assert bool(settings.ses_configuration_set) == (Need.SEND_EMAIL in needs)
         assert bool(settings.api_url) == (Need.API_URL in needs)
+        assert bool(settings.realtime_endpoint) == (Need.SOCKETS in needs)
 
 
 def test_functions_reach_the_database_by_tls_they_can_verify(dev: Synthesised, prod: Synthesised) -> None:

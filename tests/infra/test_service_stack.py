@@ -51,8 +51,10 @@ def test_api_functions_start_from_a_snapshot_in_prod_and_are_called_by_their_ali
             for p in env.resources("service", "AWS::Lambda::Permission").values()
             if p["Properties"]["Principal"] == "apigateway.amazonaws.com"
         ]
-        assert len(permissions) == len(API_FUNCTIONS)
-        assert all("Live" in p["FunctionName"]["Ref"] and "RestApi" in str(p["SourceArn"]) for p in permissions)
+        assert all("Live" in p["FunctionName"]["Ref"] for p in permissions)
+        by_api = [str(p["SourceArn"]) for p in permissions]
+        assert len([arn for arn in by_api if "RestApi" in arn]) == len(API_FUNCTIONS)
+        assert len([arn for arn in by_api if "WebSocketApi" in arn]) == len(permissions) - len(API_FUNCTIONS) == 3
 
 
 def test_releases_in_prod_begin_with_a_tenth_and_go_back_on_an_alarm_that_is_quick_enough(prod: Synthesised) -> None:
@@ -92,6 +94,50 @@ def test_the_stage_is_throttled_traced_measured_and_logged_without_queries(env: 
     assert {"request_id", "ip", "status", "latency", "trace"} <= line.keys()
     assert not any("query" in variable.lower() or "authoriz" in variable for variable in line.values())
     assert env.only("service", "AWS::ApiGateway::RestApi")["BinaryMediaTypes"] == ["*/*"]
+
+
+def test_the_websocket_api_hands_everything_to_one_function_by_its_alias(env: Synthesised) -> None:
+    assert env.only("service", "AWS::ApiGatewayV2::Api")["ProtocolType"] == "WEBSOCKET"
+    [websocket] = [name for name, function in FUNCTIONS.items() if function.websocket]
+    integrations = env.resources("service", "AWS::ApiGatewayV2::Integration")
+    routes = {r["Properties"]["RouteKey"]: r["Properties"] for r in _of(env, "Route")}
+    assert routes.keys() == {"$connect", "$disconnect", "$default"}
+    for route in routes.values():
+        [integration] = [name for name in integrations if name in str(route["Target"])]
+        assert f"'{websocket}Live" in str(integrations[integration]["Properties"]["IntegrationUri"])
+    # What is answered to a frame goes back to the client.
+    assert routes["$default"]["RouteResponseSelectionExpression"] == "$default"
+    assert len(env.resources("service", "AWS::ApiGatewayV2::RouteResponse")) == 1
+
+
+def test_the_websocket_stage_is_throttled_measured_and_logged_without_tickets(env: Synthesised) -> None:
+    [(_, resource)] = env.resources("service", "AWS::ApiGatewayV2::Stage").items()
+    stage = resource["Properties"]
+    assert stage["StageName"] == env.name
+    settings = stage["DefaultRouteSettings"]
+    assert settings["ThrottlingRateLimit"] == ENVIRONMENTS[env.name].rate_limit
+    assert settings["ThrottlingBurstLimit"] == ENVIRONMENTS[env.name].burst_limit
+    assert settings["DetailedMetricsEnabled"] is True
+    line = json.loads(stage["AccessLogSettings"]["Format"])
+    assert {"request_id", "ip", "event", "connection_id", "status"} <= line.keys()
+    assert not any("query" in variable.lower() for variable in line.values())
+    assert any("Account" in name for name in resource["DependsOn"]), "API Gateway may write logs"
+
+
+def test_who_posts_to_clients_is_told_where_and_may_do_so_on_this_stage_alone(env: Synthesised) -> None:
+    told = {name: f["Environment"]["Variables"].get("REALTIME_ENDPOINT") for name, f in env.functions().items()}
+    assert {name for name, endpoint in told.items() if endpoint} == {"realtime", "realtime_broadcaster"}
+    for policy in env.resources("service", "AWS::IAM::Policy").values():
+        for statement in policy["Properties"]["PolicyDocument"]["Statement"]:
+            if statement["Action"] == "execute-api:ManageConnections":
+                assert len(statement["Resource"]) == 2
+                for resource in statement["Resource"]:
+                    path = resource["Fn::Join"][1][-1]
+                    assert re.fullmatch(rf"/{env.name}/(POST|DELETE)/@connections/\*", path)
+
+
+def _of(env: Synthesised, kind: str) -> list[dict[str, Any]]:
+    return list(env.resources("service", f"AWS::ApiGatewayV2::{kind}").values())
 
 
 def test_what_the_gateway_answers_itself_is_a_problem_with_our_headers(env: Synthesised) -> None:
@@ -208,6 +254,7 @@ def test_there_is_an_alarm_for_everything_that_should_wake_somebody(env: Synthes
         f"{prefix}-database-CPU-Usage-Busy": ("GreaterThanThreshold", 80),
         f"{prefix}-PartitionsAhead-Threshold": ("LessThanThreshold", 2),
         f"{prefix}-DeliveriesStuck-Threshold": ("GreaterThanThreshold", 0),
+        f"{prefix}-IntegrationError-Threshold": ("GreaterThanThreshold", 10),
         f"{prefix}-schedules-Queue-Message-Count-Max-Dead": ("GreaterThanThreshold", 0),
         **{f"{prefix}-{name}-Fault-Rate-Errors": ("GreaterThanThreshold", 0.05) for name in FUNCTIONS},
         **{f"{prefix}-{name}-DLQ-Queue-Message-Count-Max-Dead": ("GreaterThanThreshold", 0) for name in QUEUES},

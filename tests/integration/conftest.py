@@ -6,10 +6,15 @@ from typing import Any
 import pytest
 
 from infra.local.events import Response
+from infra.local.sockets import PATH
+from infra.local.state import State
+from quintet import aws
+from quintet.config import settings
 from quintet.db.engine import owner_engine
 from tests.support.api import Api
 from tests.support.people import person
 from tests.support.scratch import function_of, scratch
+from tests.support.sockets import Socket, gateway
 
 
 @pytest.fixture
@@ -51,3 +56,29 @@ def failing(scratch_function: Callable[..., Response]) -> Callable[..., Response
         return scratch_function("GET", "/scratch/failing", **parts)
 
     return request
+
+
+@pytest.fixture(scope="session")
+def realtime(stack: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The WebSocket API on a port, which tickets name and functions post to; its address."""
+    with gateway(State(tmp_path_factory.mktemp("realtime"))) as url, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REALTIME_ENDPOINT", f"{url}{PATH}")
+        settings.cache_clear()
+        aws.sockets.cache_clear()
+        yield url
+    settings.cache_clear()
+    aws.sockets.cache_clear()
+
+
+@pytest.fixture
+def connected(realtime: str) -> Iterator[Callable[[Api], Socket]]:
+    """Connects people; their connections end with the test."""
+    made: list[Socket] = []
+
+    def connect(client: Api) -> Socket:
+        made.append(Socket(client))
+        return made[-1]
+
+    yield connect
+    for socket in made:
+        socket.close()

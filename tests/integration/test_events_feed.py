@@ -17,11 +17,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 
-from functions.events.position import LONGEST_TRANSACTION, Position
 from quintet.db.engine import engine, owner_engine
 from quintet.db.partitions import ensure_partitions, month_start, oldest_kept, partition_name, uuid_at
 from quintet.events.record import record, scope_of
 from quintet.events.types import EventType
+from quintet.feed.position import LONGEST_TRANSACTION, Position
 from tests.support.api import Api
 from tests.support.people import person
 

@@ -115,6 +115,11 @@ _OLD_AND_YOUNG: dict[str, tuple[str, str, str]] = {
         "now() - interval '1 second'",
         "now() + interval '1 hour'",
     ),
+    "connections": (
+        "INSERT INTO connections (id, user_id, session_id, connected_at) VALUES (%(mark)s, %(user)s, uuidv7(), {at})",
+        "now() - interval '181 minutes'",
+        "now() - interval '179 minutes'",
+    ),
     "rate_counters": (
         "INSERT INTO rate_counters VALUES (%(mark)s, 1, {at})",
         "now() - interval '1 second'",

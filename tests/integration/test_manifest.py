@@ -50,6 +50,8 @@ def test_given_every_function_then_exactly_one_thing_triggers_it_and_it_names_on
         assert not function.routes or function.timeout <= 29, f"API Gateway waits no longer for {name}"
     assert len(ROUTES) == sum(len(FUNCTIONS[name].routes) for name in API), "two functions answer one segment"
     assert CATCH_ALL in API
+    [websocket] = [function for function in FUNCTIONS.values() if function.websocket]
+    assert websocket.routes, "it is published as those are, with an alias that the API calls"
 
 
 @pytest.mark.parametrize("name", sorted(FUNCTIONS.keys() - {"email_sender", "notifier"}))  # which act on them

@@ -133,7 +133,8 @@ def test_given_a_lie_or_what_the_purpose_refuses_then_rejected_with_a_reason_and
     assert (file["status"], file["reason"], file["download_url"]) == ("rejected", reason, None)
     assert versions(file["id"]) == []
     rejected = events_of(file["id"])[-1]
-    assert (rejected.type, rejected.data, rejected.destinations) == ("file.rejected", {"reason": reason}, ["email"])
+    assert (rejected.type, rejected.data) == ("file.rejected", {"reason": reason})
+    assert "email" in rejected.destinations
     assert rejected.scope == f"user:{user.id}"
 
 

@@ -382,10 +382,13 @@ ACCESS: dict[str, Access] = {
     # --- reports ---
     "GET /reports/campaigns/{campaign_id}": Access(ok=RUN, forbidden=WORK),
     "GET /reports/agents/{agent_id}": Access(ok=WORK, path=_working_agent),
+    # --- real time ---
+    "POST /realtime/tickets": _signed_in(),
     # --- the log, health, documentation ---
     "GET /events": _signed_in(),
     "GET /health": _public(),
     "GET /health/ready": _public(),
     "GET /openapi.json": _public(),
+    "GET /asyncapi.json": _public(),
 }
 """`METHOD /path`, and a word more where one operation has several meanings."""

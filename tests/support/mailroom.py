@@ -76,7 +76,8 @@ def deliver(*event_ids: UUID) -> list[str]:
 def delivery(event_id: UUID) -> dict[str, Any]:
     """The delivery's row."""
     (row,) = as_owner(
-        "SELECT done_at, attempts, error, lease_until > now() AS leased FROM deliveries WHERE event_id = %(id)s",
+        "SELECT done_at, attempts, error, lease_until > now() AS leased FROM deliveries"
+        " WHERE event_id = %(id)s AND destination = 'email'",
         id=event_id,
     )
     return row
@@ -85,7 +86,9 @@ def delivery(event_id: UUID) -> dict[str, Any]:
 def let_lease_run_out(event_id: UUID) -> None:
     """As if whoever holds the delivery had died a while ago."""
     as_owner(
-        "UPDATE deliveries SET lease_until = now() - interval '1 s' WHERE event_id = %(id)s RETURNING 1", id=event_id
+        "UPDATE deliveries SET lease_until = now() - interval '1 s'"
+        " WHERE event_id = %(id)s AND destination = 'email' RETURNING 1",
+        id=event_id,
     )
 
 

@@ -6,24 +6,30 @@ Each has timeouts of its own: a call that stalls must not take the request, or a
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from quintet.config import settings
+
 if TYPE_CHECKING:
+    from mypy_boto3_apigatewaymanagementapi import ApiGatewayManagementApiClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sesv2 import SESV2Client
     from mypy_boto3_sqs import SQSClient
 
 
-def _client(service: str, *, read_timeout: int, attempts: int, **options: Any) -> Any:
+SOCKETS_AT_ONCE = 20
+"""Frames posted at the same time."""
+
+
+def _client(service: str, *, read_timeout: int, attempts: int, endpoint: str | None = None, **options: Any) -> Any:
     import boto3
     from botocore.config import Config
 
     config = Config(
-        connect_timeout=3,
         read_timeout=read_timeout,
         retries={"mode": "standard", "total_max_attempts": attempts},
-        **options,
+        **{"connect_timeout": 3, **options},
     )
-    return boto3.client(service, config=config)  # type: ignore[call-overload]
+    return boto3.client(service, config=config, endpoint_url=endpoint)  # type: ignore[call-overload]
 
 
 @lru_cache(maxsize=1)
@@ -59,6 +65,20 @@ def sesv2() -> "SESV2Client":
 
 
 @lru_cache(maxsize=1)
+def sockets() -> "ApiGatewayManagementApiClient":
+    """The WebSocket API's own: takes frames for its clients."""
+    client: ApiGatewayManagementApiClient = _client(
+        "apigatewaymanagementapi",
+        endpoint=settings().realtime_endpoint,
+        connect_timeout=2,
+        read_timeout=2,
+        attempts=2,
+        max_pool_connections=SOCKETS_AT_ONCE,
+    )
+    return client
+
+
+@lru_cache(maxsize=1)
 def secrets() -> "SecretsManagerClient":
     """Secrets Manager."""
     client: SecretsManagerClient = _client("secretsmanager", read_timeout=5, attempts=3)
@@ -67,5 +87,5 @@ def secrets() -> "SecretsManagerClient":
 
 def forget_clients() -> None:
     """Make every client anew when next used, as after a change of the environment."""
-    for client in (s3, sqs, sesv2, secrets):
+    for client in (s3, sqs, sesv2, sockets, secrets):
         client.cache_clear()

@@ -66,6 +66,8 @@ class Settings:
     ses_configuration_set: str = ""
     api_url: str = ""
     """The API's public address with its stage, no slash at the end; for links in emails."""
+    realtime_endpoint: str = ""
+    """Where the WebSocket API takes frames for its clients: `https://`, host and stage. They connect to `wss://`."""
     cors_origins: tuple[str, ...] = ()
     same_site_cookies: bool = False
     """True when the front ends share the API's registrable domain: the refresh cookie is then SameSite=Strict."""

@@ -6,18 +6,20 @@ the field names from it, and a test validates the bytes against it.
 
 from datetime import datetime
 from types import UnionType
-from typing import Any, NamedTuple, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any, NamedTuple, Union, get_args, get_origin
 from uuid import UUID
 
-from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
 from quintet.db.reads import Params, rows
 from quintet.errors import NotFound
 from quintet.pagination import PageRequest, encode_cursor, page_bytes
 
+if TYPE_CHECKING:
+    from pydantic import BaseModel  # 30 ms, which consumers do without
 
-def columns_of(model: type[BaseModel], table: str, **expressions: str) -> str:
+
+def columns_of(model: "type[BaseModel]", table: str, **expressions: str) -> str:
     """The select list that gives `model`'s fields from `table`; `expressions` replaces a column by SQL."""
     return ", ".join(
         f"{expressions.get(name) or _column(table, name, field.annotation)} AS {name}"

@@ -17,6 +17,8 @@ Outgoing = tuple[UUID, str]
 """An event's id and a delivery's destination."""
 
 _BATCH = 10  # SQS takes no more at once
+_AT_MOST = 500
+"""Of one transaction: more would keep its caller waiting for seconds. The dispatcher sends the rest within minutes."""
 
 
 def send_after_commit(session: Session, event_id: UUID, destination: str) -> None:
@@ -26,7 +28,7 @@ def send_after_commit(session: Session, event_id: UUID, destination: str) -> Non
         outbox = session.info["outbox"] = []
 
         def flush() -> None:
-            send(session.info.pop("outbox"))
+            send(session.info.pop("outbox")[:_AT_MOST])
 
         after_commit(session, flush)
     outbox.append((event_id, destination))

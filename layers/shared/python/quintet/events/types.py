@@ -108,7 +108,7 @@ class EventType(StrEnum):
     ADDRESS_SUPPRESSED = "address.suppressed"
 
 
-DELIVERED_TO: dict[EventType, tuple[str, ...]] = {
+_DELIVERED_TO: dict[EventType, tuple[str, ...]] = {
     EventType.ACCOUNT_REGISTERED: ("email",),
     EventType.ACCOUNT_CREATED: ("email",),
     EventType.ACCOUNT_EMAIL_CHANGED: ("email",),
@@ -131,6 +131,34 @@ DELIVERED_TO: dict[EventType, tuple[str, ...]] = {
     EventType.NOTIFICATION_DIGEST_DUE: ("email",),
     EventType.WEBHOOK_PAUSED: ("email",),
 }
+
+_LIVE = frozenset(
+    {
+        *("project", "task", "folder", "file", "campaign", "campaign_upload"),
+        *("conversation", "message", "notification"),
+    }
+)
+"""What people watch as it happens, by the first word of the events about it."""
+
+_ENDS_SESSIONS = frozenset(
+    {
+        EventType.SESSION_ENDED,
+        EventType.SESSION_REFRESH_REUSED,
+        EventType.ACCOUNT_PASSWORD_CHANGED,
+        EventType.ACCOUNT_DISABLED,
+        EventType.ACCOUNT_REMOVED,
+        EventType.SIGNING_KEY_REVOKED,
+    }
+)
+"""After which there are connections to close."""
+
+
+def _destinations(type: EventType) -> tuple[str, ...]:
+    live = type.partition(".")[0] in _LIVE or type in _ENDS_SESSIONS
+    return (*_DELIVERED_TO.get(type, ()), *(("realtime",) if live else ()))
+
+
+DELIVERED_TO: dict[EventType, tuple[str, ...]] = {type: queues for type in EventType if (queues := _destinations(type))}
 """Event type -> the queues it goes to. An event that is not here is only recorded, unless who records it
 says otherwise (`Happening.to`): that of a notification goes where the person wants to be told."""
 

@@ -1,4 +1,8 @@
-"""Tokens that are mailed and work once: `email_sender` mints them, `auth` spends them; only a hash is stored."""
+"""Tokens that work once, of which only a hash is stored.
+
+`email_sender` mints those that are mailed, and `auth` spends them; `realtime` mints tickets to connect with, and
+spends them in a statement of its own.
+"""
 
 import hashlib
 import secrets
@@ -15,18 +19,28 @@ from quintet.db.models.sessions import OneTimeToken, TokenPurpose
 LIFETIMES: dict[TokenPurpose, timedelta] = {
     "password_reset": timedelta(minutes=30),
     "email_verification": timedelta(days=3),
+    "realtime_ticket": timedelta(seconds=30),
 }
 """How long a token is good for, unless nobody is waiting for it."""
 
 
-def mint(session: Session, *, user_id: UUID, email: str, purpose: TokenPurpose, lifetime: timedelta) -> str:
-    """A new token for `user_id`, to be sent to `email`."""
+def mint(
+    session: Session,
+    *,
+    user_id: UUID,
+    email: str,
+    purpose: TokenPurpose,
+    lifetime: timedelta,
+    session_id: UUID | None = None,
+) -> str:
+    """A new token for `user_id`, to be sent to `email`, or for use with their session."""
     token = secrets.token_urlsafe(32)
     session.add(
         OneTimeToken(
-            hash=_hash(token),
+            hash=hash_of(token),
             purpose=purpose,
             user_id=user_id,
+            session_id=session_id,
             email=email,
             expires_at=func.now() + lifetime,
         )
@@ -41,7 +55,7 @@ def spend(session: Session, *, token: str, purpose: TokenPurpose) -> User | None
     The token works no more, nor does any other of that account and purpose.
     """
     valid = (
-        OneTimeToken.hash == _hash(token),
+        OneTimeToken.hash == hash_of(token),
         OneTimeToken.purpose == purpose,
         OneTimeToken.used_at.is_(None),
         OneTimeToken.expires_at > func.now(),
@@ -55,7 +69,7 @@ def spend(session: Session, *, token: str, purpose: TokenPurpose) -> User | None
     if user is None:
         return None
     # Whoever waited for the account's lock while another spent the token finds it used.
-    return user if _hash(token) in void(session, user_id=user.id, purpose=purpose) else None
+    return user if hash_of(token) in void(session, user_id=user.id, purpose=purpose) else None
 
 
 def void(session: Session, *, user_id: UUID, purpose: TokenPurpose) -> Sequence[bytes]:
@@ -68,5 +82,6 @@ def void(session: Session, *, user_id: UUID, purpose: TokenPurpose) -> Sequence[
     ).all()
 
 
-def _hash(token: str) -> bytes:
+def hash_of(token: str) -> bytes:
+    """What is stored of a token."""
     return hashlib.sha256(token.encode()).digest()

@@ -35,6 +35,11 @@ LIMITS: dict[str, tuple[Limit, ...]] = {
     "conversation": (Limit("account", 100, 3600), Limit("ip", 1000, 3600)),
     "message": (Limit("account", 120, 60), Limit("ip", 1200, 60)),
     "webhook": (Limit("account", 60, 60),),
+    # When the network comes back, everybody in that office connects again, with each of their devices.
+    "realtime_ticket": (Limit("account", 120, 60), Limit("ip", 3000, 60)),
+    "frame": (Limit("connection", 200, 10),),
+    # Each is told to every member of a conversation.
+    "signal": (Limit("account", 60, 60),),
 }
 """What is limited, and how. Every name is a policy in the `RateLimit-Policy` header."""
 

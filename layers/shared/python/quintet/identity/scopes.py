@@ -31,17 +31,23 @@ READABLE = {
 }
 """Kind of scope -> whether the caller may read the one with the id `%(scope_id)s`."""
 
-READERS = """
-    SELECT %(scope_id)s::uuid AS user_id WHERE %(scope_kind)s = 'user'
+
+def readers(kind: str, id: str) -> str:
+    """SQL: `user_id` of those who take part in a scope, each once. `kind` and `id` are SQL for the two parts of it."""
+    return f"""
+    SELECT {id} AS user_id WHERE {kind} = 'user'
     UNION ALL SELECT user_id FROM conversation_members
-    WHERE %(scope_kind)s = 'conversation' AND conversation_id = %(scope_id)s
-    UNION ALL SELECT user_id FROM project_members WHERE %(scope_kind)s = 'project' AND project_id = %(scope_id)s
+    WHERE {kind} = 'conversation' AND conversation_id = {id}
+    UNION ALL SELECT user_id FROM project_members WHERE {kind} = 'project' AND project_id = {id}
     UNION ALL SELECT user_id FROM (
-        SELECT created_by AS user_id FROM campaigns WHERE id = %(scope_id)s
+        SELECT created_by AS user_id FROM campaigns WHERE id = {id}
         UNION SELECT g.user_id FROM campaign_assignments a JOIN agents g ON g.id = a.agent_id
-        WHERE a.campaign_id = %(scope_id)s) campaign
-    WHERE %(scope_kind)s = 'campaign' AND user_id IS NOT NULL"""
-"""Those who take part in a scope, each once; its parameters are `parts`."""
+        WHERE a.campaign_id = {id}) campaign
+    WHERE {kind} = 'campaign' AND user_id IS NOT NULL"""
+
+
+READERS = readers("%(scope_kind)s", "%(scope_id)s::uuid")
+"""Those who take part in one scope; its parameters are `parts`."""
 
 
 def parts(scope: str) -> dict[str, str | UUID | None]:

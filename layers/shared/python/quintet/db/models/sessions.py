@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from quintet.db.models.accounts import User
 from quintet.db.models.base import Base, CreatedAt, Id, one_of, references
 
-TokenPurpose = Literal["password_reset", "email_verification"]
+TokenPurpose = Literal["password_reset", "email_verification", "realtime_ticket"]
 
 
 class UserSession(Base):
@@ -32,7 +32,7 @@ class UserSession(Base):
 
 
 class OneTimeToken(Base):
-    """A token mailed to somebody: only its SHA-256 is kept, and it works once."""
+    """A token mailed to somebody, or a ticket to connect: only its SHA-256 is kept, and it works once."""
 
     __tablename__ = "one_time_tokens"
     __table_args__ = (one_of("purpose", *get_args(TokenPurpose)),)
@@ -40,6 +40,8 @@ class OneTimeToken(Base):
     hash: Mapped[bytes] = mapped_column(primary_key=True)
     purpose: Mapped[TokenPurpose] = mapped_column(Text)
     user_id: Mapped[UUID] = references(User.id, ondelete="CASCADE")
+    session_id: Mapped[UUID | None] = references(UserSession.id, ondelete="CASCADE")
+    """The session that a ticket belongs to."""
     email: Mapped[str] = mapped_column(CITEXT)
     """The address it went to: it proves that address and no later one."""
     expires_at: Mapped[datetime] = mapped_column(index=True)

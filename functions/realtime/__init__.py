@@ -1,0 +1,1 @@
+"""The WebSocket API: who connects, and what their clients send."""

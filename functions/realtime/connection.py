@@ -1,0 +1,145 @@
+"""One event of the WebSocket API: somebody connects, sends a frame, or is gone.
+
+An answer's body goes back as a frame. What is wrong with a frame is said in one, and touches nobody else; who sends
+too many is cut off.
+"""
+
+import json
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import ValidationError
+from sqlalchemy.orm import Session
+
+from functions.realtime import queries, service
+from functions.realtime.frames import CLIENT_FRAME, ClientFrame, Ping, Presence, Typing
+from quintet.db.session import reading
+from quintet.errors import Gone, NotFound, Problem, TooManyRequests
+from quintet.identity.rate_limits import count
+from quintet.observability import logger
+from quintet.realtime.connections import announce, forget, send
+from quintet.realtime.sockets import close, post
+
+_PONG = '{"type":"pong"}'
+_CODES = {NotFound.status: "not_found", Gone.status: "gone"}
+
+
+def on_event(event: dict[str, Any], _: Any) -> dict[str, Any]:
+    """Answer an event as API Gateway wants it: a status, which lets somebody in or not, and perhaps a frame."""
+    context = event["requestContext"]
+    connection_id: str = context["connectionId"]
+    match context["eventType"]:
+        case "CONNECT":
+            return _connect(connection_id, (event.get("queryStringParameters") or {}).get("ticket", ""))
+        case "DISCONNECT":
+            send(forget([connection_id]))
+            return {"statusCode": HTTPStatus.OK}
+        case _:
+            answer = _message(connection_id, event.get("body") or "")
+            return {"statusCode": HTTPStatus.OK, **({"body": answer} if answer else {})}
+
+
+def _connect(connection_id: str, ticket: str) -> dict[str, Any]:
+    with reading() as session:
+        user_id = queries.connect(session, ticket=ticket, connection_id=connection_id)
+    if user_id is None:
+        logger.info("Somebody came with a ticket that is no good.")
+        problem = {
+            "type": "about:blank",
+            "title": "Unauthorized",
+            "status": HTTPStatus.UNAUTHORIZED,
+            "detail": "The ticket is unknown, was used, or has expired. Get another by POST /realtime/tickets.",
+        }
+        headers = {"Content-Type": "application/problem+json"}
+        return {"statusCode": HTTPStatus.UNAUTHORIZED, "headers": headers, "body": json.dumps(problem)}
+    announce(user_id)
+    return {"statusCode": HTTPStatus.OK}
+
+
+def _message(connection_id: str, body: str) -> str | None:
+    """What to answer a frame; None when nothing, as when the connection is closed."""
+    with reading() as session:
+        try:
+            count(session, "frame", connection=connection_id)
+        except TooManyRequests:
+            _cut_off(connection_id, "rate_limited", "Too many frames. Connect again, and send fewer.")
+            return None
+        caller = queries.find(session, connection_id)
+    if caller is None:
+        _cut_off(connection_id, "signed_out", "The session has ended. Sign in, and connect again.")
+        return None
+    try:
+        return _act(connection_id, caller, CLIENT_FRAME.validate_json(body))
+    except ValidationError as invalid:
+        return _invalid(invalid)
+    except TooManyRequests as problem:
+        return _error("slow_down", problem.detail)
+    except Problem as problem:
+        return _refused(problem)
+    except Exception:  # or the gateway would say so, in a frame of its own
+        logger.exception("A frame failed.")
+        return _error("failed", "Something went wrong on our side. Try again.")
+
+
+def _act(connection_id: str, caller: Any, frame: ClientFrame) -> str | None:
+    answer: str | None = None
+    changes = isinstance(frame, Presence) and frame.status not in (None, caller.status)
+    with reading() as session:
+        if changes or isinstance(frame, Typing):
+            count(session, "signal", account=str(caller.user_id))
+        _note(session, connection_id, caller, frame)
+        match frame:
+            case Ping():
+                answer = _PONG
+            case Presence():
+                answer = queries.people(session, caller.user_id)
+            case Typing():
+                typing = service.typing_frames(
+                    session, caller.user_id, conversation_id=frame.conversation_id, typing=frame.typing
+                )
+            case _:
+                answer = service.replayed(session, caller.user_id, after=frame.after)
+    if isinstance(frame, Typing):
+        send(typing)
+    if changes:
+        announce(caller.user_id)
+    return answer
+
+
+def _note(session: Session, connection_id: str, caller: Any, frame: ClientFrame) -> None:
+    """That they are there, now and then, and how, if that is new."""
+    status = (frame.status if isinstance(frame, Presence) else None) or caller.status
+    if caller.stale or status != caller.status:
+        queries.seen(session, connection_id, status)
+
+
+def _cut_off(connection_id: str, code: str, detail: str) -> None:
+    post([(connection_id, _error(code, detail))])
+    send(forget([connection_id]))
+    close([connection_id])
+
+
+def _refused(problem: Problem) -> str:
+    code = _CODES.get(problem.status, "invalid")
+    if problem.errors:
+        return _error(code, problem.errors[0].detail, problem.errors[0].pointer.removeprefix("query"))
+    return _error(code, problem.detail)
+
+
+def _invalid(invalid: ValidationError) -> str:
+    first = invalid.errors(include_url=False, include_context=False, include_input=False)[0]
+    if first["type"] == "union_tag_invalid":
+        return _error("unknown_action", "The actions are typing, presence, replay and ping.", "/action")
+    if first["type"] == "union_tag_not_found":
+        return _error("invalid", "Say what to do: typing, presence, replay or ping.", "/action")
+    if first["type"] in ("json_invalid", "model_attributes_type", "model_type", "dict_type"):
+        return _error("invalid", "Send a JSON object with an action.", "")
+    # The first part is which frame it was taken for.
+    pointer = "".join(f"/{part}" for part in first["loc"][1:])
+    message = first["msg"].removeprefix("Value error, ")
+    return _error("invalid", f"{message[:1].upper()}{message[1:]}.", pointer)
+
+
+def _error(code: str, detail: str, pointer: str | None = None) -> str:
+    said = {"type": "error", "code": code, "detail": detail}
+    return json.dumps(said if pointer is None else {**said, "pointer": pointer})

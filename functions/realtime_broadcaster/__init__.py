@@ -1,0 +1,1 @@
+"""What happened reaches those who are connected and may see it."""

@@ -1,0 +1,1 @@
+"""The event log as a feed: oldest first, each event once, none skipped."""

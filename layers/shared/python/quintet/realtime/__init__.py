@@ -1,0 +1,1 @@
+"""What reaches people who are connected, and who is."""
