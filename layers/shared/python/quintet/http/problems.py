@@ -145,7 +145,7 @@ def _field_errors(errors: Iterable[dict[str, Any]]) -> Iterable[FieldError]:
 
 def _sentence(message: str) -> str:
     message = message.removeprefix("Value error, ")
-    return message[:1].upper() + message[1:] + ("" if message.endswith((".", "!")) else ".")
+    return message[:1].upper() + message[1:] + ("" if message.endswith((".", "!", "?")) else ".")
 
 
 _DETAILS = {
