@@ -229,6 +229,28 @@ def test_given_an_activity_then_its_outcome_is_the_contacts_status_and_its_versi
     assert (tally.n, tally.seconds) == (2, 90)
 
 
+def test_given_an_activity_recorded_late_then_the_status_stays_that_of_the_latest(owner: Api, campaign: str) -> None:
+    [contact] = contacts(campaign)
+    path = f"/contacts/{contact}"
+    statuses = []
+    for outcome, at in (
+        ("contacted", "2026-01-02T12:00:00Z"),
+        ("unreachable", "2026-01-01T12:00:00Z"),  # earlier: the status stays
+        ("rejected", "2026-01-02T12:00:00Z"),  # at the same time: the last recorded
+        ("unreachable", "2026-01-03T12:00:00Z"),
+        ("converted", None),
+        ("contacted", "2026-01-03T12:00:00Z"),
+    ):
+        answer = owner.post(f"{path}/activities", {"outcome": outcome, **({"at": at} if at else {})})
+        assert answer.status == 201, answer
+        statuses.append(owner.get(path).json()["status"])
+    assert statuses == ["contacted", "contacted", "rejected", "unreachable", "converted", "converted"]
+    # THEN each counts as an activity all the same, and the contact under its status
+    report = owner.get(f"/reports/campaigns/{campaign}").json()
+    assert report["activity"]["total"] == version(contact) - 1 == len(statuses)
+    assert report["contacts"]["converted"] == report["contacts"]["total"] == 1
+
+
 def test_given_an_owner_who_is_an_agent_then_what_they_do_is_theirs(owner: Api, campaign: str, mine: str) -> None:
     [contact] = contacts(campaign, agent_id=mine)
     me = agent(owner)

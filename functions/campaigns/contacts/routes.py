@@ -65,7 +65,7 @@ async def update_contact(
     responses=responses(409),
 )
 async def record_activity(session: SessionDep, caller: Caller, contact_id: UUID, new: ActivityCreate) -> Response:
-    """Record what was done about a contact; its status becomes the outcome."""
+    """Record what was done about a contact; its status becomes the outcome, unless there is a later activity."""
     activity = service.record_activity(session, caller, contact_id=contact_id, new=new)
     response = changed(ActivityRead.model_validate(activity))
     response.status_code = 201
@@ -74,5 +74,5 @@ async def record_activity(session: SessionDep, caller: Caller, contact_id: UUID,
 
 @router.get("/contacts/{contact_id}/activities", response_model=Page[ActivityRead])
 async def list_activities(session: SessionDep, caller: Caller, contact_id: UUID, paging: Paging) -> Response:
-    """List what was done about a contact, newest first."""
+    """List what was done about a contact, last recorded first."""
     return listed(queries.list_activities(session, caller, contact_id, paging))

@@ -66,11 +66,15 @@ def update_contact(
 
 
 def record_activity(session: Session, caller: Principal, *, contact_id: UUID, new: ActivityCreate) -> ContactActivity:
-    """Record what was done about a contact: its status becomes the outcome. By the caller's agent, or else its own."""
+    """Record what was done about a contact, by the caller's agent or else its own.
+
+    Its status becomes the outcome, unless something was done about it later than that.
+    """
     if new.at and not _EARLIEST <= new.at <= datetime.now(UTC) + _CLOCKS_DIFFER:
         raise BadRequest.at("/at", "An activity is not in the future, and not before 1970.")
     contact, _, _, own_agent_id = _locked(session, caller, contact_id)
-    contact.status = new.outcome
+    if new.at is None or not _something_after(session, contact_id, new.at):
+        contact.status = new.outcome
     contact.touch()
     contact.worked_version = contact.version
     activity = ContactActivity(
@@ -86,6 +90,11 @@ def record_activity(session: Session, caller: Principal, *, contact_id: UUID, ne
     data = {"activity_id": str(activity.id), "agent_id": agent_id, "outcome": new.outcome}
     _record(session, EventType.CONTACT_ACTIVITY_RECORDED, contact, **data)
     return activity
+
+
+def _something_after(session: Session, contact_id: UUID, at: datetime) -> bool:
+    later = exists().where(ContactActivity.contact_id == contact_id, ContactActivity.at > at)
+    return bool(session.scalar(select(later)))
 
 
 def _locked(session: Session, caller: Principal, contact_id: UUID) -> Locked:
