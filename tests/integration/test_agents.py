@@ -97,6 +97,7 @@ def test_given_agents_then_they_are_listed_with_their_load_and_those_away_only_o
 
 def test_given_a_load_that_changes_then_so_does_the_tag_but_not_what_a_change_depends_on(owner: Api, boss: Api) -> None:
     one, campaign = agent(), created(owner)["id"]
+    assign(owner, campaign, one)
     before = boss.get(f"/agents/{one}").header("etag") or ""
     assert boss.get(f"/agents/{one}", headers={"if-none-match": before}).status == 304
     contacts(campaign, 1, agent_id=one)

@@ -260,7 +260,8 @@ def test_given_an_agent_when_unassigned_then_once_and_404_after_that(owner: Api)
     assert owner.delete(path).status == 204
     assert owner.delete(path).status == 404
     assert owner.delete(f"/campaigns/{campaign}/agents/{NOBODY}").status == 404
-    assert events_about(campaign)[2:] == [("campaign.agent_unassigned", {"agent_id": one})]
+    left = [("campaign.agent_unassigned", {"agent_id": one}), ("campaign.distribution_requested", {})]
+    assert events_about(campaign)[2:] == left
 
 
 def test_given_nobody_available_when_distributing_then_409_says_what_to_do(owner: Api) -> None:

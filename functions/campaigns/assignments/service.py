@@ -42,7 +42,7 @@ def assign_agents(session: Session, caller: Principal, *, campaign_id: UUID, age
 
 
 def unassign_agent(session: Session, caller: Principal, *, campaign_id: UUID, agent_id: UUID) -> None:
-    """Take an agent off a campaign; 404 when they are not on it. What they worked on keeps their name."""
+    """Take an agent off a campaign; 404 when they are not on it. What came of their work keeps their name."""
     campaign = require_campaign(session, caller, campaign_id)
     removed = session.scalar(
         delete(CampaignAssignment)
@@ -52,7 +52,7 @@ def unassign_agent(session: Session, caller: Principal, *, campaign_id: UUID, ag
     if removed is None:
         raise NotFound("This agent is not assigned to the campaign.")
     _record(session, EventType.CAMPAIGN_AGENT_UNASSIGNED, campaign, agent_id=str(agent_id))
-    _distribute_again(session, campaign)
+    _record(session, EventType.CAMPAIGN_DISTRIBUTION_REQUESTED, campaign)  # what they leave open, at least
 
 
 def distribute_contacts(session: Session, caller: Principal, *, campaign_id: UUID) -> None:

@@ -1,6 +1,6 @@
 """The SQL of contacts and activities."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -23,6 +23,7 @@ _OWN = f"""SELECT {_CONTACT} FROM contacts k
 _FILTERS = {
     "status": "k.status = %(status)s",
     "agent_id": "k.agent_id = %(agent_id)s",
+    "nobodys": "k.agent_id IS NULL",
     "upload_id": "k.upload_id = %(upload_id)s",
     "q": "k.search @@ websearch_to_tsquery('simple', %(q)s)",
 }
@@ -54,12 +55,13 @@ def list_contacts(
     paging: PageRequest,
     *,
     status: ContactStatus | None,
-    agent_id: UUID | None,
+    agent_id: UUID | Literal["none"] | None,
     upload_id: UUID | None,
     q: str | None,
 ) -> bytes:
     """A page of a campaign's contacts, of which an agent sees their own; 404 when there is none the caller may see."""
-    asked = {"status": status, "agent_id": agent_id, "upload_id": upload_id, "q": q}
+    whose = {"nobodys": True} if agent_id == "none" else {"agent_id": agent_id}
+    asked = {"status": status, **whose, "upload_id": upload_id, "q": q}
     given = {name: value for name, value in asked.items() if value is not None}
     conditions = " AND ".join(["", "k.id < %(before)s", *(_FILTERS[name] for name in given)])
     # One of both halves is not even begun. Each walks the index that it needs, and stops after a page.

@@ -1,6 +1,6 @@
 """HTTP of contacts and activities."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import Query, Request
@@ -29,7 +29,7 @@ async def list_contacts(
     campaign_id: UUID,
     paging: Paging,
     status: ContactStatus | None = None,
-    agent_id: Annotated[UUID | None, Query(description="Whose contacts.")] = None,
+    agent_id: Annotated[UUID | Literal["none"] | None, Query(description="Whose contacts; `none`: nobody's.")] = None,
     upload_id: Annotated[UUID | None, Query(description="Contacts that this import made.")] = None,
     q: Search | None = None,
 ) -> Response:
