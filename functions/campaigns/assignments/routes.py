@@ -15,7 +15,7 @@ from quintet.http.schemas import Page
 router = Router(prefix="/campaigns/{campaign_id}", tags=["campaigns"])
 
 
-@router.post("/assign", response_model=AgentsAssigned, responses=responses(403))
+@router.post("/assign", response_model=AgentsAssigned, responses=responses(403, 409))
 async def assign_agents(session: SessionDep, caller: Caller, campaign_id: UUID, agents: AgentsAssign) -> Response:
     """Assign agents to a campaign, and say who was assigned before; for whoever created the campaign.
 

@@ -24,7 +24,7 @@ class Assigned(NamedTuple):
 
 def assign_agents(session: Session, caller: Principal, *, campaign_id: UUID, agents: dict[UUID, str]) -> Assigned:
     """Assign agents; repeatable. `agents`: where in the request each is, for the error that says who is unknown."""
-    campaign = require_campaign(session, caller, campaign_id)
+    campaign = require_campaign(session, caller, campaign_id, archived=False)
     there = select(Agent.id).where(Agent.id.in_(agents)).order_by(Agent.id).with_for_update(read=True, key_share=True)
     known = set(session.scalars(there))
     if unknown := [pointer for agent, pointer in agents.items() if agent not in known]:
@@ -57,7 +57,7 @@ def unassign_agent(session: Session, caller: Principal, *, campaign_id: UUID, ag
 
 def distribute_contacts(session: Session, caller: Principal, *, campaign_id: UUID) -> None:
     """Have the new contacts shared out among the assigned agents who are available, and so from now on. Repeatable."""
-    campaign = require_campaign(session, caller, campaign_id)
+    campaign = require_campaign(session, caller, campaign_id, archived=False)
     somebody = exists().where(
         CampaignAssignment.campaign_id == campaign_id, CampaignAssignment.agent_id == Agent.id, Agent.available
     )

@@ -24,6 +24,7 @@ from quintet.db.models.campaigns import (
 from quintet.errors import BadRequest, Conflict, FieldError, Forbidden, NotFound
 from quintet.events.record import record, scope_of
 from quintet.events.types import EventType
+from quintet.identity.campaigns import require_open
 from quintet.identity.permissions import Permission
 from quintet.identity.principal import Principal
 
@@ -98,7 +99,9 @@ def _something_after(session: Session, contact_id: UUID, at: datetime) -> bool:
 
 
 def _locked(session: Session, caller: Principal, contact_id: UUID) -> Locked:
-    """The contact, locked; 404 when the caller may not even see it, 409 while an import that wrote it is undone.
+    """The contact, locked; 404 when the caller may not even see it.
+
+    409 when its campaign is archived, and while an import that wrote it is undone.
 
     An import that begins to be undone locks its row: it and whoever works on one of its contacts take turns.
     """
@@ -117,6 +120,7 @@ def _locked(session: Session, caller: Principal, contact_id: UUID) -> Locked:
             Contact,
             Campaign.default_country,
             Campaign.created_by,
+            Campaign.archived_at,
             Agent.id.label("own_agent_id"),
             CampaignAssignment.agent_id.label("assigned_id"),
             exists().where(imports.c.status == "reverting").label("undone"),
@@ -136,6 +140,7 @@ def _locked(session: Session, caller: Principal, contact_id: UUID) -> Locked:
     owner = row.created_by == caller.user_id or caller.can(Permission.CAMPAIGNS_MANAGE_ALL)
     if not owner and (row.assigned_id is None or row.assigned_id != contact.agent_id):
         raise NotFound
+    require_open(contact.campaign_id, row.archived_at)
     if row.undone:
         raise Conflict("An import that made or changed this contact is being undone.")
     return Locked(contact, row.default_country, owner, row.own_agent_id)

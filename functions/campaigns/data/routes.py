@@ -53,7 +53,7 @@ DryRun = Annotated[bool, Query(description="Check and count everything, and writ
     status_code=202,
     response_model=UploadRead,
     dependencies=[Idempotent],
-    responses=responses(403, 503),
+    responses=responses(403, 409, 503),
     openapi_extra={"requestBody": _BODY},
     max_body_size=6 * MB,  # all that Lambda takes; what is too large for us but not for it gets a helpful answer
 )

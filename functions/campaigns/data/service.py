@@ -53,7 +53,7 @@ def import_file(
     dry_run: bool,
 ) -> CampaignUpload:
     """An import of a file of the caller's, which begins as soon as the file is checked."""
-    require_campaign(session, caller, campaign_id, lock=False)
+    require_campaign(session, caller, campaign_id, lock=False, archived=False)
     statement = select(File).where(File.id == file_id, File.owner_id == caller.user_id)
     file = session.scalar(statement.with_for_update(key_share=True))
     if file is None:
@@ -81,7 +81,7 @@ def import_content(
     dry_run: bool,
 ) -> CampaignUpload:
     """An import of a small file that comes with the request. It is checked like any other, from the queue."""
-    require_campaign(session, caller, campaign_id, lock=False)
+    require_campaign(session, caller, campaign_id, lock=False, archived=False)
     if len(content) > MAX_DIRECT:
         raise ContentTooLarge(
             "Through the API 4 MB at most. Upload the file by a presigned form, then import it by its id.",

@@ -3,13 +3,14 @@
 For reads there are conditions in SQL, whose parameters are `rights`; for changes there is `require_campaign`.
 """
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 from uuid import UUID
 
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
-from quintet.errors import Forbidden, NotFound
+from quintet.errors import Conflict, Forbidden, NotFound
 from quintet.identity.permissions import Permission
 from quintet.identity.principal import Principal
 
@@ -49,12 +50,18 @@ def there_is(campaign_id: str, condition: str) -> str:
 
 
 def require_campaign(
-    session: Session, caller: Principal, campaign_id: UUID, *, at_least: Part = "owner", lock: bool = True
+    session: Session,
+    caller: Principal,
+    campaign_id: UUID,
+    *,
+    at_least: Part = "owner",
+    lock: bool = True,
+    archived: bool = True,
 ) -> "Campaign":
     """The campaign, if the caller is at least that there: its `owner`, or an `agent` who is assigned.
 
     404 when they may not even see it, else 403. `lock`: nobody else changes it, or distributes its contacts, before
-    the transaction ends; contacts can still be added to it, as by an import.
+    the transaction ends; contacts can still be added to it, as by an import. `archived`: it may be, else that is a 409.
     """
     from quintet.db.models.campaigns import Agent, Campaign, CampaignAssignment  # 40 ms, which readers do without
 
@@ -75,4 +82,15 @@ def require_campaign(
             raise NotFound
         if at_least == "owner":
             raise Forbidden("This is for whoever created the campaign.")
+    if not archived:
+        require_open(campaign_id, campaign.archived_at)
     return campaign
+
+
+def require_open(campaign_id: UUID, archived_at: datetime | None) -> None:
+    """409 when the campaign is archived."""
+    if archived_at:
+        raise Conflict(
+            "The campaign is archived, so it can only be read. Set its `archived` to false to bring it back.",
+            next={"rel": "campaign", "href": f"/campaigns/{campaign_id}"},
+        )
