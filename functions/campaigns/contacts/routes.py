@@ -19,7 +19,14 @@ from quintet.http.schemas import Page, text
 
 router = Router(tags=["contacts"])
 
-Search = Annotated[str, text(200, min_length=1), Query(description="Words of name, address, number and external id.")]
+Search = Annotated[
+    str,
+    text(200, min_length=1),
+    Query(
+        description="Words of name, address, number and external id, of which the last may be a beginning; or a number"
+        " as it is dialled, or its end; or an address from the @ on."
+    ),
+]
 
 
 @router.get("/campaigns/{campaign_id}/contacts", response_model=Page[ContactRead])
