@@ -3,8 +3,10 @@
 For reads there are conditions in SQL, whose parameters are `rights`; for changes there is `require_campaign`.
 """
 
+from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from functools import wraps
+from typing import TYPE_CHECKING, Concatenate, Literal, ParamSpec, TypeVar
 from uuid import UUID
 
 from sqlalchemy import exists, select
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from quintet.db.models.campaigns import Campaign
 
 Part = Literal["agent", "owner"]
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 OWN_AGENT = "(SELECT id FROM agents WHERE user_id = %(caller)s)"
 """SQL: the agent the caller is, if they are one."""
@@ -85,6 +89,22 @@ def require_campaign(
     if not archived:
         require_open(campaign_id, campaign.archived_at)
     return campaign
+
+
+def for_owners(
+    read: Callable[Concatenate[Session, Principal, UUID, _P], _R],
+) -> Callable[Concatenate[Session, Principal, UUID, _P], _R]:
+    """A read of what whoever created a campaign alone may see: where it says 404, the campaign's agents get a 403."""
+
+    @wraps(read)
+    def guarded(session: Session, caller: Principal, campaign_id: UUID, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        try:
+            return read(session, caller, campaign_id, *args, **kwargs)
+        except NotFound:
+            require_campaign(session, caller, campaign_id, lock=False)
+            raise
+
+    return guarded
 
 
 def require_open(campaign_id: UUID, archived_at: datetime | None) -> None:
