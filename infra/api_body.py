@@ -29,7 +29,8 @@ _GATEWAY_RESPONSES: dict[str, tuple[HTTPStatus, str]] = {
     "QUOTA_EXCEEDED": (HTTPStatus.TOO_MANY_REQUESTS, "Too many requests. Slow down."),
     "REQUEST_TOO_LARGE": (
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        "The request is larger than the gateway passes on. Upload large files by a presigned link.",
+        "The request is larger than the gateway passes on. Upload large files by a presigned link,"
+        " with purpose=campaign_data if they are contacts to be imported.",
     ),
     "RESOURCE_NOT_FOUND": (HTTPStatus.NOT_FOUND, "There is nothing here."),
     "THROTTLED": (HTTPStatus.TOO_MANY_REQUESTS, "Too many requests. Slow down."),

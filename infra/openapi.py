@@ -97,9 +97,7 @@ def _complete(method: str, operation: dict[str, Any], schemas: dict[str, Any]) -
             form = schemas[content["schema"]["$ref"].rpartition("/")[2]]
             form["properties"] = {name: _without_null(member) for name, member in form["properties"].items()}
     headers = {parameter["name"].lower() for parameter in parameters if parameter["in"] == "header"}
-    errors = [500, 503]
-    if parameters or "requestBody" in operation:
-        errors.append(400)
+    errors = [400, 500, 503]  # 400: a query parameter that there is not, if nothing else
     if "security" in operation:
         errors.append(401)
     if any(parameter["in"] == "path" for parameter in parameters):

@@ -17,6 +17,7 @@ _COLUMNS = columns_of(
     AgentRead,
     "g",
     load="""(SELECT coalesce(sum(t.n), 0) FROM contact_tallies t JOIN campaigns c ON c.id = t.campaign_id
+        JOIN campaign_assignments a ON a.campaign_id = c.id AND a.agent_id = t.agent_id
         WHERE t.agent_id = g.id AND t.status IN ('new', 'contacted') AND c.archived_at IS NULL)""",
     campaigns="""(SELECT count(*) FROM campaign_assignments a JOIN campaigns c ON c.id = a.campaign_id
         WHERE a.agent_id = g.id AND c.archived_at IS NULL)""",

@@ -43,7 +43,9 @@ class AgentRead(Output):
     email: str
     user_id: UUID | None
     available: bool = Field(description="Gets a share when contacts are distributed.")
-    load: int = Field(description="How many contacts are theirs to work on: those new or contacted.")
+    load: int = Field(
+        description="How many contacts are theirs to work on: new or contacted ones, where they are assigned."
+    )
     campaigns: int = Field(description="How many they are assigned to.")
     created_at: Timestamp
     updated_at: Timestamp

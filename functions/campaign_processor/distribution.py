@@ -1,4 +1,7 @@
-"""Sharing a campaign's new contacts out among its available agents, so that they differ by one at most.
+"""Sharing a campaign's contacts out among its available agents: new ones so that they differ by one at most.
+
+Open ones that nobody on the campaign has, since an agent left, go with them. Where nothing has been distributed they
+become nobody's, and nothing else moves.
 
 Step by step: each is a short transaction that looks at who has how many and moves a few thousand at most, only from
 those who have too many to those who have too few. So it can end anywhere, and be done again or twice at once.
@@ -33,17 +36,22 @@ _AGENTS = """
     SELECT g.id, g.available FROM campaign_assignments a JOIN agents g ON g.id = a.agent_id
     WHERE a.campaign_id = %(campaign_id)s ORDER BY g.id FOR SHARE OF g"""
 
+# Whom an assigned agent has contacted stays theirs.
 _HELD = """
-    SELECT agent_id, sum(n)::bigint AS n FROM contact_tallies
-    WHERE campaign_id = %(campaign_id)s AND status = 'new'
-    GROUP BY agent_id HAVING sum(n) > 0 ORDER BY agent_id NULLS FIRST"""
+    SELECT status, agent_id, sum(n)::bigint AS n FROM contact_tallies t
+    WHERE campaign_id = %(campaign_id)s AND (status = 'new' OR status = 'contacted' AND NOT EXISTS (
+        SELECT FROM campaign_assignments a WHERE a.campaign_id = t.campaign_id AND a.agent_id = t.agent_id))
+    GROUP BY status, agent_id HAVING sum(n) > 0 ORDER BY agent_id NULLS FIRST"""
+
+_OPEN = ("new", "contacted")
+"""What is shared out, one after the other."""
 
 # What somebody is working on just now is passed over, so that nobody waits in a circle. The version stays: to whom
 # a contact is given is no work on it, and does not keep an import from being undone.
 _MOVE = """
     WITH taken AS MATERIALIZED (
         SELECT id FROM contacts
-        WHERE campaign_id = %(campaign_id)s AND status = 'new' AND {of_giver} AND id > %(after)s
+        WHERE campaign_id = %(campaign_id)s AND status = '{status}' AND {of_giver} AND id > %(after)s
         ORDER BY id LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
     ), moved AS (
         UPDATE contacts k SET agent_id = taker.agent_id
@@ -68,8 +76,8 @@ class Step(NamedTuple):
 
 
 def distribute(campaign_id: UUID, time_left: Callable[[], bool]) -> None:
-    """Share the contacts out; what there is no time left for is requested again. Nothing before the first request."""
-    reached: dict[Holder, UUID] = {}
+    """Share the contacts out; what there is no time left for is requested again."""
+    reached: dict[tuple[str, Holder], UUID] = {}
     moved = stuck = 0
     while True:
         with writing() as session:
@@ -107,32 +115,38 @@ def planned(held: Mapping[Holder, int], agents: Mapping[UUID, bool]) -> tuple[di
     return gives, gets
 
 
-def _step(session: Session, campaign_id: UUID, reached: dict[Holder, UUID], moved: int) -> Step:
+def _step(session: Session, campaign_id: UUID, reached: dict[tuple[str, Holder], UUID], moved: int) -> Step:
     """Move some contacts; when all is even, record that. `reached` remembers up to where each giver was read."""
     connection, key = session.connection(), {"campaign_id": campaign_id}
-    if not connection.exec_driver_sql(_LOCK, key).scalar_one_or_none():
+    campaign = connection.exec_driver_sql(_LOCK, key).one_or_none()
+    if campaign is None:
         return Step(done=True)
-    agents = {row.id: row.available for row in connection.exec_driver_sql(_AGENTS, key)}
-    held = {row.agent_id: row.n for row in connection.exec_driver_sql(_HELD, key)}
-    gives, gets = planned(held, agents)
-    if not gives:
-        among = sum(agents.values())
-        _record(session, EventType.CAMPAIGN_DISTRIBUTED, campaign_id, contacts=moved, agents=among)
+    agents = {r.id: r.available and campaign.distributed for r in connection.exec_driver_sql(_AGENTS, key)}
+    held = connection.exec_driver_sql(_HELD, key).all()
+    for status in _OPEN:
+        gives, gets = planned({row.agent_id: row.n for row in held if row.status == status}, agents)
+        if gives:
+            break
+    else:
+        if campaign.distributed or moved:
+            _record(session, EventType.CAMPAIGN_DISTRIBUTED, campaign_id, contacts=moved, agents=sum(agents.values()))
         return Step(done=True)
     takers, came = _in_turn(gets), 0
     for giver, n in islice(gives.items(), _GIVERS):
         takes = list(islice(takers, min(n, BATCH - came)))
         if not takes:
             break
+        of_giver = "agent_id IS NULL" if giver is None else "agent_id = %(giver)s"
+        after = reached.get((status, giver), _FIRST)
         row = connection.exec_driver_sql(
-            _MOVE.format(of_giver="agent_id IS NULL" if giver is None else "agent_id = %(giver)s"),
-            {**key, "giver": giver, "after": reached.get(giver, _FIRST), "limit": len(takes), "takers": takes},
+            _MOVE.format(status=status, of_giver=of_giver),
+            {**key, "giver": giver, "after": after, "limit": len(takes), "takers": takes},
         ).one()
         came += row.n
         if row.n == len(takes):
-            reached[giver] = row.last
+            reached[status, giver] = row.last
         else:  # some were passed over: begin anew
-            reached.pop(giver, None)
+            reached.pop((status, giver), None)
     return Step(done=False, moved=came)
 
 

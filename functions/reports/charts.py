@@ -29,6 +29,8 @@ _COMMON: dict[str, Any] = {
 _TICKS = 5
 _LABEL = 30
 """Characters of a name beside its bar."""
+_LABEL_END = 11
+"""How many of them are the end of a name that is longer: names that begin alike differ there."""
 
 
 def donut(title: str, parts: Mapping[str, int]) -> Markup:
@@ -56,9 +58,20 @@ def columns(title: str, labels: Sequence[str], series: Series) -> Markup:
 
 def bars(title: str, labels: Sequence[str], series: Series) -> Markup:
     """Bars under each other, the first on top, each stacked."""
-    names = [label if len(label) <= _LABEL else f"{label[: _LABEL - 1]}…" for label in reversed(labels)]
-    chart = pygal.HorizontalStackedBar(**_COMMON, width=960, height=48 + 30 * len(labels), x_labels=names)
+    names = _told_apart([_shortened(label) for label in labels])
+    chart = pygal.HorizontalStackedBar(**_COMMON, width=960, height=48 + 30 * len(labels), x_labels=names[::-1])
     return _stacked(chart, title, {name: values[::-1] for name, values in series.items()})
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= _LABEL else f"{name[: _LABEL - _LABEL_END - 1]}…{name[-_LABEL_END:]}"
+
+
+def _told_apart(names: Sequence[str]) -> list[str]:
+    """Names that are the same, numbered."""
+    return [
+        f"{name} ({names[: at + 1].count(name)})" if names.count(name) > 1 else name for at, name in enumerate(names)
+    ]
 
 
 def _stacked(chart: Any, title: str, series: Series) -> Markup:

@@ -119,6 +119,9 @@ def _duration(seconds: float | None) -> str:
     if seconds is None:
         return "–"  # noqa: RUF001
     minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02} min"
     return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
 
 

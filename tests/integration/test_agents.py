@@ -8,7 +8,7 @@ from functions.agents.schemas import AgentRead
 from quintet.http.schemas import Output, Page
 from tests.support.api import Api, events_about
 from tests.support.campaigning import agent, assign, contacts, created, ids
-from tests.support.expect import pointers
+from tests.support.expect import pointers, problem
 from tests.support.people import person
 from tests.support.statements import counted, execute
 
@@ -95,8 +95,21 @@ def test_given_agents_then_they_are_listed_with_their_load_and_those_away_only_o
     assert by_address == [one]
 
 
+def test_given_a_parameter_of_none_of_its_forms_then_one_error_names_them(owner: Api) -> None:
+    [error] = problem(owner.get("/agents", query="available=maybe"), 400)["errors"]
+    assert error["pointer"] == "query/available"
+    assert "valid boolean" in error["detail"]
+    assert "'any'" in error["detail"]
+    contacts_of = f"/campaigns/{created(owner)['id']}/contacts"
+    assert pointers(owner.get(contacts_of, query="agent_id=nobody&upload_id=x")) == [
+        "query/agent_id",
+        "query/upload_id",
+    ]
+
+
 def test_given_a_load_that_changes_then_so_does_the_tag_but_not_what_a_change_depends_on(owner: Api, boss: Api) -> None:
     one, campaign = agent(), created(owner)["id"]
+    assign(owner, campaign, one)
     before = boss.get(f"/agents/{one}").header("etag") or ""
     assert boss.get(f"/agents/{one}", headers={"if-none-match": before}).status == 304
     contacts(campaign, 1, agent_id=one)

@@ -1,12 +1,18 @@
 """Whatever is sent as query, path, header or form, the answer is a 4xx that says where it is wrong."""
 
 import json
+import re
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
+from quintet.http.problems import MAX_ERRORS
+from tests.support.api import Api
 from tests.support.attempts import Attempts, named, takes
 from tests.support.documented import operations
+from tests.support.expect import pointers, problem
+from tests.support.importing import campaign_of
 
 pytestmark = pytest.mark.usefixtures("stack")
 
@@ -54,6 +60,53 @@ def test_given_a_strange_value_in_any_query_parameter_then_400_names_it(key: str
                 assert named(answer, f"query/{name}"), (name, what, answer)
     for raw in ("%", "%zz=%zz", "%ff=%ff", "%00=%00", "&&&==", "a" * 10_000, "\ufffd=1"):
         attempts.send(query=raw)
+
+
+def test_given_a_query_parameter_that_there_is_not_then_400_names_it_but_pages_of_mailed_links_open(api: Api) -> None:
+    pages = []
+    for key, operation in operations().items():
+        answer = api.request(
+            operation.method, re.sub(r"\{\w+\}", str(uuid4()), operation.path), query="utm_source=x&token=x"
+        )
+        if list(operation.spec["responses"].get("200", {}).get("content", {})) == ["text/html"]:
+            pages.append(key)
+            assert "utm_source" not in str(answer.body), key
+            continue
+        assert answer.status == 400, (key, answer)
+        assert "query/utm_source" in pointers(answer), (key, answer)
+    assert {"GET /auth/password-reset/page", "POST /notifications/unsubscribe"} <= set(pages)
+
+
+@pytest.mark.parametrize(
+    ("path", "sent", "advice"),
+    [
+        ("/campaigns/{id}/data/status", "uplaod", "There is no such query parameter. Did you mean `upload`?"),
+        ("/campaigns/{id}/contacts", "Status", "There is no such query parameter. Did you mean `status`?"),
+        (
+            "/reports/campaigns/{id}",
+            "start",
+            "There is no such query parameter. There are `from`, `to`, `bucket`, `format`.",
+        ),
+        ("/sessions", "page", "There is no such query parameter. There are `limit`, `cursor`."),
+        ("/projects/{id}", "fields", "This address takes no query parameters."),
+    ],
+)
+def test_given_a_misspelt_query_parameter_then_the_answer_helps(api: Api, path: str, sent: str, advice: str) -> None:
+    answer = api.get(path.replace("{id}", str(uuid4())), query=f"{sent}=x")
+    assert problem(answer, 400)["errors"] == [{"pointer": f"query/{sent}", "detail": advice}]
+
+
+def test_given_an_import_with_a_misspelt_dry_run_then_nothing_is_imported(user: Api) -> None:
+    campaign = campaign_of(user)
+    answer = user.post(f"/campaigns/{campaign}/data", {"file_id": str(uuid4())}, query="dryRun=true")
+    assert problem(answer, 400)["errors"] == [
+        {"pointer": "query/dryRun", "detail": "There is no such query parameter. Did you mean `dry_run`?"}
+    ]
+
+
+def test_given_many_query_parameters_that_there_are_not_then_the_first_are_named(api: Api) -> None:
+    answer = api.get("/projects", query="&".join(f"{n}{'x' * 100}=1" for n in range(1000)))
+    assert len(pointers(answer)) == MAX_ERRORS
 
 
 def _number(raw: str) -> Any:

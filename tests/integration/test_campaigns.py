@@ -10,9 +10,11 @@ from functions.campaigns.campaigns.schemas import CampaignRead
 from quintet.http.schemas import Output, Page
 from tests.support.api import Api, events_about
 from tests.support.campaigning import agent, assign, contacts, created, events_of, ids
-from tests.support.expect import pointers
+from tests.support.expect import pointers, problem
+from tests.support.importing import send, table
 from tests.support.people import person
 from tests.support.statements import counted, execute
+from tests.support.uploading import upload
 
 NOBODY = "01900000-0000-7000-8000-000000000000"
 
@@ -234,6 +236,38 @@ def test_given_a_wrong_agent_when_assigning_then_400_points_at_it_and_nobody_is_
     assert ids(owner.get(f"/campaigns/{campaign}/agents")) == []
 
 
+def test_given_an_archived_campaign_then_it_is_read_and_no_work_goes_on_there(owner: Api, worker: Api) -> None:
+    campaign, one = created(owner)["id"], agent(worker)
+    path = f"/campaigns/{campaign}"
+    assign(owner, campaign, one)
+    [contact] = contacts(campaign, agent_id=one)
+    people = table(("Ann", "ann@example.com", "", ""))
+    file_id = upload(owner, people, purpose="campaign_data", content_type="text/csv")["id"]
+    asked: list[tuple[Api, str, dict[str, Any]]] = [
+        (owner, f"{path}/assign", {"agent_id": agent()}),
+        (owner, f"{path}/distribute", {}),
+        (owner, f"{path}/data", {"file_id": file_id}),
+        (worker, f"/contacts/{contact}/activities", {"outcome": "contacted"}),
+    ]
+    assert owner.delete(path).status == 204
+    before = events_of(campaign)
+    for caller, address, body in asked:
+        refused = problem(caller.post(address, body), 409)
+        assert refused["next"] == {"rel": "campaign", "href": f"/api/v1{path}"}
+        assert "`archived` to false" in refused["detail"]
+    problem(worker.patch(f"/contacts/{contact}", {"full_name": "New"}), 409)
+    problem(send(owner, campaign, people), 409)
+    assert events_of(campaign) == before
+    for address in (path, f"{path}/agents", f"{path}/contacts", f"{path}/data", f"/contacts/{contact}"):
+        assert owner.get(address).status == 200
+    # THEN those who may not even see it learn nothing, and an agent that it is not for them
+    assert person().post(f"{path}/assign", {"agent_id": one}).status == 404
+    assert worker.post(f"{path}/assign", {"agent_id": one}).status == 403
+    # WHEN it is brought back, THEN all of it works
+    assert owner.patch(path, {"archived": False}).status == 200
+    assert [caller.post(address, body).status for caller, address, body in asked] == [200, 202, 202, 201]
+
+
 def test_given_assigned_agents_then_they_are_listed_with_their_contacts_by_status(owner: Api, worker: Api) -> None:
     campaign, other = created(owner)["id"], created(owner)["id"]
     one, two = agent(worker, name="One"), agent(name="Two", available=False)
@@ -260,7 +294,8 @@ def test_given_an_agent_when_unassigned_then_once_and_404_after_that(owner: Api)
     assert owner.delete(path).status == 204
     assert owner.delete(path).status == 404
     assert owner.delete(f"/campaigns/{campaign}/agents/{NOBODY}").status == 404
-    assert events_about(campaign)[2:] == [("campaign.agent_unassigned", {"agent_id": one})]
+    left = [("campaign.agent_unassigned", {"agent_id": one}), ("campaign.distribution_requested", {})]
+    assert events_about(campaign)[2:] == left
 
 
 def test_given_nobody_available_when_distributing_then_409_says_what_to_do(owner: Api) -> None:

@@ -69,6 +69,49 @@ def test_given_filters_then_only_what_matches_is_listed_newest_first(owner: Api,
     assert owner.get(path, query=[("q", "' OR 1=1 --")]).json()["items"] == []
 
 
+@pytest.mark.parametrize(
+    "q",
+    [
+        "0171 6000012",
+        "0171/6000012",
+        "+49 171 6000012",
+        "0049 (171) 600-0012",
+        "+491716000012",
+        "6000012",
+        "x.de",
+        "@X.de",
+        "anna.oneil@x.de",
+        "anna.on",
+        "Mül",
+        "anna mü",
+        "müller ann",
+        "K-7",
+        "+4917",
+    ],
+)
+def test_given_what_people_know_of_a_contact_then_the_search_finds_it(owner: Api, campaign: str, q: str) -> None:
+    [anna] = contacts(
+        campaign, full_name="Anna Müller", email="anna.oneil@x.de", phone="+491716000012", external_id="K-7"
+    )
+    contacts(campaign, full_name="Bert Xaver", email="bert@max.de", phone="+49306000013", external_id="K-8")
+    contacts(campaign, full_name="Alma Ott", email="alma@x.de.example.com", phone=None)
+    assert ids(owner.get(f"/campaigns/{campaign}/contacts", query=[("q", q)])) == [anna]
+
+
+def test_given_a_search_then_what_it_excludes_or_quotes_is_no_beginning(owner: Api, campaign: str) -> None:
+    [grace] = contacts(campaign, full_name="Ada Grace")
+    [graceful] = contacts(campaign, full_name="Ada Graceful")
+
+    def found(q: str) -> list[str]:
+        return ids(owner.get(f"/campaigns/{campaign}/contacts", query=[("q", q)]))
+
+    assert found("ada gr") == found("ada -g") == [graceful, grace]
+    assert found("ada -grace") == [graceful]
+    assert found('"ada grace"') == found('ada "grace"') == [grace]
+    assert found("grace or xy") == [grace]
+    assert found("gr ada") == found("12") == found(".") == found("' & !") == found("a' | b\\") == []
+
+
 def test_given_an_agent_then_they_see_and_change_their_own_contacts_and_no_others(
     owner: Api, worker: Api, campaign: str, mine: str
 ) -> None:
@@ -227,6 +270,28 @@ def test_given_an_activity_then_its_outcome_is_the_contacts_status_and_its_versi
         "SELECT sum(n) AS n, sum(seconds) AS seconds FROM activity_tallies WHERE campaign_id = %(id)s", id=campaign
     )
     assert (tally.n, tally.seconds) == (2, 90)
+
+
+def test_given_an_activity_recorded_late_then_the_status_stays_that_of_the_latest(owner: Api, campaign: str) -> None:
+    [contact] = contacts(campaign)
+    path = f"/contacts/{contact}"
+    statuses = []
+    for outcome, at in (
+        ("contacted", "2026-01-02T12:00:00Z"),
+        ("unreachable", "2026-01-01T12:00:00Z"),  # earlier: the status stays
+        ("rejected", "2026-01-02T12:00:00Z"),  # at the same time: the last recorded
+        ("unreachable", "2026-01-03T12:00:00Z"),
+        ("converted", None),
+        ("contacted", "2026-01-03T12:00:00Z"),
+    ):
+        answer = owner.post(f"{path}/activities", {"outcome": outcome, **({"at": at} if at else {})})
+        assert answer.status == 201, answer
+        statuses.append(owner.get(path).json()["status"])
+    assert statuses == ["contacted", "contacted", "rejected", "unreachable", "converted", "converted"]
+    # THEN each counts as an activity all the same, and the contact under its status
+    report = owner.get(f"/reports/campaigns/{campaign}").json()
+    assert report["activity"]["total"] == version(contact) - 1 == len(statuses)
+    assert report["contacts"]["converted"] == report["contacts"]["total"] == 1
 
 
 def test_given_an_owner_who_is_an_agent_then_what_they_do_is_theirs(owner: Api, campaign: str, mine: str) -> None:

@@ -17,7 +17,7 @@ from infra.local.events import sqs_event
 from infra.local.invocation import invoke
 from quintet.db.engine import owner_engine
 from tests.support.api import Api, events_about
-from tests.support.campaigning import agent, assign, contacts, created, events_of, held, upload
+from tests.support.campaigning import agent, assign, contacts, created, events_of, held, ids, upload
 from tests.support.importing import imported, send, status, table
 from tests.support.people import person
 from tests.support.statements import counted, execute
@@ -52,6 +52,12 @@ def distributing(owner: Api, *agents: str) -> str:
     return campaign
 
 
+def contacted(campaign_id: str) -> list[str]:
+    """The contacts that somebody has worked on."""
+    rows = execute("SELECT id FROM contacts WHERE campaign_id = %(id)s AND status = 'contacted'", id=campaign_id)
+    return [str(row.id) for row in rows]
+
+
 @pytest.fixture
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Many short steps, as with a million contacts."""
@@ -68,7 +74,7 @@ def test_given_new_contacts_when_distributed_then_agents_differ_by_one_at_most(o
     one, two, three, away = agent(), agent(), agent(), agent(available=False)
     campaign = distributing(owner, one, two, three, away)
     contacts(campaign, 50)
-    worked_on = contacts(campaign, 5, status="contacted") + contacts(campaign, 2, status="converted", agent_id=one)
+    worked_on = contacts(campaign, 5, status="contacted", agent_id=away) + contacts(campaign, 2, status="converted")
     before = holders(campaign)
     assert sorted(share(campaign).items(), key=lambda item: item[1]) == sorted(
         {one: 17, two: 17, three: 16}.items(), key=lambda item: item[1]
@@ -119,22 +125,49 @@ def test_given_an_agent_who_leaves_or_is_away_then_the_others_get_theirs(owner: 
     one, two, three = agent(), agent(), agent()
     campaign = distributing(owner, one, two, three)
     contacts(campaign, 12)
-    contacts(campaign, 1, agent_id=one, status="contacted")
+    contacts(campaign, 4, agent_id=one, status="contacted")
+    contacts(campaign, 1, agent_id=one, status="converted")
     share(campaign)
     before = holders(campaign)
     owner.delete(f"/campaigns/{campaign}/agents/{one}")
+    # THEN that goes for whom they have contacted too, and what came of the others stays theirs
     assert share(campaign) == {two: 6, three: 6}
     assert all(holders(campaign)[id] == holder for id, holder in before.items() if holder in (two, three))
-    assert held(campaign, "contacted") == {one: 1}
+    assert held(campaign, "contacted") == {two: 2, three: 2}
+    assert held(campaign, "converted") == {one: 1}
     boss.patch(f"/agents/{two}", {"available": False})
     assert share(campaign) == {three: 12}
+    assert held(campaign, "contacted") == {two: 2, three: 2}
     # WHEN nobody is available, THEN the one who is assigned keeps them, and gives them back only when unassigned
     boss.patch(f"/agents/{three}", {"available": False})
     assert share(campaign) == {three: 12}
     owner.delete(f"/campaigns/{campaign}/agents/{three}")
     assert share(campaign) == {None: 12}
+    assert held(campaign, "contacted") == {two: 2, None: 2}
     boss.patch(f"/agents/{two}", {"available": True})
     assert share(campaign) == {two: 12}
+    assert held(campaign, "contacted") == {two: 4}
+
+
+def test_given_nothing_distributed_when_an_agent_leaves_then_what_they_leave_open_is_nobodys(owner: Api) -> None:
+    one, two = agent(), agent()
+    campaign = created(owner)["id"]
+    assign(owner, campaign, one, two)
+    contacts(campaign, 3)
+    left = contacts(campaign, 2, agent_id=one) + contacts(campaign, 1, agent_id=one, status="contacted")
+    contacts(campaign, 1, agent_id=one, status="rejected")
+    contacts(campaign, 2, agent_id=two, status="contacted")
+    owner.delete(f"/campaigns/{campaign}/agents/{one}")
+    # THEN they have nothing more to do at once
+    assert owner.get(f"/agents/{one}").json()["load"] == 0
+    assert events_of(campaign)[-1] == "campaign.distribution_requested"
+    assert share(campaign) == {None: 5}
+    assert held(campaign, "contacted") == {None: 1, two: 2}
+    assert held(campaign, "rejected") == {one: 1}
+    nobodys = ids(owner.get(f"/campaigns/{campaign}/contacts", query=[("agent_id", "none")]))
+    assert len(nobodys) == 6
+    assert set(left) < set(nobodys)
+    assert events_about(campaign)[-1] == ("campaign.distributed", {"contacts": 3, "agents": 0})
 
 
 def test_given_no_request_yet_or_no_such_campaign_then_nothing_happens(owner: Api) -> None:
@@ -409,10 +442,12 @@ def test_given_anything_that_happens_when_distributed_then_it_ends_even_and_what
                 n=n,
             )
         before = holders(campaign)
-        worked_on = held(campaign, "contacted")
+        worked_on = {id: before[id] for id in contacted(campaign)}
         shared = share(campaign)
         able = assigned - away
-        assert held(campaign, "contacted") == worked_on
+        after = holders(campaign)
+        assert all(after[id] == holder for id, holder in worked_on.items() if holder in assigned)
+        assert {after[id] for id in worked_on} <= (assigned if able else {None, *assigned})
         if able:
             assert set(shared) <= able
             counts = [shared.get(one, 0) for one in able]

@@ -10,8 +10,10 @@ import pytest
 from infra.local.events import Response
 from quintet.db.engine import engine, owner_engine
 from quintet.http.idempotency import MAX_STORED_BODY
+from tests.support import importing
 from tests.support.api import Api
 from tests.support.expect import pointers, problem
+from tests.support.importing import campaign_of, table
 from tests.support.people import person
 
 
@@ -77,6 +79,18 @@ def test_given_the_same_key_with_another_body_then_422(owner: Api) -> None:
     create(owner, "k1", "One")
     problem(create(owner, "k1", "Two"), 422)
     assert projects_of(owner) == 1
+
+
+def test_given_a_dry_run_then_the_import_with_its_key_is_no_repeat_of_it(owner: Api) -> None:
+    campaign, people = campaign_of(owner), table(["Ann", "ann@example.com", "", ""])
+
+    def ask(**options: Any) -> Response:
+        return importing.send(owner, campaign, people, headers={"idempotency-key": "k1"}, **options)
+
+    assert ask(dry_run=True).status == 202
+    problem(ask(), 422)
+    assert replayed(ask(dry_run=True))
+    assert len(owner.get(f"/campaigns/{campaign}/data").json()["items"]) == 1
 
 
 def test_given_the_same_key_of_another_account_or_route_then_they_do_not_meet(owner: Api) -> None:

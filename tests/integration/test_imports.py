@@ -320,6 +320,13 @@ def test_given_more_than_the_gateway_takes_then_the_answer_names_the_way(boss: A
     assert "presign-upload?purpose=campaign_data" in problem(answer, 413)["next"]["href"]
 
 
+def test_given_a_file_of_another_purpose_then_the_answer_names_the_way(boss: Api, campaign: str) -> None:
+    file = upload(boss, table(("Ann", ANN, "", "")), content_type="text/csv")
+    refused = problem(boss.post(f"/campaigns/{campaign}/data", {"file_id": file["id"]}), 400)
+    assert [error["pointer"] for error in refused["errors"]] == ["/file_id"]
+    assert refused["next"]["href"] == "/api/v1/files/presign-upload?purpose=campaign_data"
+
+
 def test_given_somebody_elses_file_then_it_is_not_imported(boss: Api, campaign: str, user: Api) -> None:
     file = upload(user, table(("Ann", ANN, "", "")), purpose="campaign_data", content_type="text/csv")
     problem(boss.post(f"/campaigns/{campaign}/data", {"file_id": file["id"]}), 400)

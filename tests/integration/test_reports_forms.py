@@ -286,3 +286,40 @@ def test_given_more_agents_than_bars_then_the_chart_has_the_busiest_and_the_tabl
     chart = html[html.index("<title>Activities by outcome") :].partition("</svg>")[0]
     assert chart.count(" contacted</title>") == 15
     assert "Agent 16: 2 contacted" in chart
+
+
+def test_given_long_names_that_begin_alike_and_equal_ones_then_each_bar_says_whose_it_is(owner: Api) -> None:
+    campaign_id = campaign_of(owner)
+    contact_id = contact_of(campaign_id)
+    team = "Telephone team of the northern branch, "
+    for times, name in enumerate((f"{team}late shift", f"{team}early shift", "Ada Lovelace", "Ada Lovelace"), 1):
+        agent_id = agent_of(name=name)
+        for _ in range(times):
+            activity_of(campaign_id, contact_id, agent_id)
+    html = owner.get(f"/reports/campaigns/{campaign_id}", query=[("format", "html")]).body.decode()
+    chart = html[html.index("<title>Activities by outcome") :].partition("</svg>")[0]
+    # THEN numbers are in the order of the table, the busiest first
+    for bar in (
+        "Telephone team of … late shift: 1 contacted",
+        "Telephone team of …early shift: 2 contacted",
+        "Ada Lovelace (2): 3 contacted",
+        "Ada Lovelace (1): 4 contacted",
+    ):
+        assert bar in chart
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (59, ">59 s<"),
+        (60, ">1 min 00 s<"),
+        (3_599, ">59 min 59 s<"),
+        (3_600, ">1 h 00 min<"),
+        (43_200, ">12 h 00 min<"),
+    ],
+)
+def test_given_a_handling_time_then_the_page_has_it_as_people_say_it(owner: Api, seconds: int, text: str) -> None:
+    campaign_id = campaign_of(owner)
+    activity_of(campaign_id, contact_of(campaign_id), duration=seconds)
+    page = owner.get(f"/reports/campaigns/{campaign_id}", query=[("format", "html")]).body.decode()
+    assert f"<dd{text}/dd>" in page

@@ -291,14 +291,16 @@ ACCESS: dict[str, Access] = {
     "GET /campaigns/{campaign_id}/agents": Access(ok=WORK),
     "DELETE /campaigns/{campaign_id}/agents/{agent_id}": Access(ok=RUN, forbidden=WORK),
     "POST /campaigns/{campaign_id}/distribute": Access(ok=RUN, forbidden=WORK),
-    # imports: those who may not make them are not told of them
+    # imports
     "POST /campaigns/{campaign_id}/data": Access(ok=RUN, forbidden=WORK, sends=lambda _: form(on_duplicate="skip")),
-    "GET /campaigns/{campaign_id}/data": Access(ok=RUN),
-    "GET /campaigns/{campaign_id}/data/status": Access(ok=RUN, sends=lambda w: {"query": {"upload": str(w.import_id)}}),
-    "GET /campaigns/{campaign_id}/data/preview": Access(
-        ok=RUN, sends=lambda w: {"query": {"file_id": str(w.import_id and w.table_id)}}
+    "GET /campaigns/{campaign_id}/data": Access(ok=RUN, forbidden=WORK),
+    "GET /campaigns/{campaign_id}/data/status": Access(
+        ok=RUN, forbidden=WORK, sends=lambda w: {"query": {"upload": str(w.import_id)}}
     ),
-    "GET /campaigns/{campaign_id}/data/{upload_id}/failed-rows": Access(ok=RUN, path=_done_import),
+    "GET /campaigns/{campaign_id}/data/preview": Access(
+        ok=RUN, forbidden=WORK, sends=lambda w: {"query": {"file_id": str(w.import_id and w.table_id)}}
+    ),
+    "GET /campaigns/{campaign_id}/data/{upload_id}/failed-rows": Access(ok=RUN, forbidden=WORK, path=_done_import),
     "POST /campaigns/{campaign_id}/data/{upload_id}/cancel": Access(
         ok=RUN, forbidden=WORK, path=lambda w: {"upload_id": w.import_id}
     ),

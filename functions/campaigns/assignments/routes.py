@@ -15,7 +15,7 @@ from quintet.http.schemas import Page
 router = Router(prefix="/campaigns/{campaign_id}", tags=["campaigns"])
 
 
-@router.post("/assign", response_model=AgentsAssigned, responses=responses(403))
+@router.post("/assign", response_model=AgentsAssigned, responses=responses(403, 409))
 async def assign_agents(session: SessionDep, caller: Caller, campaign_id: UUID, agents: AgentsAssign) -> Response:
     """Assign agents to a campaign, and say who was assigned before; for whoever created the campaign.
 
@@ -35,7 +35,8 @@ async def list_assigned_agents(session: SessionDep, caller: Caller, campaign_id:
 async def unassign_agent(session: SessionDep, caller: Caller, campaign_id: UUID, agent_id: UUID) -> Response:
     """Take an agent off a campaign; for whoever created it.
 
-    Contacts they have not worked on go to the other agents, if contacts have been distributed; the others stay theirs.
+    Their contacts that are new or contacted go to the other agents, or to nobody if contacts have not been distributed
+    or no agent is available. The others stay theirs.
     """
     service.unassign_agent(session, caller, campaign_id=campaign_id, agent_id=agent_id)
     return Response(status_code=204)
@@ -46,7 +47,8 @@ async def distribute_contacts(session: SessionDep, caller: Caller, campaign_id: 
     """Share the new contacts out evenly among the assigned agents who are available; for the campaign's creator.
 
     It is done from a queue; the event `campaign.distributed` says when. From then on it is done by itself whenever an
-    agent is assigned, unassigned, available or not. Nobody loses a contact that the balance lets them keep.
+    agent is assigned, unassigned, available or not. Nobody loses a contact that the balance lets them keep, and those
+    contacted move only when their agent is unassigned.
     """
     service.distribute_contacts(session, caller, campaign_id=campaign_id)
     return Response(status_code=202)

@@ -24,7 +24,7 @@ class Assigned(NamedTuple):
 
 def assign_agents(session: Session, caller: Principal, *, campaign_id: UUID, agents: dict[UUID, str]) -> Assigned:
     """Assign agents; repeatable. `agents`: where in the request each is, for the error that says who is unknown."""
-    campaign = require_campaign(session, caller, campaign_id)
+    campaign = require_campaign(session, caller, campaign_id, archived=False)
     there = select(Agent.id).where(Agent.id.in_(agents)).order_by(Agent.id).with_for_update(read=True, key_share=True)
     known = set(session.scalars(there))
     if unknown := [pointer for agent, pointer in agents.items() if agent not in known]:
@@ -42,7 +42,7 @@ def assign_agents(session: Session, caller: Principal, *, campaign_id: UUID, age
 
 
 def unassign_agent(session: Session, caller: Principal, *, campaign_id: UUID, agent_id: UUID) -> None:
-    """Take an agent off a campaign; 404 when they are not on it. What they worked on keeps their name."""
+    """Take an agent off a campaign; 404 when they are not on it. What came of their work keeps their name."""
     campaign = require_campaign(session, caller, campaign_id)
     removed = session.scalar(
         delete(CampaignAssignment)
@@ -52,12 +52,12 @@ def unassign_agent(session: Session, caller: Principal, *, campaign_id: UUID, ag
     if removed is None:
         raise NotFound("This agent is not assigned to the campaign.")
     _record(session, EventType.CAMPAIGN_AGENT_UNASSIGNED, campaign, agent_id=str(agent_id))
-    _distribute_again(session, campaign)
+    _record(session, EventType.CAMPAIGN_DISTRIBUTION_REQUESTED, campaign)  # what they leave open, at least
 
 
 def distribute_contacts(session: Session, caller: Principal, *, campaign_id: UUID) -> None:
     """Have the new contacts shared out among the assigned agents who are available, and so from now on. Repeatable."""
-    campaign = require_campaign(session, caller, campaign_id)
+    campaign = require_campaign(session, caller, campaign_id, archived=False)
     somebody = exists().where(
         CampaignAssignment.campaign_id == campaign_id, CampaignAssignment.agent_id == Agent.id, Agent.available
     )

@@ -60,6 +60,6 @@ async def update_campaign(
 
 @router.delete("/{campaign_id}", status_code=204, responses=responses(403))
 async def archive_campaign(session: SessionDep, caller: Caller, campaign_id: UUID, expected: IfMatch) -> Response:
-    """Archive a campaign: lists leave it out. A change of `archived` to false brings it back."""
+    """Archive a campaign: lists leave it out, and it can only be read. Setting `archived` to false brings it back."""
     service.archive_campaign(session, caller, campaign_id=campaign_id, expected=expected)
     return Response(status_code=204)

@@ -1,6 +1,6 @@
 """HTTP of contacts and activities."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import Query, Request
@@ -19,7 +19,14 @@ from quintet.http.schemas import Page, text
 
 router = Router(tags=["contacts"])
 
-Search = Annotated[str, text(200, min_length=1), Query(description="Words of name, address, number and external id.")]
+Search = Annotated[
+    str,
+    text(200, min_length=1),
+    Query(
+        description="Words of name, address, number and external id, of which the last may be a beginning; or a number"
+        " as it is dialled, or its end; or an address from the @ on."
+    ),
+]
 
 
 @router.get("/campaigns/{campaign_id}/contacts", response_model=Page[ContactRead])
@@ -29,7 +36,7 @@ async def list_contacts(
     campaign_id: UUID,
     paging: Paging,
     status: ContactStatus | None = None,
-    agent_id: Annotated[UUID | None, Query(description="Whose contacts.")] = None,
+    agent_id: Annotated[UUID | Literal["none"] | None, Query(description="Whose contacts; `none`: nobody's.")] = None,
     upload_id: Annotated[UUID | None, Query(description="Contacts that this import made.")] = None,
     q: Search | None = None,
 ) -> Response:
@@ -65,7 +72,7 @@ async def update_contact(
     responses=responses(409),
 )
 async def record_activity(session: SessionDep, caller: Caller, contact_id: UUID, new: ActivityCreate) -> Response:
-    """Record what was done about a contact; its status becomes the outcome."""
+    """Record what was done about a contact; its status becomes the outcome, unless there is a later activity."""
     activity = service.record_activity(session, caller, contact_id=contact_id, new=new)
     response = changed(ActivityRead.model_validate(activity))
     response.status_code = 201
@@ -74,5 +81,5 @@ async def record_activity(session: SessionDep, caller: Caller, contact_id: UUID,
 
 @router.get("/contacts/{contact_id}/activities", response_model=Page[ActivityRead])
 async def list_activities(session: SessionDep, caller: Caller, contact_id: UUID, paging: Paging) -> Response:
-    """List what was done about a contact, newest first."""
+    """List what was done about a contact, last recorded first."""
     return listed(queries.list_activities(session, caller, contact_id, paging))

@@ -52,7 +52,7 @@ class ContactRead(Output):
 class ActivityCreate(Input):
     """A call or another attempt at a contact, and what came of it."""
 
-    outcome: Outcome = Field(description="Becomes the contact's status.")
+    outcome: Outcome = Field(description="Becomes the contact's status, unless there is a later activity.")
     note: Annotated[str, text(2000)] = ""
     duration: Annotated[int, Field(ge=0, le=MAX_DURATION, description="Seconds."), Number] = 0
     at: Instant | None = Field(None, description="When it was, if not just now; not before 1970 and not in the future.")

@@ -24,6 +24,7 @@ from quintet.db.models.campaigns import (
 from quintet.errors import BadRequest, Conflict, FieldError, Forbidden, NotFound
 from quintet.events.record import record, scope_of
 from quintet.events.types import EventType
+from quintet.identity.campaigns import require_open
 from quintet.identity.permissions import Permission
 from quintet.identity.principal import Principal
 
@@ -66,11 +67,15 @@ def update_contact(
 
 
 def record_activity(session: Session, caller: Principal, *, contact_id: UUID, new: ActivityCreate) -> ContactActivity:
-    """Record what was done about a contact: its status becomes the outcome. By the caller's agent, or else its own."""
+    """Record what was done about a contact, by the caller's agent or else its own.
+
+    Its status becomes the outcome, unless something was done about it later than that.
+    """
     if new.at and not _EARLIEST <= new.at <= datetime.now(UTC) + _CLOCKS_DIFFER:
         raise BadRequest.at("/at", "An activity is not in the future, and not before 1970.")
     contact, _, _, own_agent_id = _locked(session, caller, contact_id)
-    contact.status = new.outcome
+    if new.at is None or not _something_after(session, contact_id, new.at):
+        contact.status = new.outcome
     contact.touch()
     contact.worked_version = contact.version
     activity = ContactActivity(
@@ -88,8 +93,15 @@ def record_activity(session: Session, caller: Principal, *, contact_id: UUID, ne
     return activity
 
 
+def _something_after(session: Session, contact_id: UUID, at: datetime) -> bool:
+    later = exists().where(ContactActivity.contact_id == contact_id, ContactActivity.at > at)
+    return bool(session.scalar(select(later)))
+
+
 def _locked(session: Session, caller: Principal, contact_id: UUID) -> Locked:
-    """The contact, locked; 404 when the caller may not even see it, 409 while an import that wrote it is undone.
+    """The contact, locked; 404 when the caller may not even see it.
+
+    409 when its campaign is archived, and while an import that wrote it is undone.
 
     An import that begins to be undone locks its row: it and whoever works on one of its contacts take turns.
     """
@@ -108,6 +120,7 @@ def _locked(session: Session, caller: Principal, contact_id: UUID) -> Locked:
             Contact,
             Campaign.default_country,
             Campaign.created_by,
+            Campaign.archived_at,
             Agent.id.label("own_agent_id"),
             CampaignAssignment.agent_id.label("assigned_id"),
             exists().where(imports.c.status == "reverting").label("undone"),
@@ -127,6 +140,7 @@ def _locked(session: Session, caller: Principal, contact_id: UUID) -> Locked:
     owner = row.created_by == caller.user_id or caller.can(Permission.CAMPAIGNS_MANAGE_ALL)
     if not owner and (row.assigned_id is None or row.assigned_id != contact.agent_id):
         raise NotFound
+    require_open(contact.campaign_id, row.archived_at)
     if row.undone:
         raise Conflict("An import that made or changed this contact is being undone.")
     return Locked(contact, row.default_country, owner, row.own_agent_id)

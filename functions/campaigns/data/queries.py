@@ -9,7 +9,7 @@ from quintet.db.json import Versioned, columns_of, one, page
 from quintet.db.reads import rows
 from quintet.errors import NotFound
 from quintet.files.links import Stored
-from quintet.identity.campaigns import owned, rights, there_is
+from quintet.identity.campaigns import for_owners, owned, rights, there_is
 from quintet.identity.principal import Principal
 from quintet.pagination import PageRequest
 
@@ -29,12 +29,14 @@ _UPLOAD = columns_of(UploadRead, "u", **_PERCENT)
 _OWNED = there_is("%(campaign_id)s", owned("c"))
 
 
+@for_owners
 def list_uploads(session: Session, caller: Principal, campaign_id: UUID, paging: PageRequest) -> bytes:
     """A page of a campaign's imports, newest first; 404 for a campaign that is not the caller's."""
     statement = f"SELECT {_UPLOAD} FROM campaign_uploads u WHERE u.campaign_id = %(campaign_id)s AND u.id < %(before)s"
     return page(session, statement, {"campaign_id": campaign_id, **rights(caller)}, paging, visible=_OWNED)
 
 
+@for_owners
 def read_status(session: Session, caller: Principal, campaign_id: UUID, upload_id: UUID | None) -> Versioned:
     """One import, or the latest; 404 when there is none."""
     statement = f"""
@@ -44,6 +46,7 @@ def read_status(session: Session, caller: Principal, campaign_id: UUID, upload_i
     return one(session, statement, {"campaign_id": campaign_id, "id": upload_id, **rights(caller)})
 
 
+@for_owners
 def failed_rows(session: Session, caller: Principal, campaign_id: UUID, upload_id: UUID) -> tuple[str, Stored | None]:
     """An import's status, and the file of its failed rows if it has one; 404 when there is no such import."""
     found = rows(
@@ -59,6 +62,7 @@ def failed_rows(session: Session, caller: Principal, campaign_id: UUID, upload_i
     return status, Stored(*stored) if stored[0] else None
 
 
+@for_owners
 def table_file(
     session: Session, caller: Principal, campaign_id: UUID, file_id: UUID | None
 ) -> tuple[UUID, Stored, int]:

@@ -53,7 +53,7 @@ DryRun = Annotated[bool, Query(description="Check and count everything, and writ
     status_code=202,
     response_model=UploadRead,
     dependencies=[Idempotent],
-    responses=responses(403, 503),
+    responses=responses(403, 409, 503),
     openapi_extra={"requestBody": _BODY},
     max_body_size=6 * MB,  # all that Lambda takes; what is too large for us but not for it gets a helpful answer
 )
@@ -79,13 +79,13 @@ async def import_contacts(
     return response
 
 
-@router.get("", response_model=Page[UploadRead])
+@router.get("", response_model=Page[UploadRead], responses=responses(403))
 async def list_imports(session: SessionDep, caller: Caller, campaign_id: UUID, paging: Paging) -> Response:
     """List the imports of a campaign, newest first."""
     return listed(queries.list_uploads(session, caller, campaign_id, paging))
 
 
-@router.get("/status", response_model=ImportStatus)
+@router.get("/status", response_model=ImportStatus, responses=responses(403))
 async def read_import_status(
     request: Request,
     session: SessionDep,
@@ -97,7 +97,7 @@ async def read_import_status(
     return fresh(request, queries.read_status(session, caller, campaign_id, upload))
 
 
-@router.get("/preview", response_model=Preview, responses=responses(409))
+@router.get("/preview", response_model=Preview, responses=responses(403, 409))
 async def preview_import(
     session: SessionDep,
     caller: Caller,
@@ -112,7 +112,7 @@ async def preview_import(
     "/{upload_id}/failed-rows",
     status_code=303,
     response_class=RedirectResponse,
-    responses={303: {"description": "At this address is the list, for some minutes."}, **responses(409)},
+    responses={303: {"description": "At this address is the list, for some minutes."}, **responses(403, 409)},
 )
 async def read_failed_rows(session: SessionDep, caller: Caller, campaign_id: UUID, upload_id: UUID) -> Response:
     """Go to the CSV of the rows that were not taken, with line and reason; corrected, it can be imported again."""

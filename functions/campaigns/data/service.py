@@ -11,7 +11,7 @@ from functions.campaigns.data.schemas import ImportMapping, Preview, PreviewColu
 from quintet.config import settings
 from quintet.db.models.campaigns import CampaignUpload, ContactStaging, OnDuplicate
 from quintet.db.models.files import File
-from quintet.errors import BadRequest, Conflict, ContentTooLarge, NotFound
+from quintet.errors import BadRequest, Conflict, ContentTooLarge, FieldError, NotFound
 from quintet.events.record import record, scope_of
 from quintet.events.types import EventType
 from quintet.files.objects import key_of
@@ -26,6 +26,7 @@ from quintet.imports.uploads import contacts_came, send_after_commit
 
 PREVIEW_ROWS = 10
 _BUFFER = 256 * 1024
+_PRESIGN = {"rel": "presign-upload", "href": "/files/presign-upload?purpose=campaign_data"}
 
 # By people, or by a later import that is not undone itself.
 _WORKED_ON = """
@@ -53,13 +54,14 @@ def import_file(
     dry_run: bool,
 ) -> CampaignUpload:
     """An import of a file of the caller's, which begins as soon as the file is checked."""
-    require_campaign(session, caller, campaign_id, lock=False)
+    require_campaign(session, caller, campaign_id, lock=False, archived=False)
     statement = select(File).where(File.id == file_id, File.owner_id == caller.user_id)
     file = session.scalar(statement.with_for_update(key_share=True))
     if file is None:
         raise BadRequest.at("/file_id", "There is no file of yours with this id.")
     if file.purpose != "campaign_data":
-        raise BadRequest.at("/file_id", "The file was not uploaded with the purpose campaign_data.")
+        wrong = "The file was not uploaded with the purpose campaign_data. Upload it again with it."
+        raise BadRequest("The input is not valid.", errors=[FieldError("/file_id", wrong)], next=_PRESIGN)
     if file.status == "rejected":
         raise BadRequest.at("/file_id", f"The file was rejected: {file.reason}")
     upload = _requested(session, caller, campaign_id, file, on_duplicate, mapping, dry_run)
@@ -81,11 +83,11 @@ def import_content(
     dry_run: bool,
 ) -> CampaignUpload:
     """An import of a small file that comes with the request. It is checked like any other, from the queue."""
-    require_campaign(session, caller, campaign_id, lock=False)
+    require_campaign(session, caller, campaign_id, lock=False, archived=False)
     if len(content) > MAX_DIRECT:
         raise ContentTooLarge(
             "Through the API 4 MB at most. Upload the file by a presigned form, then import it by its id.",
-            next={"rel": "presign-upload", "href": "/files/presign-upload?purpose=campaign_data"},
+            next=_PRESIGN,
         )
     if not content:
         raise BadRequest.at("/file", "The file is empty.")

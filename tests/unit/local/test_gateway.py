@@ -54,6 +54,7 @@ def test_given_bytes_when_sent_then_they_arrive_unchanged(state: State) -> None:
 def test_given_a_body_over_ten_megabytes_when_sent_then_413_as_the_gateway_says_it(state: State) -> None:
     answer = behind(state, echo).post("/files", content=b"x" * (MAX_BODY + 1))
     assert answer.status_code == 413
+    assert "purpose=campaign_data if they are contacts" in answer.json()["detail"]
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["next"] == {"rel": "presign-upload", "href": "/api/v1/files/presign-upload"}
 

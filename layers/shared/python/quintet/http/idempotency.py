@@ -68,7 +68,7 @@ async def idempotent(
         "user_id": caller.user_id,
         "key": idempotency_key,
         "route": f"{request.method} {request.scope['path']}",
-        "body_hash": _body_hash(request),
+        "body_hash": _request_hash(request),
     }
     connection = session.connection()
     try:
@@ -82,7 +82,9 @@ async def idempotent(
         return
     stored = connection.exec_driver_sql(_READ, claim).one()
     if bytes(stored.body_hash) != claim["body_hash"]:
-        raise IdempotencyMismatch("This Idempotency-Key was used with another body. Use a new key for a new request.")
+        raise IdempotencyMismatch(
+            "This Idempotency-Key was used with another body or query. Use a new key for a new request."
+        )
     headers = {**stored.headers, "idempotency-replayed": "true"}
     raise Replayed(Response(bytes(stored.body or b""), stored.status, headers))
 
@@ -104,14 +106,19 @@ def store_answer(request: Request, response: Response) -> None:
     )
 
 
-def _body_hash(request: Request) -> bytes:
-    """Of the body as it came, but for a multipart boundary, which clients make anew for a repeat."""
+def _request_hash(request: Request) -> bytes:
+    """Of query and body as they came, but for a multipart boundary, which clients make anew for a repeat."""
+    query = b"&".join(sorted(request.scope["query_string"].split(b"&")))
+    return hashlib.sha256(query + b"\n" + _body(request)).digest()
+
+
+def _body(request: Request) -> bytes:
     body: str = request.scope["aws.event"].get("body") or ""
     content_type = request.headers.get("content-type", "")
-    if "boundary=" in content_type:
-        import base64
+    if "boundary=" not in content_type:
+        return body.encode()
+    import base64
 
-        boundary = content_type.partition("boundary=")[2].split(";")[0].strip('"')
-        raw = base64.b64decode(body) if request.scope["aws.event"].get("isBase64Encoded") else body.encode()
-        return hashlib.sha256(raw.replace(boundary.encode(), b"")).digest()
-    return hashlib.sha256(body.encode()).digest()
+    boundary = content_type.partition("boundary=")[2].split(";")[0].strip('"')
+    raw = base64.b64decode(body) if request.scope["aws.event"].get("isBase64Encoded") else body.encode()
+    return raw.replace(boundary.encode(), b"")

@@ -1,7 +1,7 @@
 """Every error as RFC 9457 problem+json, and its place in the OpenAPI document."""
 
 from collections.abc import Iterable
-from itertools import islice
+from itertools import groupby, islice
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -128,24 +128,34 @@ def install(app: FastAPI) -> None:
 
 def _field_errors(errors: Iterable[dict[str, Any]]) -> Iterable[FieldError]:
     """Where and what, never the input itself: it may be a password."""
-    for error in errors:
-        place, *path = (str(part) for part in error["loc"])
-        if error["type"] == "json_invalid" and (not path or path[0].isdigit()):  # which is where in the body
-            yield FieldError("", "The body is not valid JSON.")
-        elif place == "body" and not path and error["type"] in ("model_attributes_type", "dict_type"):
-            yield FieldError("", "Send a JSON object, with Content-Type: application/json.")
-        elif place == "body":
-            # In angle brackets is which of a union's models it was taken for.
-            path = [part for part in path[:-1] if not part.startswith("<")] + path[-1:]
-            pointer = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in path)
-            yield FieldError(pointer, _sentence(error["msg"]))
-        else:
-            yield FieldError("/".join([place, *path]), _sentence(error["msg"]))
+    for place, told in groupby(errors, key=_place):
+        if place == "body":
+            yield from map(_body_error, told)
+        else:  # more than one when it has none of the forms that it may have
+            yield FieldError(place, " Or: ".join(_sentence(error["msg"]) for error in told))
+
+
+def _place(error: dict[str, Any]) -> str:
+    """`body`, or the parameter: `query/limit`."""
+    place, *path = error["loc"]
+    return "body" if place == "body" else f"{place}/{path[0]}"
+
+
+def _body_error(error: dict[str, Any]) -> FieldError:
+    path = [str(part) for part in error["loc"][1:]]
+    if error["type"] == "json_invalid" and (not path or path[0].isdigit()):  # which is where in the body
+        return FieldError("", "The body is not valid JSON.")
+    if not path and error["type"] in ("model_attributes_type", "dict_type"):
+        return FieldError("", "Send a JSON object, with Content-Type: application/json.")
+    # In angle brackets is which of a union's models it was taken for.
+    path = [part for part in path[:-1] if not part.startswith("<")] + path[-1:]
+    pointer = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in path)
+    return FieldError(pointer, _sentence(error["msg"]))
 
 
 def _sentence(message: str) -> str:
     message = message.removeprefix("Value error, ")
-    return message[:1].upper() + message[1:] + ("" if message.endswith((".", "!")) else ".")
+    return message[:1].upper() + message[1:] + ("" if message.endswith((".", "!", "?")) else ".")
 
 
 _DETAILS = {

@@ -3,13 +3,16 @@
 For reads there are conditions in SQL, whose parameters are `rights`; for changes there is `require_campaign`.
 """
 
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable
+from datetime import datetime
+from functools import wraps
+from typing import TYPE_CHECKING, Concatenate, Literal, ParamSpec, TypeVar
 from uuid import UUID
 
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
-from quintet.errors import Forbidden, NotFound
+from quintet.errors import Conflict, Forbidden, NotFound
 from quintet.identity.permissions import Permission
 from quintet.identity.principal import Principal
 
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
     from quintet.db.models.campaigns import Campaign
 
 Part = Literal["agent", "owner"]
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 OWN_AGENT = "(SELECT id FROM agents WHERE user_id = %(caller)s)"
 """SQL: the agent the caller is, if they are one."""
@@ -49,12 +54,18 @@ def there_is(campaign_id: str, condition: str) -> str:
 
 
 def require_campaign(
-    session: Session, caller: Principal, campaign_id: UUID, *, at_least: Part = "owner", lock: bool = True
+    session: Session,
+    caller: Principal,
+    campaign_id: UUID,
+    *,
+    at_least: Part = "owner",
+    lock: bool = True,
+    archived: bool = True,
 ) -> "Campaign":
     """The campaign, if the caller is at least that there: its `owner`, or an `agent` who is assigned.
 
     404 when they may not even see it, else 403. `lock`: nobody else changes it, or distributes its contacts, before
-    the transaction ends; contacts can still be added to it, as by an import.
+    the transaction ends; contacts can still be added to it, as by an import. `archived`: it may be, else that is a 409.
     """
     from quintet.db.models.campaigns import Agent, Campaign, CampaignAssignment  # 40 ms, which readers do without
 
@@ -75,4 +86,31 @@ def require_campaign(
             raise NotFound
         if at_least == "owner":
             raise Forbidden("This is for whoever created the campaign.")
+    if not archived:
+        require_open(campaign_id, campaign.archived_at)
     return campaign
+
+
+def for_owners(
+    read: Callable[Concatenate[Session, Principal, UUID, _P], _R],
+) -> Callable[Concatenate[Session, Principal, UUID, _P], _R]:
+    """A read of what whoever created a campaign alone may see: where it says 404, the campaign's agents get a 403."""
+
+    @wraps(read)
+    def guarded(session: Session, caller: Principal, campaign_id: UUID, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        try:
+            return read(session, caller, campaign_id, *args, **kwargs)
+        except NotFound:
+            require_campaign(session, caller, campaign_id, lock=False)
+            raise
+
+    return guarded
+
+
+def require_open(campaign_id: UUID, archived_at: datetime | None) -> None:
+    """409 when the campaign is archived."""
+    if archived_at:
+        raise Conflict(
+            "The campaign is archived, so it can only be read. Set its `archived` to false to bring it back.",
+            next={"rel": "campaign", "href": f"/campaigns/{campaign_id}"},
+        )
