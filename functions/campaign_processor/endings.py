@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from functions.campaign_processor.claims import ClaimedUpload, LostError, VanishedRowsError
+from functions.campaign_processor.merging import differs, folded
 from quintet.aws import s3
 from quintet.config import settings
 from quintet.db.models.files import File
@@ -17,6 +18,7 @@ from quintet.db.session import reading, writing
 from quintet.events.record import record, scope_of
 from quintet.events.types import EventType
 from quintet.files.objects import key_of
+from quintet.imports.contacts import COLUMNS
 from quintet.imports.mapping import OURS, ColumnMap
 from quintet.imports.uploads import contacts_came
 from quintet.spreadsheets import neutral, original
@@ -44,21 +46,15 @@ _END = """
     WHERE id = %(id)s"""
 
 # Of a dry run nothing was merged; its rows are all staged. A chunk that was staged by two runs is there twice.
-_WOULD_BE = """
-    WITH last AS (
-        SELECT DISTINCT ON (chunk, coalesce(email, phone)) * FROM contact_staging WHERE upload_id = %(id)s
-        ORDER BY chunk, coalesce(email, phone), line DESC
-    ), keys AS (
-        SELECT coalesce(s.email, s.phone) AS match_key, bool_or(c.match_key IS NOT NULL) AS known,
-               bool_or(c.match_key IS NOT NULL AND (
-                   coalesce(s.external_id, c.external_id), coalesce(s.full_name, c.full_name),
-                   coalesce(s.phone, c.phone), c.attributes || s.attributes)
-                   IS DISTINCT FROM (c.external_id, c.full_name, c.phone, c.attributes)) AS differs
-        FROM last s LEFT JOIN contacts c ON c.campaign_id = %(campaign)s AND c.match_key = coalesce(s.email, s.phone)
-        GROUP BY coalesce(s.email, s.phone))
-    SELECT count(*) FILTER (WHERE NOT known) AS created, count(*) FILTER (WHERE differs) AS differ,
-           (SELECT count(DISTINCT line) FROM contact_staging WHERE upload_id = %(id)s) AS staged
-    FROM keys"""
+# Chunk by chunk first: of one contact there may be more lines than fit in memory.
+_WOULD_BE = f"""
+    WITH staged AS (SELECT chunk, line, {COLUMNS} FROM contact_staging WHERE upload_id = %(id)s),
+         chunks AS ({folded("staged", "chunk")}),
+         lines AS ({folded("chunks")})
+    SELECT count(*) FILTER (WHERE c.id IS NULL) AS created,
+           count(*) FILTER (WHERE c.id IS NOT NULL AND {differs("n")}) AS differ,
+           (SELECT count(DISTINCT line) FROM staged) AS staged
+    FROM lines n LEFT JOIN contacts c ON c.campaign_id = %(campaign)s AND c.match_key = n.match_key"""
 
 # As many as are a few megabytes, and one at least.
 _FAILURES = """
