@@ -47,12 +47,6 @@ def campaign(boss: Api) -> str:
     return campaign_of(boss)
 
 
-@pytest.fixture
-def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A chunk is three rows."""
-    monkeypatch.setattr(importing, "CHUNK_ROWS", 3)
-
-
 def test_given_a_csv_file_when_imported_then_its_rows_are_contacts(boss: Api, campaign: str) -> None:
     rows = [("Ann Lee", ANN, "(212) 555-0123", "Paris"), ("Bob", BOB, "", ""), ("Cat", "", "+44 20 7946 0018", "Rome")]
     done = imported(boss, campaign, table(*rows))
@@ -332,6 +326,8 @@ def test_given_a_preview_then_it_shows_what_an_import_would_make_of_the_file(bos
         ({"on_duplicate": "merge"}, "/on_duplicate"),
         ({"mapping": '{"mail": 1}'}, "/mapping/mail"),
         ({"mapping": "{"}, "/mapping"),
+        ({"mapping": '{"email": "E-mail", "phone": "e-mail"}'}, "/mapping/phone"),
+        ({"mapping": '{"email": 2, "full_name": 2}'}, "/mapping/full_name"),
         ({"colour": "red"}, "/colour"),
     ],
 )

@@ -129,6 +129,45 @@ def test_given_a_mapping_then_it_counts_by_name_or_position() -> None:
     assert (columns.fields, columns.attributes) == ({"email": 1, "full_name": 0}, {"D": 3})
 
 
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ({"external_id": "Code"}, {"external_id": "Code", "email": "Email", "phone": "Phone", "full_name": "Name"}),
+        ({"email": "Code"}, {"email": "Code", "phone": "Phone", "full_name": "Name"}),
+        ({"email": "Phone"}, {"email": "Phone", "full_name": "Name"}),
+        ({"phone": None}, {"email": "Email", "full_name": "Name"}),
+        ({"first_name": "Code"}, {"first_name": "Code", "email": "Email", "phone": "Phone"}),
+    ],
+)
+def test_given_a_mapping_of_some_fields_then_the_others_are_found(
+    asked: dict[str, Any], expected: dict[str, str]
+) -> None:
+    table = [["Name", "Email", "Phone", "Code"], ["x", "ann@example.com", "1", "y"]]
+    assert fields(*table, asked=asked) == expected
+    # AND the same is found when the import goes on
+    columns = mapped(*table, asked=asked)
+    assert mapped(*table, asked={**asked, **columns.described()}) == columns
+
+
+def test_given_a_whole_name_in_the_mapping_then_its_parts_are_not_looked_for() -> None:
+    header = ["First name", "Last name", "Display", "Email"]
+    assert fields(header, asked={"full_name": "Display"}) == {"full_name": "Display", "email": "Email"}
+
+
+def test_given_a_table_without_names_and_a_mapping_then_the_rest_is_found_by_content() -> None:
+    row = ["Ann", "ann@example.com", "+1 212 555 0100"]
+    assert fields(row, row, asked={"full_name": 1}) == {
+        "full_name": "Column 1",
+        "email": "Column 2",
+        "phone": "Column 3",
+    }
+
+
+def test_given_a_mapping_of_one_column_to_two_fields_then_the_file_is_refused() -> None:
+    with pytest.raises(UnreadableTableError, match="'Email' for `email` and `phone`"):
+        mapped(["Name", "Email"], asked={"email": 2, "phone": "email"})
+
+
 @pytest.mark.parametrize("asked", [{"email": "Mail"}, {"email": 9}, {"email": 1, "attributes": ["Z"]}, {"email": 0}])
 def test_given_a_mapping_to_no_column_then_the_reason_names_those_there_are(
     asked: dict[str, Any],

@@ -192,7 +192,7 @@ def _requested(
         file_id=file.id,
         created_by=caller.user_id,
         on_duplicate=on_duplicate,
-        mapping=mapping.model_dump(exclude_none=True) if mapping else None,
+        mapping=mapping.model_dump(exclude_unset=True) if mapping else None,
         dry_run=dry_run,
     )
     session.add(upload)

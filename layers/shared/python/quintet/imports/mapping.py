@@ -32,6 +32,13 @@ _SPELLINGS: dict[Field, str] = {
 }
 """Names of columns as `plain` leaves them; of several in one table the one that comes first here counts."""
 
+_INSTEAD: dict[Field, tuple[Field, ...]] = {
+    "full_name": ("first_name", "last_name"),
+    "first_name": ("full_name",),
+    "last_name": ("full_name",),
+}
+"""What is not looked for where a field is asked for."""
+
 OURS = ("line", "reason")
 """What a list of failed rows has in front: left alone when it comes back."""
 
@@ -96,9 +103,10 @@ class ColumnMap:
 def map_columns(sample: Sequence[Row], asked: Mapping[str, Any] | None, *, lenient: bool = False) -> ColumnMap:
     """The mapping of a table that begins with `sample`.
 
-    `asked` is what the uploader says: field -> name or position (from 1) of its column, `attributes`: the columns
-    to keep (all others otherwise), `dates`: those that hold dates, `header`: whether a row names the columns; or what
-    `ColumnMap.described` said. `lenient`: also when no column is found that a contact can be reached by.
+    `asked` is what the uploader says: field -> name or position (from 1) of its column (None: no column is this field;
+    what is not said is found out), `attributes`: the columns to keep (all others otherwise), `dates`: those that hold
+    dates, `header`: whether a row names the columns; or what `ColumnMap.described` said, to which nothing is added.
+    `lenient`: also when no column is found that a contact can be reached by.
     """
     asked = dict(asked or {})
     header_row = _header_row(sample, asked)
@@ -107,9 +115,7 @@ def map_columns(sample: Sequence[Row], asked: Mapping[str, Any] | None, *, lenie
     if width > MAX_COLUMNS:
         raise UnreadableTableError(f"The table has {width:,} columns; {MAX_COLUMNS} are the most.")
     columns = _names(first.cells) if header_row else tuple(f"Column {n}" for n in range(1, width + 1))
-    fields = {name: _position(columns, asked[name], name) for name in FIELDS if asked.get(name) is not None}
-    if not fields:
-        fields = _by_name(columns) if header_row else _by_content(sample)
+    fields = _fields(columns, sample, asked, named=header_row is not None)
     if "email" not in fields and "phone" not in fields and not lenient:
         raise UnreadableTableError(
             "No column has email addresses or telephone numbers, as far as the first row shows. "
@@ -123,6 +129,26 @@ def map_columns(sample: Sequence[Row], asked: Mapping[str, Any] | None, *, lenie
     attributes = {columns[at]: at for at in kept if not (found.ours and at < len(OURS))}
     dates = frozenset(columns[_position(columns, column, "dates")] for column in asked.get("dates") or ())
     return ColumnMap(columns, fields, {**attributes, **{d: columns.index(d) for d in dates}}, dates, header_row)
+
+
+def _fields(
+    columns: Sequence[str], sample: Sequence[Row], asked: Mapping[str, Any], *, named: bool
+) -> dict[Field, int]:
+    """Those asked for, and those that are found beside them."""
+    said: dict[Field, int] = {}
+    for name in FIELDS:
+        if asked.get(name) is not None:
+            at = _position(columns, asked[name], name)
+            if other := next((other for other, taken in said.items() if taken == at), None):
+                raise UnreadableTableError(f"`mapping` gives the column {columns[at]!r} for `{other}` and `{name}`.")
+            said[name] = at
+    if "header_row" in asked:
+        return said
+    found = _by_name(columns) if named else _by_content(sample)
+    instead = {other for name in said for other in _INSTEAD.get(name, ())}
+    return said | {
+        name: at for name, at in found.items() if name not in asked and name not in instead and at not in said.values()
+    }
 
 
 def plain(name: str) -> str:
