@@ -21,7 +21,7 @@ from quintet.files.objects import key_of
 from quintet.imports.contacts import COLUMNS
 from quintet.imports.mapping import OURS, ColumnMap
 from quintet.imports.uploads import contacts_came
-from quintet.spreadsheets import neutral, original
+from quintet.spreadsheets import neutral
 
 _BEGIN = """
     UPDATE campaign_uploads SET mapping = coalesce(mapping, '{}') || %(mapping)s, table_format = %(format)s
@@ -56,6 +56,8 @@ _WOULD_BE = f"""
            (SELECT count(DISTINCT line) FROM staged) AS staged
     FROM lines n LEFT JOIN contacts c ON c.campaign_id = %(campaign)s AND c.match_key = n.match_key"""
 
+_COLUMNS = "SELECT mapping -> 'columns' FROM campaign_uploads WHERE id = %(id)s"
+
 # As many as are a few megabytes, and one at least.
 _FAILURES = """
     SELECT line, reason, cells FROM (
@@ -87,21 +89,21 @@ def begin_again(upload: ClaimedUpload) -> None:
                 connection.exec_driver_sql(f"DELETE FROM {table} WHERE upload_id = %(id)s", key)
 
 
-def finish(upload: ClaimedUpload, columns: ColumnMap) -> None:
+def finish(upload: ClaimedUpload) -> None:
     """The end of the file: counts are final, and whoever uploaded it is told.
 
     Raises VanishedRowsError when the staged rows of a dry run, which are what it counts, are not all there.
     """
-    _end(upload, "processed", columns)
+    _end(upload, "processed")
 
 
-def fail(upload: ClaimedUpload, reason: str, columns: ColumnMap | None) -> None:
+def fail(upload: ClaimedUpload, reason: str) -> None:
     """The file cannot be read (any further)."""
-    _end(upload, "failed", columns, reason=reason)
+    _end(upload, "failed", reason=reason)
 
 
-def _end(upload: ClaimedUpload, status: str, columns: ColumnMap | None, *, reason: str | None = None) -> None:
-    file = _write_failed_rows(upload, columns)
+def _end(upload: ClaimedUpload, status: str, *, reason: str | None = None) -> None:
+    file = _write_failed_rows(upload.id, upload.created_by)
     key = {"id": upload.id, "run": upload.run, "campaign": upload.campaign_id}
     with writing() as session:
         connection = session.connection()
@@ -134,26 +136,25 @@ def _would_be(session: Session, upload: ClaimedUpload, counts: dict[str, int]) -
     return {"rows_created": found.created, "rows_updated": updated, "rows_duplicate": duplicate}
 
 
-def _write_failed_rows(upload: ClaimedUpload, columns: ColumnMap | None) -> File | None:
+def _write_failed_rows(upload_id: UUID, owner_id: UUID) -> File | None:
     """The rows that were not taken as a CSV file in S3, and its row of `files`, not yet added; None without any.
 
-    Of a list that came back, what was put in front and neutralised then is not once more.
+    Its columns have the names they came with, by which `mapping_of_list` knows them.
     """
-    labels, ours = (columns.labels(), columns.ours) if columns else ([], False)
-    front = len(OURS) if ours else 0
+    with reading() as session:
+        columns = session.connection().exec_driver_sql(_COLUMNS, {"id": upload_id}).scalar_one()
     with tempfile.TemporaryFile("w+b") as content:
         text = io.TextIOWrapper(content, encoding="utf-8-sig", newline="", write_through=True)
         writer, count = csv.writer(text), 0
-        for line, reason, cells in _failures(upload.id):
+        for line, reason, cells in _failures(upload_id):
             if not count:
-                writer.writerow([name.capitalize() for name in OURS] + [neutral(name) for name in labels[front:]])
-            came = [original(cell) for cell in cells[front:]] if ours else cells
-            writer.writerow([line, reason, *map(neutral, came)])
+                writer.writerow([name.capitalize() for name in OURS] + [neutral(name) for name in columns or ()])
+            writer.writerow([line, neutral(reason), *map(neutral, cells)])
             count += 1
         if not count:
             return None
         text.detach()
-        return _stored(upload, content)
+        return _stored(upload_id, owner_id, content)
 
 
 def _failures(upload_id: UUID) -> Iterator[tuple[int, str, list[str]]]:
@@ -164,7 +165,7 @@ def _failures(upload_id: UUID) -> Iterator[tuple[int, str, list[str]]]:
             after = rows[-1].line
 
 
-def _stored(upload: ClaimedUpload, content: IO[bytes]) -> File:
+def _stored(upload_id: UUID, owner_id: UUID, content: IO[bytes]) -> File:
     size = content.tell()
     content.seek(0)
     with reading() as session:
@@ -173,8 +174,8 @@ def _stored(upload: ClaimedUpload, content: IO[bytes]) -> File:
     version = s3().put_object(Bucket=bucket, Key=key, Body=content, ContentType="text/csv").get("VersionId")
     return File(
         id=file_id,
-        owner_id=upload.created_by,
-        file_name=f"failed-rows-{upload.id}.csv",
+        owner_id=owner_id,
+        file_name=f"failed-rows-{upload_id}.csv",
         bucket=bucket,
         key=key,
         content_type="text/csv",

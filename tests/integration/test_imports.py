@@ -54,6 +54,7 @@ def test_given_a_csv_file_when_imported_then_its_rows_are_contacts(boss: Api, ca
     assert done["mapping"] == {
         "header": True,
         "header_row": 1,
+        "columns": ["Name", "E-mail", "Phone", "City"],
         "full_name": "Name",
         "email": "E-mail",
         "phone": "Phone",
@@ -117,6 +118,35 @@ def test_given_a_file_without_names_then_its_list_of_failed_rows_has_them(
     listed = failed_rows(boss, campaign, done["id"])
     listed[1][3] = BOB
     assert counts(imported(boss, campaign, table(*listed[1:], header=",".join(listed[0])))) == (1, 0, 0, 0, 1)
+
+
+@pytest.mark.parametrize("again", ["as before", "by position", None])
+def test_given_a_mapping_then_the_corrected_list_of_failed_rows_is_imported_by_it(
+    boss: Api, campaign: str, again: str | None
+) -> None:
+    by_name = '{"email": "Erreichbar", "full_name": "Wer", "dates": ["Seit"], "attributes": ["Ort"]}'
+    by_position = '{"email": 2, "full_name": 1, "dates": [4], "attributes": [3]}'
+    content = table(("Ann", ANN, "Bonn", "1.2.2026", "x"), ("Bob", "bob", "Rom", "3.4.2026", "y"), header=(
+        "Wer,Erreichbar,Ort,Seit,Email"
+    ))  # fmt: skip
+    done = imported(boss, campaign, content, mapping=by_name)
+    assert counts(done) == (1, 0, 0, 1, 2)
+    listed = failed_rows(boss, campaign, done["id"])
+    # THEN its columns are called as they were
+    assert listed[0] == ["Line", "Reason", "Wer", "Erreichbar", "Ort", "Seit", "Email"]
+    # WHEN it fails again, and is corrected then
+    listed = failed_rows(boss, campaign, imported(boss, campaign, table(*listed[1:], header=",".join(listed[0])))["id"])
+    listed[1][3] = BOB
+    mapping = {"as before": by_name, "by position": by_position, None: None}[again]
+    corrected = table(*listed[1:], header=",".join(listed[0]))
+    done = imported(boss, campaign, corrected, **({"mapping": mapping} if mapping else {}))
+    # THEN it is imported as the first file was
+    assert counts(done) == (1, 0, 0, 0, 1)
+    assert tuple(contacts(campaign)[1])[:4] == ("Bob", BOB, None, {"Ort": "Rom", "Seit": "2026-04-03"})
+    # AND a preview shows that
+    shown = boss.get(f"/campaigns/{campaign}/data/preview").json()
+    assert [column["field"] for column in shown["columns"]] == ["full_name", "email", None, None, None]
+    assert shown["rows"] == [["Bob", BOB, "Rom", "3.4.2026", "y"]]
 
 
 def test_given_no_bad_rows_then_there_is_no_list(boss: Api, campaign: str) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quintet.imports.contacts import InvalidRowError, line_maker
-from quintet.imports.mapping import ColumnMap, map_columns
+from quintet.imports.mapping import ColumnMap, map_columns, returned
 from quintet.imports.tables import MAX_COLUMNS, Row, UnreadableTableError
 
 
@@ -105,21 +105,6 @@ def test_given_titles_above_the_names_then_the_table_begins_below_them() -> None
 
 def test_given_rows_above_something_like_names_then_they_are_no_titles() -> None:
     assert not mapped(["Ann", "ann@example.com"], ["Mail", "mail@example.com"]).has_header
-
-
-@pytest.mark.parametrize(
-    ("table", "asked"),
-    [
-        ([["Ann", "+1 415 555 0123", "x"]] * 2, None),
-        ([["A", "Work", "B"], ["Ann", "a@example.com", "x"]], {"email": "Work", "full_name": "A"}),
-        ([["Email", "Work", "B"], ["?", "a@example.com", "x"]], {"email": "Work"}),
-    ],
-)
-def test_given_columns_that_were_not_found_by_name_then_their_labels_are(
-    table: list[list[str]], asked: dict[str, Any] | None
-) -> None:
-    columns = mapped(*table, asked=asked)
-    assert mapped(columns.labels(), table[-1]).fields == columns.fields
 
 
 def test_given_a_mapping_then_it_counts_by_name_or_position() -> None:
@@ -251,8 +236,16 @@ def test_given_a_date_then_it_is_kept_in_one_form(text: str, country: str, expec
     assert json.loads(contact(columns, ["a@example.com", text], country)[4] or "") == {"born": expected}
 
 
-def test_given_our_list_of_failed_rows_then_corrected_it_is_imported() -> None:
-    columns = mapped(["Line", "Reason", "Name", "Phone"], ["7", "Phone: too short", "'=1+1", "'+12125550123"])
+@pytest.mark.parametrize("asked", [None, {"full_name": "Name", "phone": "Phone"}, {"full_name": 1, "phone": 2}])
+def test_given_our_list_of_failed_rows_then_corrected_it_is_imported(asked: dict[str, Any] | None) -> None:
+    row = ["7", "Phone: too short", "'=1+1", "'+12125550123"]
+    columns = mapped(["Line", "Reason", "Name", "Phone"], row, asked=asked)
     assert columns.ours
-    assert contact(columns, ["7", "Phone: too short", "'=1+1", "'+12125550123"])[1:4] == ["=1+1", None, "+12125550123"]
+    assert contact(columns, row)[1:4] == ["=1+1", None, "+12125550123"]
     assert columns.attributes == {}
+
+
+def test_given_our_list_of_a_table_with_columns_like_ours_then_they_are_that_tables() -> None:
+    sample = [Row(1, ["Line", "Reason", "Line", "Reason", "'=x", "Email"])]
+    assert returned(sample) == ["Line", "Reason", "=x", "Email"]
+    assert mapped(*[row.cells for row in sample]).columns == ("Line", "Reason", "=x", "Email")

@@ -22,7 +22,7 @@ from quintet.identity.principal import Principal
 from quintet.imports.mapping import SAMPLE_ROWS, map_columns
 from quintet.imports.s3file import S3File
 from quintet.imports.tables import UnreadableTableError, next_rows, open_table
-from quintet.imports.uploads import contacts_came, send_after_commit
+from quintet.imports.uploads import contacts_came, mapping_of_list, send_after_commit
 
 PREVIEW_ROWS = 10
 _BUFFER = 256 * 1024
@@ -164,7 +164,7 @@ def preview(session: Session, caller: Principal, *, campaign_id: UUID, file_id: 
         sample = next_rows(iter(table), SAMPLE_ROWS)
         if not sample:
             raise UnreadableTableError("The file has no rows.")
-        columns = map_columns(sample, None, lenient=True)
+        columns = map_columns(sample, mapping_of_list(session, campaign_id, sample), lenient=True)
     except UnreadableTableError as error:
         raise BadRequest.at("query/file_id", str(error)) from None
     fields = {at: name for name, at in columns.fields.items()}
@@ -174,7 +174,7 @@ def preview(session: Session, caller: Principal, *, campaign_id: UUID, file_id: 
         table_format=table.format,
         header=columns.has_header,
         columns=[PreviewColumn(name=name, field=fields.get(at)) for at, name in enumerate(columns.columns)],
-        rows=[[cell[:200].replace("\0", "\ufffd") for cell in row.cells] for row in rows[:PREVIEW_ROWS]],
+        rows=[[cell[:200].replace("\0", "\ufffd") for cell in columns.came(row.cells)] for row in rows[:PREVIEW_ROWS]],
     )
 
 

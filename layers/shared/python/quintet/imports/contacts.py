@@ -11,7 +11,6 @@ from datetime import date
 from quintet.imports.emails import parse_email
 from quintet.imports.mapping import ColumnMap
 from quintet.imports.phones import phone_parser
-from quintet.spreadsheets import original
 
 MAX_NAME = 200
 MAX_ATTRIBUTES = 16_384
@@ -49,11 +48,11 @@ def line_maker(columns: ColumnMap, default_country: str | None) -> Callable[[lis
     dates = [(name, columns.attributes[name]) for name in columns.dates]
     parse_phone = phone_parser(default_country)
     day_first = default_country not in _MONTH_FIRST
-    special, ours = _SPECIAL.search, columns.ours
+    special, ours, came = _SPECIAL.search, columns.ours, columns.came
 
     def make(cells: list[str]) -> str:
         if ours:
-            cells = [original(cell) for cell in cells]
+            cells = came(cells)
         if len(cells) != width:
             cells = _fitted(cells, width)
         if special("".join(cells)):

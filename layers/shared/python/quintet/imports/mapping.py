@@ -8,6 +8,7 @@ from itertools import chain, count
 from typing import Any, Literal, get_args
 
 from quintet.imports.tables import MAX_COLUMNS, Row, UnreadableTableError
+from quintet.spreadsheets import original
 
 Field = Literal["external_id", "full_name", "first_name", "last_name", "email", "phone"]
 FIELDS: tuple[Field, ...] = get_args(Field)
@@ -40,7 +41,7 @@ _INSTEAD: dict[Field, tuple[Field, ...]] = {
 """What is not looked for where a field is asked for."""
 
 OURS = ("line", "reason")
-"""What a list of failed rows has in front: left alone when it comes back."""
+"""What a list of failed rows has in front: taken off when it comes back."""
 
 _TITLES = 10
 """Among so many rows at the beginning the names of the columns are looked for; titles are above them."""
@@ -54,7 +55,10 @@ _DATE = re.compile(r"\d{4}[-/.]\d\d?[-/.]\d\d?|\d\d?[-/.]\d\d?[-/.]\d{4}")
 
 @dataclass(frozen=True, slots=True)
 class ColumnMap:
-    """Positions of the fields' columns, of those that become attributes, and of those that hold dates."""
+    """Positions of the fields' columns, of those that become attributes, and of those that hold dates.
+
+    They are positions in a row as it first came: see `came`.
+    """
 
     columns: tuple[str, ...]
     fields: Mapping[Field, int]
@@ -62,11 +66,12 @@ class ColumnMap:
     dates: frozenset[str] = field(default_factory=frozenset)
     header_row: int | None = 1
     """Which of the rows names the columns, from 1; those above are titles. None when none does."""
+    ours: bool = False
+    """Whether it is a list of failed rows that comes back, corrected."""
 
-    @property
-    def ours(self) -> bool:
-        """Whether it is a list of failed rows that comes back, corrected."""
-        return [plain(name) for name in self.columns[:2]] == list(OURS)
+    def came(self, cells: list[str]) -> list[str]:
+        """A row's cells as they first came: without what a list of failed rows has made of them."""
+        return _came(cells) if self.ours else cells
 
     @property
     def has_header(self) -> bool:
@@ -77,23 +82,12 @@ class ColumnMap:
         """Those of the sampled rows that are below the names."""
         return sample[self.header_row or 0 :]
 
-    def labels(self) -> list[str]:
-        """Names by which the columns are taken for the same fields again, without anybody saying so."""
-        labels = list(self.columns)
-        again = _by_name(self.columns)
-        for name, at in again.items():
-            if self.fields.get(name) != at:
-                labels[at] = f"{self.columns[at]} (other)"
-        for name, at in self.fields.items():
-            if again.get(name) != at:
-                labels[at] = name.replace("_", " ").capitalize()
-        return labels
-
     def described(self) -> dict[str, Any]:
         """It as JSON, by the columns' names."""
         return {
             "header": self.has_header,
             "header_row": self.header_row,
+            "columns": list(self.columns),
             **{name: self.columns[at] for name, at in self.fields.items()},
             "attributes": [self.columns[at] for at in self.attributes.values()],
             "dates": sorted(self.dates),
@@ -109,7 +103,9 @@ def map_columns(sample: Sequence[Row], asked: Mapping[str, Any] | None, *, lenie
     `lenient`: also when no column is found that a contact can be reached by.
     """
     asked = dict(asked or {})
-    header_row = _header_row(sample, asked)
+    if ours := _is_ours(sample):
+        sample = [row._replace(cells=_came(row.cells)) for row in sample]
+    header_row = 1 if ours else _header_row(sample, asked)
     first = sample[header_row - 1] if header_row else sample[0]
     width = len(first.cells) if header_row else max(len(row.cells) for row in sample)
     if width > MAX_COLUMNS:
@@ -125,10 +121,22 @@ def map_columns(sample: Sequence[Row], asked: Mapping[str, Any] | None, *, lenie
         kept = [_position(columns, column, "attributes") for column in wanted]
     else:
         kept = [at for at in range(len(columns)) if at not in fields.values()]
-    found = ColumnMap(columns, fields, {}, header_row=header_row)
-    attributes = {columns[at]: at for at in kept if not (found.ours and at < len(OURS))}
+    attributes = {columns[at]: at for at in kept}
     dates = frozenset(columns[_position(columns, column, "dates")] for column in asked.get("dates") or ())
-    return ColumnMap(columns, fields, {**attributes, **{d: columns.index(d) for d in dates}}, dates, header_row)
+    return ColumnMap(columns, fields, {**attributes, **{d: columns.index(d) for d in dates}}, dates, header_row, ours)
+
+
+def returned(sample: Sequence[Row]) -> list[str] | None:
+    """The columns' names if it is a list of failed rows that comes back: those of the table that it was made of."""
+    return list(_names(_came(sample[0].cells))) if _is_ours(sample) else None
+
+
+def _is_ours(sample: Sequence[Row]) -> bool:
+    return [plain(cell) for cell in sample[0].cells[: len(OURS)]] == list(OURS)
+
+
+def _came(cells: list[str]) -> list[str]:
+    return [original(cell) for cell in cells[len(OURS) :]]
 
 
 def _fields(

@@ -1,5 +1,6 @@
 """Uploads of campaigns and the queue they are worked on from."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +11,8 @@ from quintet.db.session import after_commit
 from quintet.events.outbox import send_messages
 from quintet.events.record import record, scope_of
 from quintet.events.types import EventType
+from quintet.imports.mapping import returned
+from quintet.imports.tables import Row
 from quintet.observability import logger
 
 QUEUE = "campaigns"
@@ -22,6 +25,12 @@ _REFUSED = """
     WHERE file_id = %(file)s AND status = 'uploaded'"""
 
 _SHARED_OUT = "SELECT id FROM campaigns WHERE id = %(campaign)s AND distributed"
+
+
+_OF_LIST = """
+    SELECT mapping FROM campaign_uploads
+    WHERE campaign_id = %(campaign)s AND rows_invalid > 0 AND mapping -> 'columns' = %(columns)s
+    ORDER BY id DESC LIMIT 1"""
 
 
 def message(upload_id: UUID) -> dict[str, Any]:
@@ -48,6 +57,24 @@ def file_decided(session: Session, file: File) -> None:
     else:
         for upload_id in session.connection().exec_driver_sql(_OF_FILE, {"file": file.id}).scalars():
             send_after_commit(session, upload_id)
+
+
+def mapping_of_list(session: Session, campaign_id: UUID, sample: Sequence[Row]) -> dict[str, Any] | None:
+    """How a list of failed rows that comes back is to be read: as the last table with its columns was.
+
+    None when `sample`, the first rows, is no such list, or nobody knows the table.
+    """
+    from psycopg.types.json import Jsonb
+
+    columns = returned(sample)
+    if columns is None:
+        return None
+    found: dict[str, Any] | None = (
+        session.connection()
+        .exec_driver_sql(_OF_LIST, {"campaign": campaign_id, "columns": Jsonb(columns)})
+        .scalar_one_or_none()
+    )
+    return found
 
 
 def contacts_came(session: Session, campaign_id: UUID) -> None:
