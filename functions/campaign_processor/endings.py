@@ -1,27 +1,18 @@
 """How an import begins and how it ends: processed or failed, in either case with the rows that were not taken."""
 
-import csv
-import io
-import tempfile
-from collections.abc import Iterator
-from typing import IO, Any
-from uuid import UUID
+from typing import Any
 
 from sqlalchemy.orm import Session
 
 from functions.campaign_processor.claims import ClaimedUpload, LostError, VanishedRowsError
+from functions.campaign_processor.failed_rows import write_list
 from functions.campaign_processor.merging import differs, folded
-from quintet.aws import s3
-from quintet.config import settings
-from quintet.db.models.files import File
-from quintet.db.session import reading, writing
+from quintet.db.session import writing
 from quintet.events.record import record, scope_of
 from quintet.events.types import EventType
-from quintet.files.objects import key_of
 from quintet.imports.contacts import COLUMNS
-from quintet.imports.mapping import OURS, ColumnMap
+from quintet.imports.mapping import ColumnMap
 from quintet.imports.uploads import contacts_came
-from quintet.spreadsheets import neutral
 
 _BEGIN = """
     UPDATE campaign_uploads SET mapping = coalesce(mapping, '{}') || %(mapping)s, table_format = %(format)s
@@ -55,16 +46,6 @@ _WOULD_BE = f"""
            count(*) FILTER (WHERE c.id IS NOT NULL AND {differs("n")}) AS differ,
            (SELECT count(DISTINCT line) FROM staged) AS staged
     FROM lines n LEFT JOIN contacts c ON c.campaign_id = %(campaign)s AND c.match_key = n.match_key"""
-
-_COLUMNS = "SELECT mapping -> 'columns' FROM campaign_uploads WHERE id = %(id)s"
-
-# As many as are a few megabytes, and one at least.
-_FAILURES = """
-    SELECT line, reason, cells FROM (
-        SELECT *, sum(size) OVER (ORDER BY line) AS so_far FROM (
-            SELECT line, reason, cells, octet_length(cells::text) AS size FROM upload_failures
-            WHERE upload_id = %(id)s AND line > %(after)s ORDER BY line LIMIT 2000) next) summed
-    WHERE so_far - size < 2000000 ORDER BY line"""
 
 
 def begin(upload: ClaimedUpload, columns: ColumnMap, table_format: dict[str, Any]) -> None:
@@ -103,7 +84,7 @@ def fail(upload: ClaimedUpload, reason: str) -> None:
 
 
 def _end(upload: ClaimedUpload, status: str, *, reason: str | None = None) -> None:
-    file = _write_failed_rows(upload.id, upload.created_by)
+    file = write_list(upload.id, upload.created_by)
     key = {"id": upload.id, "run": upload.run, "campaign": upload.campaign_id}
     with writing() as session:
         connection = session.connection()
@@ -134,57 +115,6 @@ def _would_be(session: Session, upload: ClaimedUpload, counts: dict[str, int]) -
     updated = found.differ if upload.on_duplicate == "update" else 0
     duplicate = valid - found.created - updated
     return {"rows_created": found.created, "rows_updated": updated, "rows_duplicate": duplicate}
-
-
-def _write_failed_rows(upload_id: UUID, owner_id: UUID) -> File | None:
-    """The rows that were not taken as a CSV file in S3, and its row of `files`, not yet added; None without any.
-
-    Its columns have the names they came with, by which `mapping_of_list` knows them.
-    """
-    with reading() as session:
-        columns = session.connection().exec_driver_sql(_COLUMNS, {"id": upload_id}).scalar_one()
-    with tempfile.TemporaryFile("w+b") as content:
-        text = io.TextIOWrapper(content, encoding="utf-8-sig", newline="", write_through=True)
-        writer, count = csv.writer(text), 0
-        for line, reason, cells in _failures(upload_id):
-            if not count:
-                writer.writerow([name.capitalize() for name in OURS] + [neutral(name) for name in columns or ()])
-            writer.writerow([line, neutral(reason), *map(neutral, cells)])
-            count += 1
-        if not count:
-            return None
-        text.detach()
-        return _stored(upload_id, owner_id, content)
-
-
-def _failures(upload_id: UUID) -> Iterator[tuple[int, str, list[str]]]:
-    after = 0
-    with reading() as session:
-        while rows := session.connection().exec_driver_sql(_FAILURES, {"id": upload_id, "after": after}).all():
-            yield from (tuple(row) for row in rows)
-            after = rows[-1].line
-
-
-def _stored(upload_id: UUID, owner_id: UUID, content: IO[bytes]) -> File:
-    size = content.tell()
-    content.seek(0)
-    with reading() as session:
-        file_id: UUID = session.connection().exec_driver_sql("SELECT uuidv7()").scalar_one()
-    bucket, key = settings().files_bucket, key_of(file_id)
-    version = s3().put_object(Bucket=bucket, Key=key, Body=content, ContentType="text/csv").get("VersionId")
-    return File(
-        id=file_id,
-        owner_id=owner_id,
-        file_name=f"failed-rows-{upload_id}.csv",
-        bucket=bucket,
-        key=key,
-        content_type="text/csv",
-        detected_type="text/csv",
-        size=size,
-        purpose="campaign_data",
-        status="ready",
-        version_id=version,
-    )
 
 
 def _record(session: Session, upload: ClaimedUpload, type: EventType, **counts: int) -> None:

@@ -20,6 +20,7 @@ from tests.support.importing import (
     campaign_of,
     contacts,
     counts,
+    failed_rows,
     imported,
     mailed,
     recorded,
@@ -273,6 +274,26 @@ def test_given_an_import_under_way_when_cancelled_then_what_is_done_stays_and_ca
     assert boss.post(f"{path}/revert").json()["status"] == "reverting"
     work_off()
     assert (status(boss, campaign)["status"], contacts(campaign)) == ("reverted", [])
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_given_a_cancelled_import_then_its_failed_rows_are_listed_all_the_same(
+    boss: Api, campaign: str, upload: UUID, dry_run: bool
+) -> None:
+    execute("UPDATE campaign_uploads SET dry_run = %(dry)s WHERE id = %(id)s", dry=dry_run, id=upload)
+    work_on(upload, lambda: False)
+    path = f"/campaigns/{campaign}/data/{upload}"
+    assert boss.post(f"{path}/cancel").json()["rows_invalid"] == 1
+    assert "not written yet" in problem(boss.get(f"{path}/failed-rows"), 404)["detail"]
+    work_off()
+    listed = failed_rows(boss, campaign, str(upload))
+    assert (listed[0], [row[2] for row in listed[1:]]) == (
+        ["Line", "Reason", "Name", "E-mail", "Phone", "City"],
+        ["P0"],
+    )
+    # AND a list that is deleted is not "every row was taken"
+    execute("UPDATE campaign_uploads SET failed_rows_file = NULL WHERE id = %(id)s", id=upload)
+    assert "deleted" in problem(boss.get(f"{path}/failed-rows"), 404)["detail"]
 
 
 def test_given_an_import_that_is_over_then_it_cannot_be_cancelled(boss: Api, campaign: str, upload: UUID) -> None:

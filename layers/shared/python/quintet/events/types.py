@@ -106,5 +106,6 @@ DELIVERED_TO: dict[EventType, tuple[str, ...]] = {
     EventType.CAMPAIGN_DISTRIBUTION_REQUESTED: ("campaigns",),
     EventType.CAMPAIGN_UPLOAD_FINISHED: ("email",),
     EventType.CAMPAIGN_UPLOAD_FAILED: ("email",),
+    EventType.CAMPAIGN_UPLOAD_CANCELLED: ("campaigns",),
 }
 """Event type -> the queues it goes to. An event that is not here is only recorded."""
