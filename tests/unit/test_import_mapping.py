@@ -68,6 +68,33 @@ def test_given_names_in_several_spellings_then_fields_are_found(header: list[str
     assert fields(header, ["a", "b", "c"]) == expected
 
 
+@pytest.mark.parametrize(
+    ("header", "row", "expected"),
+    [
+        (["Name", "Telefon (mobil)"], ["A", "0171 1234567"], {"full_name": "Name", "phone": "Telefon (mobil)"}),
+        (["Phone 1", "Phone 2"], ["", "(212) 555-0100"], {"phone": "Phone 2"}),
+        (["Phone 1", "Phone 2"], ["(212) 555-0100", "(212) 555-0101"], {"phone": "Phone 1"}),
+        (["Phone 1", "Phone 2"], ["", ""], {"phone": "Phone 1"}),
+        (["Business Phone", "Mobile Phone"], ["(212) 555-0100", ""], {"phone": "Mobile Phone"}),
+        (["E-Mail Firma", "E-Mail privat"], ["a@example.com", ""], {"email": "E-Mail Firma"}),
+        (["Mobiltelefon", "Vorname"], ["01711234567", "A"], {"first_name": "Vorname", "phone": "Mobiltelefon"}),
+        (["Telefon-Nr.", "Email opt-in"], ["030 123456", "yes"], {"phone": "Telefon-Nr."}),
+        (["Hotel", "Mailing", "Email"], ["Ritz", "x", "a@example.com"], {"email": "Email"}),
+        # nothing by name: by what is in it, but not beside what has a name
+        (["Wer", "Kontakt"], ["A", "a@example.com"], {"email": "Kontakt"}),
+        (["Email", "Account"], ["a@example.com", "(212) 555-0100"], {"email": "Email"}),
+    ],
+)
+def test_given_names_like_those_we_know_then_fields_are_found(
+    header: list[str], row: list[str], expected: dict[str, str]
+) -> None:
+    assert fields(header, row) == expected
+
+
+def test_given_a_title_then_names_like_those_we_know_are_found_below_it() -> None:
+    assert mapped(["List of mails", "", ""], ["Wer", "E-Mail privat", "X"], ["A", "a@example.com", ""]).header_row == 2
+
+
 def test_given_no_header_then_fields_are_found_by_what_is_in_the_columns() -> None:
     rows = [["Ann", "ann@example.com", "+1 212 555 0100"], ["Bob", "bob@example.com", "(212) 555-0101"]]
     columns = mapped(*rows)
@@ -202,7 +229,7 @@ def test_given_any_text_then_the_database_gets_it_as_it_came(cells: list[str]) -
 @pytest.mark.parametrize(
     ("cells", "reason"),
     [
-        (["", "", "x"], "neither an email address nor a telephone number"),
+        (["", "", "x"], "neither an email address nor a telephone number .columns looked at: email, phone"),
         (["nonsense", "", ""], "Email: "),
         (["", "12", ""], "Phone: "),
         (["a@example.com", "", "2026-02-30"], "there is no day"),

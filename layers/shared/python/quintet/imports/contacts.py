@@ -48,6 +48,8 @@ def line_maker(columns: ColumnMap, default_country: str | None) -> Callable[[lis
     dates = [(name, columns.attributes[name]) for name in columns.dates]
     parse_phone = phone_parser(default_country)
     day_first = default_country not in _MONTH_FIRST
+    looked = ", ".join(columns.columns[at] for at in (email_at, phone_at) if at is not None)
+    nobody = f"The row has neither an email address nor a telephone number (columns looked at: {looked})."
     special, ours, came = _SPECIAL.search, columns.ours, columns.came
 
     def make(cells: list[str]) -> str:
@@ -72,7 +74,7 @@ def line_maker(columns: ColumnMap, default_country: str | None) -> Callable[[lis
             except ValueError as error:
                 raise InvalidRowError(f"Phone: {error}") from None
         if not email and not phone:
-            raise InvalidRowError("The row has neither an email address nor a telephone number.")
+            raise InvalidRowError(nobody)
         if name_at:
             full_name = cells[name_at[0]].strip()
             for at in name_at[1:]:

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, count
 from typing import Any, Literal, get_args
@@ -39,6 +39,12 @@ _INSTEAD: dict[Field, tuple[Field, ...]] = {
     "last_name": ("full_name",),
 }
 """What is not looked for where a field is asked for."""
+
+_ALIKE: dict[Field, tuple[str, ...]] = {
+    "email": ("email", "mail"),
+    "phone": ("telefon", "phone", "mobil", "handy", "tel", "rufnummer"),
+}
+"""Parts of names that count where no name is known, unless something else is in the column."""
 
 OURS = ("line", "reason")
 """What a list of failed rows has in front: taken off when it comes back."""
@@ -111,7 +117,7 @@ def map_columns(sample: Sequence[Row], asked: Mapping[str, Any] | None, *, lenie
     if width > MAX_COLUMNS:
         raise UnreadableTableError(f"The table has {width:,} columns; {MAX_COLUMNS} are the most.")
     columns = _names(first.cells) if header_row else tuple(f"Column {n}" for n in range(1, width + 1))
-    fields = _fields(columns, sample, asked, named=header_row is not None)
+    fields = _fields(columns, sample, asked, header_row)
     if "email" not in fields and "phone" not in fields and not lenient:
         raise UnreadableTableError(
             "No column has email addresses or telephone numbers, as far as the first row shows. "
@@ -140,23 +146,31 @@ def _came(cells: list[str]) -> list[str]:
 
 
 def _fields(
-    columns: Sequence[str], sample: Sequence[Row], asked: Mapping[str, Any], *, named: bool
+    columns: Sequence[str], sample: Sequence[Row], asked: Mapping[str, Any], header_row: int | None
 ) -> dict[Field, int]:
-    """Those asked for, and those that are found beside them."""
-    said: dict[Field, int] = {}
+    """Those asked for, and those that are found beside them: by their names, by parts of those, by what is in them."""
+    fields: dict[Field, int] = {}
     for name in FIELDS:
         if asked.get(name) is not None:
             at = _position(columns, asked[name], name)
-            if other := next((other for other, taken in said.items() if taken == at), None):
+            if other := next((other for other, taken in fields.items() if taken == at), None):
                 raise UnreadableTableError(f"`mapping` gives the column {columns[at]!r} for `{other}` and `{name}`.")
-            said[name] = at
+            fields[name] = at
     if "header_row" in asked:
-        return said
-    found = _by_name(columns) if named else _by_content(sample)
-    instead = {other for name in said for other in _INSTEAD.get(name, ())}
-    return said | {
-        name: at for name, at in found.items() if name not in asked and name not in instead and at not in said.values()
-    }
+        return fields
+    known = {*asked, *(other for name in fields for other in _INSTEAD.get(name, ()))}
+    free = {at: column for at, column in enumerate(columns) if at not in fields.values()}
+    if header_row:
+        found = {name: at for name, at in _by_name(columns).items() if name not in known and at in free}
+        fields |= found
+        fields |= _by_content(sample[header_row:], _without(free, fields), {*known, *fields}, alike=True)
+    if {"email", "phone"}.isdisjoint(fields):
+        fields |= _by_content(sample[header_row or 0 :], _without(free, fields), known)
+    return fields
+
+
+def _without(columns: Mapping[int, str], fields: Mapping[Field, int]) -> dict[int, str]:
+    return {at: column for at, column in columns.items() if at not in fields.values()}
 
 
 def plain(name: str) -> str:
@@ -181,13 +195,20 @@ def _header_row(sample: Sequence[Row], asked: Mapping[str, Any]) -> int | None:
     if asked.get("header") is False:
         return None
     named = {plain(asked[name]) for name in FIELDS if isinstance(asked.get(name), str)}
+    alike = None
     for number, row in enumerate(sample[:_TITLES], 1):
         names = {plain(cell) for cell in row.cells}
         if named <= names if named else not {"email", "phone"}.isdisjoint(_by_name(row.cells)):
             return number
         if any(_ADDRESS.fullmatch(cell.strip()) or _is_number(cell.strip()) for cell in row.cells):
             break
-    return 1 if asked.get("header") or _is_header(sample[0]) else None
+        if (
+            alike is None
+            and sum(map(bool, names)) > 1
+            and any(_is_alike(f, cell) for f in _ALIKE for cell in row.cells)
+        ):
+            alike = number
+    return alike or (1 if asked.get("header") or _is_header(sample[0]) else None)
 
 
 def _is_header(first: Row) -> bool:
@@ -226,21 +247,34 @@ def _by_name(columns: Sequence[str]) -> dict[Field, int]:
     return found
 
 
-def _by_content(rows: Sequence[Row]) -> dict[Field, int]:
-    """The columns that look most like addresses, and most like telephone numbers, if at least half of it does."""
-    columns: dict[int, list[str]] = {}
-    for row in rows:
-        for at, cell in enumerate(row.cells):
-            if cell.strip() and row.problem is None:
-                columns.setdefault(at, []).append(cell.strip())
+def _by_content(
+    rows: Sequence[Row], columns: Mapping[int, str], known: Container[str], *, alike: bool = False
+) -> dict[Field, int]:
+    """Of these columns the one that looks most like addresses, and the one most like telephone numbers, if they do.
+
+    More than half of a column must. `alike`: only columns with a part of such a name, and those that are empty too.
+    """
     found: dict[Field, int] = {}
-    looks: tuple[tuple[Field, Callable[[str], float]], ...] = (("email", _like_address), ("phone", _like_phone))
-    for name, like in looks:
-        scores = {at: sum(map(like, cells)) / len(cells) for at, cells in columns.items() if at not in found.values()}
+    for name, like in _LOOKS:
+        if name in known:
+            continue
+        scores: dict[int, float] = {}
+        for at, column in _without(columns, found).items():
+            if alike and not _is_alike(name, column):
+                continue
+            cells = (row.cells[at].strip() for row in rows if row.problem is None and at < len(row.cells))
+            looks = [like(cell) for cell in cells if cell]
+            if alike:
+                looks = [float(look > 0) for look in looks] or [3 / 4]
+            scores[at] = sum(looks) / max(1, len(looks))
         best = max(scores, key=lambda at: (scores[at], -at), default=None)
         if best is not None and scores[best] > 1 / 2:
             found[name] = best
     return found
+
+
+def _is_alike(name: Field, column: str) -> bool:
+    return any(part in plain(column) for part in _ALIKE.get(name, ()))
 
 
 def _like_address(cell: str) -> float:
@@ -254,6 +288,9 @@ def _like_phone(cell: str) -> float:
     if cell.lstrip("'").startswith(("+", "00", "(")):
         return 1
     return 3 / 4 if re.search(r"\D", cell) or len(cell) > _SHORT_PHONE else 1 / 4
+
+
+_LOOKS: tuple[tuple[Field, Callable[[str], float]], ...] = (("email", _like_address), ("phone", _like_phone))
 
 
 def _position(columns: Sequence[str], wanted: Any, name: str) -> int:
