@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from functions.campaign_processor import importing
 from functions.campaigns.data.schemas import ImportStatus, UploadRead
+from infra.local.events import sqs_event
+from infra.local.invocation import invoke
 from quintet.http.schemas import Page
 from tests.support.api import Api
 from tests.support.expect import problem
@@ -297,6 +299,17 @@ def test_given_a_file_that_is_none_then_the_import_fails_with_the_reason(boss: A
     process(announced(asked.json()["file_id"]))
     state = status(boss, campaign)
     assert (state["status"], "PDF" in state["reason"]) == ("failed", True)
+    # AND it is an event, as any other end is
+    kind, data = recorded(state["id"])[-1]
+    assert (kind, data["campaign_id"], data["rows_total"]) == ("campaign_upload.failed", campaign, 0)
+    assert mailed(state["id"]) == ["campaign_upload.failed"]
+    # AND the uploader has one email of it, that about the file
+    event = execute("SELECT id, scope FROM events WHERE subject_id = %(id)s ORDER BY id DESC LIMIT 1", id=state["id"])
+    assert event[0].scope == f"campaign:{campaign}"
+    delivered = {"event_id": str(event[0].id), "destination": "email"}
+    assert invoke("email_sender", sqs_event("email", [delivered])) == {"batchItemFailures": []}
+    sent = execute("SELECT error FROM deliveries WHERE event_id = %(id)s", id=event[0].id)
+    assert sent[0].error == "The email about the file says it."
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,9 @@ _OF_FILE = "SELECT id FROM campaign_uploads WHERE file_id = %(file)s AND status 
 _REFUSED = """
     UPDATE campaign_uploads
     SET status = 'failed', reason = %(reason)s, processed_at = now(), updated_at = now(), version = version + 1
-    WHERE file_id = %(file)s AND status = 'uploaded'"""
+    WHERE file_id = %(file)s AND status = 'uploaded'
+    RETURNING id, campaign_id, created_by, dry_run"""
+_COUNTS = ("rows_total", "rows_created", "rows_updated", "rows_duplicate", "rows_invalid")
 
 _SHARED_OUT = "SELECT id FROM campaigns WHERE id = %(campaign)s AND distributed"
 
@@ -53,7 +55,11 @@ def send_after_commit(session: Session, upload_id: UUID) -> None:
 def file_decided(session: Session, file: File) -> None:
     """What waits for this file goes on, or fails with it."""
     if file.status == "rejected":
-        session.connection().exec_driver_sql(_REFUSED, {"file": file.id, "reason": file.reason})
+        refused = session.connection().exec_driver_sql(_REFUSED, {"file": file.id, "reason": file.reason})
+        for id, campaign_id, owner_id, dry_run in refused.all():
+            data = {"campaign_id": str(campaign_id), "dry_run": dry_run, **dict.fromkeys(_COUNTS, 0)}
+            scope, failed = scope_of("campaign", campaign_id), EventType.CAMPAIGN_UPLOAD_FAILED
+            record(session, failed, subject=id, scope=scope, data=data, actor_id=owner_id)
     else:
         for upload_id in session.connection().exec_driver_sql(_OF_FILE, {"file": file.id}).scalars():
             send_after_commit(session, upload_id)
