@@ -237,7 +237,8 @@ def test_given_an_import_and_another_to_be_undone_then_they_take_turns(boss: Api
     execute("UPDATE campaign_uploads SET status = 'reverting' WHERE id = %(id)s", id=upload)
     assert claim(UUID(later["id"])) is None
     work_on(upload, lambda: True)
-    work_on(UUID(later["id"]), lambda: True)
+    # AND goes on as soon as that is done
+    assert work_off() == [{"upload_id": later["id"]}]
     assert counts(status(boss, campaign, later["id"])) == (1, 0, 0, 0, 1)
     assert [contact.full_name for contact in contacts(campaign)] == ["New"]
 
@@ -356,9 +357,14 @@ def test_given_a_later_import_that_changed_its_contacts_then_it_is_not_undone_be
     boss: Api, campaign: str, upload: UUID
 ) -> None:
     work_on(upload, lambda: True)
-    later = imported(boss, campaign, table(("New", "p1@example.com", "", "")), on_duplicate="update")
-    problem(boss.post(f"/campaigns/{campaign}/data/{upload}/revert"), 409)
-    for id in (later["id"], upload):
+    later = [
+        imported(boss, campaign, table((name, "p1@example.com", "", "")), on_duplicate="update")["id"]
+        for name in ("New", "Newer")
+    ]
+    answer = problem(boss.post(f"/campaigns/{campaign}/data/{upload}/revert"), 409)
+    assert answer["detail"].startswith("1 of its contacts have been changed by a later import")
+    assert answer["next"]["href"].endswith(f"/campaigns/{campaign}/data/{later[1]}/revert")
+    for id in (*reversed(later), upload):
         assert boss.post(f"/campaigns/{campaign}/data/{id}/revert").status == 202
         work_off()
     assert contacts(campaign) == []

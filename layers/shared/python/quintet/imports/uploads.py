@@ -19,6 +19,10 @@ QUEUE = "campaigns"
 
 _OF_FILE = "SELECT id FROM campaign_uploads WHERE file_id = %(file)s AND status = 'uploaded'"
 
+_WAITING = """
+    SELECT u.id FROM campaign_uploads u JOIN files f ON f.id = u.file_id
+    WHERE u.campaign_id = %(campaign)s AND u.status = 'uploaded' AND f.status = 'ready' ORDER BY u.id"""
+
 _REFUSED = """
     UPDATE campaign_uploads
     SET status = 'failed', reason = %(reason)s, processed_at = now(), updated_at = now(), version = version + 1
@@ -63,6 +67,12 @@ def file_decided(session: Session, file: File) -> None:
     else:
         for upload_id in session.connection().exec_driver_sql(_OF_FILE, {"file": file.id}).scalars():
             send_after_commit(session, upload_id)
+
+
+def undone(session: Session, campaign_id: UUID) -> None:
+    """What waits for an import of the campaign to be undone goes on."""
+    for upload_id in session.connection().exec_driver_sql(_WAITING, {"campaign": campaign_id}).scalars():
+        send_after_commit(session, upload_id)
 
 
 def mapping_of_list(session: Session, campaign_id: UUID, sample: Sequence[Row]) -> dict[str, Any] | None:
