@@ -27,15 +27,16 @@ from quintet.imports.uploads import contacts_came, mapping_of_list, send_after_c
 PREVIEW_ROWS = 10
 _BUFFER = 256 * 1024
 
-# By people, or by a later import that is not undone itself.
-_WORKED_ON = """
-    SELECT count(*) FROM (
+# By people, or by a later import that is not undone itself; the newest of those.
+_CHANGED_SINCE = """
+    SELECT count(DISTINCT c.id) FILTER (WHERE c.worked_version > wrote.version) AS by_people,
+           count(DISTINCT later.contact_id) AS by_imports, max(later.upload_id::text) AS newest
+    FROM (
         SELECT id AS contact_id, 0 AS version FROM contacts WHERE upload_id = %(id)s
         UNION ALL SELECT contact_id, version FROM upload_changes WHERE upload_id = %(id)s) wrote
     JOIN contacts c ON c.id = wrote.contact_id
-    WHERE c.worked_version > wrote.version
-       OR EXISTS (SELECT FROM upload_changes later
-                  WHERE later.contact_id = wrote.contact_id AND later.version > wrote.version)"""
+    LEFT JOIN upload_changes later ON later.contact_id = wrote.contact_id AND later.version > wrote.version
+    WHERE c.worked_version > wrote.version OR later.contact_id IS NOT NULL"""
 
 _IMPORTING = """
     SELECT EXISTS (SELECT FROM campaign_uploads
@@ -144,9 +145,14 @@ def revert(session: Session, caller: Principal, *, campaign_id: UUID, upload_id:
     connection = session.connection()
     if connection.exec_driver_sql(_IMPORTING, {"campaign": campaign_id}).scalar_one():
         raise Conflict("Another import into the campaign is under way. Wait for its end, or cancel it.")
-    worked_on: int = connection.exec_driver_sql(_WORKED_ON, {"id": upload_id}).scalar_one()
-    if worked_on:
-        raise Conflict(f"{worked_on} of its contacts have been worked on since. Nothing is undone.")
+    since = connection.exec_driver_sql(_CHANGED_SINCE, {"id": upload_id}).one()
+    if since.by_people:
+        raise Conflict(f"{since.by_people} of its contacts have been worked on since. Nothing is undone.")
+    if since.by_imports:
+        raise Conflict(
+            f"{since.by_imports} of its contacts have been changed by a later import. Undo that one before.",
+            next={"rel": "revert-later-import", "href": f"/campaigns/{campaign_id}/data/{since.newest}/revert"},
+        )
     upload.status, upload.lease_until = "reverting", None
     upload.touch()
     send_after_commit(session, upload.id)
