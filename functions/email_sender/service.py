@@ -102,6 +102,7 @@ def _import(session: Session, event: Claimed) -> _About:
         raise NotSent("The email about the file says it.")
     counts = {name: f"{getattr(upload, name):,}" for name in _COUNTS}
     facts = {"campaign": campaign, "file_name": file_name or "", "reason": upload.reason or "", **counts}
+    facts["failed_rows"] = f"GET {settings().api_url}/campaigns/{upload.campaign_id}/data/{upload.id}/failed-rows"
     return upload.created_by, {**facts, "dry_run": "yes" if upload.dry_run else ""}
 
 
