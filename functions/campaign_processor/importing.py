@@ -5,10 +5,11 @@ next chunk: whatever is repeated, killed or delivered twice, no row is merged tw
 """
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain, count, islice
+from typing import Any
 
 from botocore.exceptions import ClientError
 
@@ -18,7 +19,7 @@ from functions.campaign_processor.merging import merge, stage, unstage
 from quintet.db.session import reading
 from quintet.files.objects import is_missing
 from quintet.imports.contacts import InvalidRowError, line_maker
-from quintet.imports.mapping import SAMPLE_ROWS, ColumnMap, map_columns
+from quintet.imports.mapping import ColumnMap, beginning
 from quintet.imports.s3file import S3File
 from quintet.imports.tables import Row, Table, UnreadableTableError, next_rows, open_table, size_of
 from quintet.imports.uploads import mapping_of_list
@@ -92,17 +93,15 @@ def run_import(upload: ClaimedUpload, time_left: Callable[[], bool]) -> bool:
 
 def _begun(table: Table, upload: ClaimedUpload) -> tuple[ColumnMap, Iterator[Row]]:
     """What the columns are, and the rows after the header."""
-    rows = iter(table)
-    sample = next_rows(rows, SAMPLE_ROWS)
-    if not sample:
-        raise UnreadableTableError("The file has no rows.")
-    with reading() as session:
-        mapping = upload.mapping or mapping_of_list(session, upload.campaign_id, sample)
-    columns = map_columns(sample, mapping)
-    following = columns.rows_from(sample)
-    if not following:
+
+    def known(sample: Sequence[Row]) -> Mapping[str, Any] | None:
+        with reading() as session:
+            return upload.mapping or mapping_of_list(session, upload.campaign_id, sample)
+
+    columns, first, rows = beginning(table, known)
+    if not first:
         raise UnreadableTableError("The file has a header and no rows.")
-    return columns, chain(following, rows)
+    return columns, chain(first, rows)
 
 
 def _chunks(

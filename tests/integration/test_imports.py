@@ -1,18 +1,22 @@
 """Imports: a file becomes contacts, and every row is accounted for."""
 
+import io
 import json
 from collections import Counter
 from typing import Any
 from uuid import UUID
 
 import pytest
+import xlsxwriter  # type: ignore[import-untyped]
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from functions.campaign_processor import importing
+from functions.campaign_processor.service import work_on
 from functions.campaigns.data.schemas import ImportStatus, UploadRead
 from infra.local.events import sqs_event
 from infra.local.invocation import invoke
+from quintet.files.purposes import XLSX
 from quintet.http.schemas import Page
 from tests.support.api import Api
 from tests.support.expect import problem
@@ -31,7 +35,7 @@ from tests.support.importing import (
 )
 from tests.support.people import person
 from tests.support.statements import counted, execute
-from tests.support.uploading import announced, presign, process, upload
+from tests.support.uploading import announced, presign, process, received, upload
 from tests.support.uploading import send as send_form
 
 ANN, BOB, CAT = (f"{name}@example.com" for name in ("ann", "bob", "cat"))
@@ -327,6 +331,46 @@ def test_given_a_table_without_contacts_then_the_reason_says_so(
     assert state["status"] == "failed"
     assert reason in state["reason"]
     assert mailed(state["id"]) == ["campaign_upload.failed"]
+
+
+def workbook(**sheets: list[list[str]]) -> bytes:
+    """An Excel workbook."""
+    file = io.BytesIO()
+    book = xlsxwriter.Workbook(file)
+    for name, rows in sheets.items():
+        page = book.add_worksheet(name)
+        for at, row in enumerate(rows):
+            page.write_row(at, 0, row)
+    book.close()
+    return file.getvalue()
+
+
+def test_given_a_cover_sheet_then_the_first_sheet_with_contacts_is_imported(
+    boss: Api, campaign: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "CHUNK_ROWS", 1)
+    content = workbook(
+        Cover=[["Our customers", ""], ["Author", "Ann"]],
+        Kunden=[["Wer", "E-Mail privat"], ["Ann", ANN], ["Bob", BOB]],
+        Old=[["Email"], ["cat@example.com"]],
+    )
+    # WHEN each message has time for one chunk
+    asked = send(boss, campaign, content, content_type=XLSX, mapping='{"full_name": "Wer"}')
+    process(announced(asked.json()["file_id"]))
+    received("campaigns")
+    work_on(UUID(asked.json()["id"]), lambda: False)
+    work_off()
+    # THEN all of them read the same sheet, and it says which
+    state = status(boss, campaign)
+    assert (counts(state), state["table_format"]) == ((2, 0, 0, 0, 2), {"kind": "xlsx", "sheet": "Kunden"})
+    assert [contact.full_name for contact in contacts(campaign)] == ["Ann", "Bob"]
+    assert boss.get(f"/campaigns/{campaign}/data/preview").json()["table_format"]["sheet"] == "Kunden"
+
+
+def test_given_no_sheet_with_contacts_then_the_reason_names_the_one_that_was_read(boss: Api, campaign: str) -> None:
+    content = workbook(Empty=[], Cover=[["Our customers", ""], ["Author", "Ann"]], Notes=[["A", "B"], ["x", "y"]])
+    state = imported(boss, campaign, content, content_type=XLSX)
+    assert (state["status"], "Read was the sheet 'Cover'." in state["reason"]) == ("failed", True)
 
 
 def test_given_wild_rows_then_the_good_ones_are_imported(boss: Api, campaign: str) -> None:

@@ -1,6 +1,7 @@
 """The rules of imports: what may be imported, broken off and undone."""
 
 import io
+from functools import partial
 from uuid import UUID
 
 from sqlalchemy import delete, func, select
@@ -19,9 +20,9 @@ from quintet.files.purposes import GENERIC, PURPOSES, essence
 from quintet.files.storage import MAX_DIRECT, sha256_of, store
 from quintet.identity.campaigns import require_campaign
 from quintet.identity.principal import Principal
-from quintet.imports.mapping import SAMPLE_ROWS, map_columns
+from quintet.imports.mapping import beginning
 from quintet.imports.s3file import S3File
-from quintet.imports.tables import UnreadableTableError, next_rows, open_table
+from quintet.imports.tables import UnreadableTableError, open_table
 from quintet.imports.uploads import contacts_came, mapping_of_list, send_after_commit
 
 PREVIEW_ROWS = 10
@@ -167,14 +168,11 @@ def preview(session: Session, caller: Principal, *, campaign_id: UUID, file_id: 
     source = S3File(stored.bucket, stored.key, stored.version_id, size)
     try:
         table = open_table(io.BufferedReader(source, _BUFFER), stored.detected_type)
-        sample = next_rows(iter(table), SAMPLE_ROWS)
-        if not sample:
-            raise UnreadableTableError("The file has no rows.")
-        columns = map_columns(sample, mapping_of_list(session, campaign_id, sample), lenient=True)
+        known = partial(mapping_of_list, session, campaign_id)
+        columns, rows, _ = beginning(table, known, lenient=True)
     except UnreadableTableError as error:
         raise BadRequest.at("query/file_id", str(error)) from None
     fields = {at: name for name, at in columns.fields.items()}
-    rows = columns.rows_from(sample)
     return Preview(
         file_id=id,
         table_format=table.format,

@@ -2,12 +2,12 @@
 
 import re
 import unicodedata
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, count
 from typing import Any, Literal, get_args
 
-from quintet.imports.tables import MAX_COLUMNS, Row, UnreadableTableError
+from quintet.imports.tables import MAX_COLUMNS, Row, Table, UnreadableTableError, next_rows
 from quintet.spreadsheets import original
 
 Field = Literal["external_id", "full_name", "first_name", "last_name", "email", "phone"]
@@ -130,6 +130,34 @@ def map_columns(sample: Sequence[Row], asked: Mapping[str, Any] | None, *, lenie
     attributes = {columns[at]: at for at in kept}
     dates = frozenset(columns[_position(columns, column, "dates")] for column in asked.get("dates") or ())
     return ColumnMap(columns, fields, {**attributes, **{d: columns.index(d) for d in dates}}, dates, header_row, ours)
+
+
+def beginning(
+    table: Table, known: Callable[[Sequence[Row]], Mapping[str, Any] | None], *, lenient: bool = False
+) -> tuple[ColumnMap, Sequence[Row], Iterator[Row]]:
+    """A table's columns, the first rows below their names, and an iterator over those that follow.
+
+    `known` says, of the first rows, what `map_columns` is asked. Raises UnreadableTableError, which names the sheet.
+    """
+    rows = iter(table)
+    sample = next_rows(rows, SAMPLE_ROWS)
+    if not sample:
+        raise UnreadableTableError("The file has no rows.")
+    try:
+        columns = map_columns(sample, known(sample), lenient=lenient)
+    except UnreadableTableError as error:
+        sheet = table.format.get("sheet")
+        raise UnreadableTableError(f"{error} Read was the sheet {sheet!r}." if sheet else str(error)) from None
+    return columns, columns.rows_from(sample), rows
+
+
+def has_contacts(sample: Sequence[Row]) -> bool:
+    """Whether a table that begins with these rows has, by itself, a column that somebody can be reached by."""
+    try:
+        map_columns(sample, None)
+    except UnreadableTableError:
+        return False
+    return True
 
 
 def returned(sample: Sequence[Row]) -> list[str] | None:
