@@ -79,6 +79,7 @@ def test_given_names_in_several_spellings_then_fields_are_found(header: list[str
         (["E-Mail Firma", "E-Mail privat"], ["a@example.com", ""], {"email": "E-Mail Firma"}),
         (["Mobiltelefon", "Vorname"], ["01711234567", "A"], {"first_name": "Vorname", "phone": "Mobiltelefon"}),
         (["Telefon-Nr.", "Email opt-in"], ["030 123456", "yes"], {"phone": "Telefon-Nr."}),
+        (["Email", "Telefax"], ["a@example.com", "030 123456"], {"email": "Email"}),
         (["Hotel", "Mailing", "Email"], ["Ritz", "x", "a@example.com"], {"email": "Email"}),
         # nothing by name: by what is in it, but not beside what has a name
         (["Wer", "Kontakt"], ["A", "a@example.com"], {"email": "Kontakt"}),

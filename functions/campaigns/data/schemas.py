@@ -7,7 +7,7 @@ from pydantic import Field, PlainValidator, ValidationInfo, WithJsonSchema, fiel
 
 from quintet.db.models.campaigns import OnDuplicate, UploadStatus
 from quintet.http.schemas import NO_NUL, Input, Output, Timestamp, text
-from quintet.imports.mapping import FIELDS, plain
+from quintet.imports.fields import FIELDS, plain
 from quintet.imports.tables import MAX_COLUMNS
 
 MAX_NAME = 100

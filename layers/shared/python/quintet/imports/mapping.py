@@ -1,37 +1,28 @@
 """Which column is which field: found by the columns' names, or as the uploader says."""
 
-import re
-import unicodedata
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, count
-from typing import Any, Literal, get_args
+from typing import Any
 
+from quintet.imports.fields import (
+    ADDRESS,
+    ALIKE,
+    FIELDS,
+    NUMBER,
+    Field,
+    by_content,
+    by_name,
+    is_alike,
+    is_number,
+    plain,
+    without,
+)
 from quintet.imports.tables import MAX_COLUMNS, Row, Table, UnreadableTableError, next_rows
 from quintet.spreadsheets import original
 
-Field = Literal["external_id", "full_name", "first_name", "last_name", "email", "phone"]
-FIELDS: tuple[Field, ...] = get_args(Field)
 SAMPLE_ROWS = 50
 """How many rows show what the columns are."""
-
-_SPELLINGS: dict[Field, str] = {
-    "email": """email mail emailaddress mailaddress emailid primaryemail workemail emailaddresse emailadresse
-        mailadresse emailadres indirizzoemail correo correoelectronico courriel adressemail adresseemail eposta epost
-        メール メールアドレス Eメール 电子邮件 邮箱 이메일""",
-    "phone": """phone phonenumber phoneno telephone telephonenumber tel telno mobile mobilephone mobilenumber mobileno
-        cell cellphone msisdn contactnumber primaryphone workphone telefon telefonnummer handy handynummer mobil
-        mobilnummer rufnummer telefoonnummer telefoon mobiel telefono numerotelefono cellulare celular movil
-        telemovel telefone telephoneportable telephonemobile portable numerodetelephone ndetelephone notelephone
-        電話 電話番号 携帯電話 电话 手机 전화번호""",
-    "full_name": """fullname name displayname contactname contactperson customername clientname customer client person
-        nombrecompleto nombre nomcomplet nom nomecompleto nome vollername naam 氏名 名前 姓名 이름 contact""",
-    "first_name": "firstname givenname forename vorname prenom primernombre voornaam 名",
-    "last_name": "lastname surname familyname nachname familienname apellido apellidos achternaam cognome 姓",
-    "external_id": """externalid id customerid customernumber customerno contactid contactno clientid clientno recordid
-        reference ref refno crmid leadid number no nummer kundennummer kundennr""",
-}
-"""Names of columns as `plain` leaves them; of several in one table the one that comes first here counts."""
 
 _INSTEAD: dict[Field, tuple[Field, ...]] = {
     "full_name": ("first_name", "last_name"),
@@ -40,23 +31,11 @@ _INSTEAD: dict[Field, tuple[Field, ...]] = {
 }
 """What is not looked for where a field is asked for."""
 
-_ALIKE: dict[Field, tuple[str, ...]] = {
-    "email": ("email", "mail"),
-    "phone": ("telefon", "phone", "mobil", "handy", "tel", "rufnummer"),
-}
-"""Parts of names that count where no name is known, unless something else is in the column."""
-
 OURS = ("line", "reason")
 """What a list of failed rows has in front: taken off when it comes back."""
 
 _TITLES = 10
 """Among so many rows at the beginning the names of the columns are looked for; titles are above them."""
-
-_SHORT_PHONE = 8
-"""Digits of a number without anything between them that may as well be an id."""
-_ADDRESS = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
-_NUMBER = re.compile(r"'?\+?[\d\s().\-/]{7,25}")
-_DATE = re.compile(r"\d{4}[-/.]\d\d?[-/.]\d\d?|\d\d?[-/.]\d\d?[-/.]\d{4}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,30 +168,12 @@ def _fields(
     known = {*asked, *(other for name in fields for other in _INSTEAD.get(name, ()))}
     free = {at: column for at, column in enumerate(columns) if at not in fields.values()}
     if header_row:
-        found = {name: at for name, at in _by_name(columns).items() if name not in known and at in free}
+        found = {name: at for name, at in by_name(columns).items() if name not in known and at in free}
         fields |= found
-        fields |= _by_content(sample[header_row:], _without(free, fields), {*known, *fields}, alike=True)
+        fields |= by_content(sample[header_row:], without(free, fields), {*known, *fields}, alike=True)
     if {"email", "phone"}.isdisjoint(fields):
-        fields |= _by_content(sample[header_row or 0 :], _without(free, fields), known)
+        fields |= by_content(sample[header_row or 0 :], without(free, fields), known)
     return fields
-
-
-def _without(columns: Mapping[int, str], fields: Mapping[Field, int]) -> dict[int, str]:
-    return {at: column for at, column in columns.items() if at not in fields.values()}
-
-
-def plain(name: str) -> str:
-    """A column's name without accents, spaces and punctuation, in lower case."""
-    decomposed = unicodedata.normalize("NFKD", name.casefold())
-    return "".join(character for character in decomposed if character.isalnum())
-
-
-_KNOWN: dict[str, tuple[Field, int]] = {
-    plain(spelling): (name, rank)
-    for name, spellings in _SPELLINGS.items()
-    for rank, spelling in enumerate(spellings.split())
-}
-"""Spelling -> its field, and how soon it counts."""
 
 
 def _header_row(sample: Sequence[Row], asked: Mapping[str, Any]) -> int | None:
@@ -226,15 +187,11 @@ def _header_row(sample: Sequence[Row], asked: Mapping[str, Any]) -> int | None:
     alike = None
     for number, row in enumerate(sample[:_TITLES], 1):
         names = {plain(cell) for cell in row.cells}
-        if named <= names if named else not {"email", "phone"}.isdisjoint(_by_name(row.cells)):
+        if named <= names if named else not {"email", "phone"}.isdisjoint(by_name(row.cells)):
             return number
-        if any(_ADDRESS.fullmatch(cell.strip()) or _is_number(cell.strip()) for cell in row.cells):
+        if any(ADDRESS.fullmatch(cell.strip()) or is_number(cell.strip()) for cell in row.cells):
             break
-        if (
-            alike is None
-            and sum(map(bool, names)) > 1
-            and any(_is_alike(f, cell) for f in _ALIKE for cell in row.cells)
-        ):
+        if alike is None and sum(map(bool, names)) > 1 and any(is_alike(f, cell) for f in ALIKE for cell in row.cells):
             alike = number
     return alike or (1 if asked.get("header") or _is_header(sample[0]) else None)
 
@@ -242,14 +199,9 @@ def _header_row(sample: Sequence[Row], asked: Mapping[str, Any]) -> int | None:
 def _is_header(first: Row) -> bool:
     """Names are not addresses, numbers or blanks."""
     cells = [cell.strip() for cell in first.cells]
-    if any(_ADDRESS.fullmatch(cell) or _NUMBER.fullmatch(cell) for cell in cells):
+    if any(ADDRESS.fullmatch(cell) or NUMBER.fullmatch(cell) for cell in cells):
         return False
     return any(cells) and not any(cell.isdigit() for cell in cells)
-
-
-def _is_number(cell: str) -> bool:
-    """Whether it looks like a telephone number, and not like a date."""
-    return _NUMBER.fullmatch(cell) is not None and _DATE.fullmatch(cell) is None
 
 
 def _names(cells: Sequence[str]) -> tuple[str, ...]:
@@ -260,65 +212,6 @@ def _names(cells: Sequence[str]) -> tuple[str, ...]:
         free = chain([name], (f"{name} ({n})" for n in count(2)))
         names[next(candidate for candidate in free if candidate not in names)] = None
     return tuple(names)
-
-
-def _by_name(columns: Sequence[str]) -> dict[Field, int]:
-    best: dict[Field, tuple[int, int]] = {}
-    for at, column in enumerate(columns):
-        if known := _KNOWN.get(plain(column)):
-            name, rank = known
-            best[name] = min(best.get(name, (rank, at)), (rank, at))
-    found = {name: at for name, (_, at) in best.items()}
-    if "full_name" in found and "first_name" in found:
-        found.setdefault("last_name", found["full_name"])  # `Vorname, Name`
-        del found["full_name"]
-    return found
-
-
-def _by_content(
-    rows: Sequence[Row], columns: Mapping[int, str], known: Container[str], *, alike: bool = False
-) -> dict[Field, int]:
-    """Of these columns the one that looks most like addresses, and the one most like telephone numbers, if they do.
-
-    More than half of a column must. `alike`: only columns with a part of such a name, and those that are empty too.
-    """
-    found: dict[Field, int] = {}
-    for name, like in _LOOKS:
-        if name in known:
-            continue
-        scores: dict[int, float] = {}
-        for at, column in _without(columns, found).items():
-            if alike and not _is_alike(name, column):
-                continue
-            cells = (row.cells[at].strip() for row in rows if row.problem is None and at < len(row.cells))
-            looks = [like(cell) for cell in cells if cell]
-            if alike:
-                looks = [float(look > 0) for look in looks] or [3 / 4]
-            scores[at] = sum(looks) / max(1, len(looks))
-        best = max(scores, key=lambda at: (scores[at], -at), default=None)
-        if best is not None and scores[best] > 1 / 2:
-            found[name] = best
-    return found
-
-
-def _is_alike(name: Field, column: str) -> bool:
-    return any(part in plain(column) for part in _ALIKE.get(name, ()))
-
-
-def _like_address(cell: str) -> float:
-    return 1 if _ADDRESS.fullmatch(cell) else 0
-
-
-def _like_phone(cell: str) -> float:
-    """A number that is written like any other may as well be somebody's id."""
-    if not _is_number(cell):
-        return 0
-    if cell.lstrip("'").startswith(("+", "00", "(")):
-        return 1
-    return 3 / 4 if re.search(r"\D", cell) or len(cell) > _SHORT_PHONE else 1 / 4
-
-
-_LOOKS: tuple[tuple[Field, Callable[[str], float]], ...] = (("email", _like_address), ("phone", _like_phone))
 
 
 def _position(columns: Sequence[str], wanted: Any, name: str) -> int:

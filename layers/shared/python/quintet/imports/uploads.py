@@ -32,7 +32,6 @@ _COUNTS = ("rows_total", "rows_created", "rows_updated", "rows_duplicate", "rows
 
 _SHARED_OUT = "SELECT id FROM campaigns WHERE id = %(campaign)s AND distributed"
 
-
 _OF_LIST = """
     SELECT mapping FROM campaign_uploads
     WHERE campaign_id = %(campaign)s AND rows_invalid > 0 AND mapping -> 'columns' = %(columns)s
