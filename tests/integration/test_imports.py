@@ -312,7 +312,7 @@ def test_given_a_file_that_is_none_then_the_import_fails_with_the_reason(boss: A
     assert event[0].scope == f"campaign:{campaign}"
     delivered = {"event_id": str(event[0].id), "destination": "email"}
     assert invoke("email_sender", sqs_event("email", [delivered])) == {"batchItemFailures": []}
-    sent = execute("SELECT error FROM deliveries WHERE event_id = %(id)s", id=event[0].id)
+    sent = execute("SELECT error FROM deliveries WHERE event_id = %(id)s AND destination = 'email'", id=event[0].id)
     assert sent[0].error == "The email about the file says it."
 
 

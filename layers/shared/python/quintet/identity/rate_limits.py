@@ -34,6 +34,7 @@ LIMITS: dict[str, tuple[Limit, ...]] = {
     # An office of hundreds may share one address.
     "conversation": (Limit("account", 100, 3600), Limit("ip", 1000, 3600)),
     "message": (Limit("account", 120, 60), Limit("ip", 1200, 60)),
+    "webhook": (Limit("account", 60, 60),),
 }
 """What is limited, and how. Every name is a policy in the `RateLimit-Policy` header."""
 
