@@ -164,7 +164,7 @@ FUNCTIONS: dict[str, Function] = {
         description="Checks each uploaded object and makes its file ready or rejected; removes those of deleted files",
         queue=Queue("uploads", batch_size=5, max_concurrency=20),
         needs=frozenset({Need.DATABASE, Need.FILES_READ, Need.FILES_DELETE}),
-        sends_to=frozenset({"email", "campaigns", "webhooks", "realtime"}),
+        sends_to=frozenset({"email", "campaigns", "webhooks", "realtime", "notifications"}),
         timeout=300,
     ),
     "campaign_processor": Function(

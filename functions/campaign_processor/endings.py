@@ -1,25 +1,18 @@
 """How an import begins and how it ends: processed or failed, in either case with the rows that were not taken."""
 
-import csv
-import io
-import tempfile
-from collections.abc import Iterator
-from typing import IO, Any
-from uuid import UUID
+from typing import Any
 
 from sqlalchemy.orm import Session
 
 from functions.campaign_processor.claims import ClaimedUpload, LostError, VanishedRowsError
-from quintet.aws import s3
-from quintet.config import settings
-from quintet.db.models.files import File
-from quintet.db.session import reading, writing
+from functions.campaign_processor.failed_rows import write_list
+from functions.campaign_processor.merging import differs, folded
+from quintet.db.session import writing
 from quintet.events.record import record, scope_of
 from quintet.events.types import EventType
-from quintet.files.objects import key_of
-from quintet.imports.mapping import OURS, ColumnMap
+from quintet.imports.contacts import COLUMNS
+from quintet.imports.mapping import ColumnMap
 from quintet.imports.uploads import contacts_came
-from quintet.spreadsheets import neutral, original
 
 _BEGIN = """
     UPDATE campaign_uploads SET mapping = coalesce(mapping, '{}') || %(mapping)s, table_format = %(format)s
@@ -44,29 +37,15 @@ _END = """
     WHERE id = %(id)s"""
 
 # Of a dry run nothing was merged; its rows are all staged. A chunk that was staged by two runs is there twice.
-_WOULD_BE = """
-    WITH last AS (
-        SELECT DISTINCT ON (chunk, coalesce(email, phone)) * FROM contact_staging WHERE upload_id = %(id)s
-        ORDER BY chunk, coalesce(email, phone), line DESC
-    ), keys AS (
-        SELECT coalesce(s.email, s.phone) AS match_key, bool_or(c.match_key IS NOT NULL) AS known,
-               bool_or(c.match_key IS NOT NULL AND (
-                   coalesce(s.external_id, c.external_id), coalesce(s.full_name, c.full_name),
-                   coalesce(s.phone, c.phone), c.attributes || s.attributes)
-                   IS DISTINCT FROM (c.external_id, c.full_name, c.phone, c.attributes)) AS differs
-        FROM last s LEFT JOIN contacts c ON c.campaign_id = %(campaign)s AND c.match_key = coalesce(s.email, s.phone)
-        GROUP BY coalesce(s.email, s.phone))
-    SELECT count(*) FILTER (WHERE NOT known) AS created, count(*) FILTER (WHERE differs) AS differ,
-           (SELECT count(DISTINCT line) FROM contact_staging WHERE upload_id = %(id)s) AS staged
-    FROM keys"""
-
-# As many as are a few megabytes, and one at least.
-_FAILURES = """
-    SELECT line, reason, cells FROM (
-        SELECT *, sum(size) OVER (ORDER BY line) AS so_far FROM (
-            SELECT line, reason, cells, octet_length(cells::text) AS size FROM upload_failures
-            WHERE upload_id = %(id)s AND line > %(after)s ORDER BY line LIMIT 2000) next) summed
-    WHERE so_far - size < 2000000 ORDER BY line"""
+# Chunk by chunk first: of one contact there may be more lines than fit in memory.
+_WOULD_BE = f"""
+    WITH staged AS (SELECT chunk, line, {COLUMNS} FROM contact_staging WHERE upload_id = %(id)s),
+         chunks AS ({folded("staged", "chunk")}),
+         lines AS ({folded("chunks")})
+    SELECT count(*) FILTER (WHERE c.id IS NULL) AS created,
+           count(*) FILTER (WHERE c.id IS NOT NULL AND {differs("n")}) AS differ,
+           (SELECT count(DISTINCT line) FROM staged) AS staged
+    FROM lines n LEFT JOIN contacts c ON c.campaign_id = %(campaign)s AND c.match_key = n.match_key"""
 
 
 def begin(upload: ClaimedUpload, columns: ColumnMap, table_format: dict[str, Any]) -> None:
@@ -91,21 +70,21 @@ def begin_again(upload: ClaimedUpload) -> None:
                 connection.exec_driver_sql(f"DELETE FROM {table} WHERE upload_id = %(id)s", key)
 
 
-def finish(upload: ClaimedUpload, columns: ColumnMap) -> None:
+def finish(upload: ClaimedUpload) -> None:
     """The end of the file: counts are final, and whoever uploaded it is told.
 
     Raises VanishedRowsError when the staged rows of a dry run, which are what it counts, are not all there.
     """
-    _end(upload, "processed", columns)
+    _end(upload, "processed")
 
 
-def fail(upload: ClaimedUpload, reason: str, columns: ColumnMap | None) -> None:
+def fail(upload: ClaimedUpload, reason: str) -> None:
     """The file cannot be read (any further)."""
-    _end(upload, "failed", columns, reason=reason)
+    _end(upload, "failed", reason=reason)
 
 
-def _end(upload: ClaimedUpload, status: str, columns: ColumnMap | None, *, reason: str | None = None) -> None:
-    file = _write_failed_rows(upload, columns)
+def _end(upload: ClaimedUpload, status: str, *, reason: str | None = None) -> None:
+    file = write_list(upload.id, upload.created_by)
     key = {"id": upload.id, "run": upload.run, "campaign": upload.campaign_id}
     with writing() as session:
         connection = session.connection()
@@ -136,58 +115,6 @@ def _would_be(session: Session, upload: ClaimedUpload, counts: dict[str, int]) -
     updated = found.differ if upload.on_duplicate == "update" else 0
     duplicate = valid - found.created - updated
     return {"rows_created": found.created, "rows_updated": updated, "rows_duplicate": duplicate}
-
-
-def _write_failed_rows(upload: ClaimedUpload, columns: ColumnMap | None) -> File | None:
-    """The rows that were not taken as a CSV file in S3, and its row of `files`, not yet added; None without any.
-
-    Of a list that came back, what was put in front and neutralised then is not once more.
-    """
-    labels, ours = (columns.labels(), columns.ours) if columns else ([], False)
-    front = len(OURS) if ours else 0
-    with tempfile.TemporaryFile("w+b") as content:
-        text = io.TextIOWrapper(content, encoding="utf-8-sig", newline="", write_through=True)
-        writer, count = csv.writer(text), 0
-        for line, reason, cells in _failures(upload.id):
-            if not count:
-                writer.writerow([name.capitalize() for name in OURS] + [neutral(name) for name in labels[front:]])
-            came = [original(cell) for cell in cells[front:]] if ours else cells
-            writer.writerow([line, reason, *map(neutral, came)])
-            count += 1
-        if not count:
-            return None
-        text.detach()
-        return _stored(upload, content)
-
-
-def _failures(upload_id: UUID) -> Iterator[tuple[int, str, list[str]]]:
-    after = 0
-    with reading() as session:
-        while rows := session.connection().exec_driver_sql(_FAILURES, {"id": upload_id, "after": after}).all():
-            yield from (tuple(row) for row in rows)
-            after = rows[-1].line
-
-
-def _stored(upload: ClaimedUpload, content: IO[bytes]) -> File:
-    size = content.tell()
-    content.seek(0)
-    with reading() as session:
-        file_id: UUID = session.connection().exec_driver_sql("SELECT uuidv7()").scalar_one()
-    bucket, key = settings().files_bucket, key_of(file_id)
-    version = s3().put_object(Bucket=bucket, Key=key, Body=content, ContentType="text/csv").get("VersionId")
-    return File(
-        id=file_id,
-        owner_id=upload.created_by,
-        file_name=f"failed-rows-{upload.id}.csv",
-        bucket=bucket,
-        key=key,
-        content_type="text/csv",
-        detected_type="text/csv",
-        size=size,
-        purpose="campaign_data",
-        status="ready",
-        version_id=version,
-    )
 
 
 def _record(session: Session, upload: ClaimedUpload, type: EventType, **counts: int) -> None:

@@ -5,21 +5,24 @@ next chunk: whatever is repeated, killed or delivered twice, no row is merged tw
 """
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain, count, islice
+from typing import Any
 
 from botocore.exceptions import ClientError
 
 from functions.campaign_processor import endings
 from functions.campaign_processor.claims import MAX_RUNS, ClaimedUpload, LostError, VanishedRowsError, kept
 from functions.campaign_processor.merging import merge, stage, unstage
+from quintet.db.session import reading
 from quintet.files.objects import is_missing
 from quintet.imports.contacts import InvalidRowError, line_maker
-from quintet.imports.mapping import SAMPLE_ROWS, ColumnMap, map_columns
+from quintet.imports.mapping import ColumnMap, beginning
 from quintet.imports.s3file import S3File
 from quintet.imports.tables import Row, Table, UnreadableTableError, next_rows, open_table, size_of
+from quintet.imports.uploads import mapping_of_list
 from quintet.observability import logger
 
 CHUNK_ROWS = 20_000
@@ -55,7 +58,6 @@ class Chunk:
 
 def run_import(upload: ClaimedUpload, time_left: Callable[[], bool]) -> bool:
     """Import what is left of the upload; whether that was all."""
-    columns = None
     with kept(upload):
         try:
             if not upload.bucket:
@@ -67,21 +69,22 @@ def run_import(upload: ClaimedUpload, time_left: Callable[[], bool]) -> bool:
             columns, rows = _begun(table, upload)
             if upload.chunk == 0:
                 endings.begin(upload, columns, table.format)
-            chunks = _chunks(islice(rows, upload.rows_total, None), line_maker(columns, upload.default_country), upload)
+            make = line_maker(columns, upload.default_country)
+            chunks = _chunks(islice(rows, upload.rows_total, None), make, columns.came, upload)
             if not _merge_all(upload, chunks, lambda: min(source.tell() / max(1, upload.size), 1.0), time_left):
                 return False
-            endings.finish(upload, columns)
+            endings.finish(upload)
         except VanishedRowsError:
             if not upload.dry_run:
                 raise
             endings.begin_again(upload)
             return False
         except UnreadableTableError as error:
-            endings.fail(upload, str(error), columns)
+            endings.fail(upload, str(error))
         except ClientError as error:
             if not is_missing(error):
                 raise
-            endings.fail(upload, _GONE, columns)
+            endings.fail(upload, _GONE)
         except LostError:
             logger.info("The upload has another run now, or was cancelled.", upload_id=str(upload.id))
             unstage(upload)
@@ -90,18 +93,23 @@ def run_import(upload: ClaimedUpload, time_left: Callable[[], bool]) -> bool:
 
 def _begun(table: Table, upload: ClaimedUpload) -> tuple[ColumnMap, Iterator[Row]]:
     """What the columns are, and the rows after the header."""
-    rows = iter(table)
-    sample = next_rows(rows, SAMPLE_ROWS)
-    if not sample:
-        raise UnreadableTableError("The file has no rows.")
-    columns = map_columns(sample, upload.mapping)
-    following = columns.rows_from(sample)
-    if not following:
+
+    def known(sample: Sequence[Row]) -> Mapping[str, Any] | None:
+        with reading() as session:
+            return upload.mapping or mapping_of_list(session, upload.campaign_id, sample)
+
+    columns, first, rows = beginning(table, known)
+    if not first:
         raise UnreadableTableError("The file has a header and no rows.")
-    return columns, chain(following, rows)
+    return columns, chain(first, rows)
 
 
-def _chunks(rows: Iterator[Row], make: Callable[[list[str]], str], upload: ClaimedUpload) -> Iterator[Chunk]:
+def _chunks(
+    rows: Iterator[Row],
+    make: Callable[[list[str]], str],
+    came: Callable[[list[str]], list[str]],
+    upload: ClaimedUpload,
+) -> Iterator[Chunk]:
     """The rows, in chunks whose lines are bytes already: as text of some alphabets they would take four times that."""
     for number in count(upload.chunk):
         chunk, front = Chunk(number), f"{upload.id}\t{upload.run}\t{number}\t"
@@ -119,7 +127,7 @@ def _chunks(rows: Iterator[Row], make: Callable[[list[str]], str], upload: Claim
                     try:
                         add(f"{front}{line}\t{make(cells)}")
                     except InvalidRowError as error:
-                        fail(line, str(error), cells)
+                        fail(line, str(error), came(cells))
             chunk.rows += len(some)
             chunk.valid += len(lines)
             chunk.blocks.append("".join(lines).encode())

@@ -25,6 +25,48 @@ _STAGED = f"""
         DELETE FROM contact_staging WHERE upload_id = %(id)s AND run = %(run)s AND chunk = %(chunk)s
         RETURNING line, {COLUMNS})"""
 
+_FIELDS = ("external_id", "full_name", "phone")
+"""What an update may change, apart from the attributes."""
+
+
+def updated(by: str) -> str:
+    """SQL: what a contact `c` has when it is updated by a row; what that leaves empty stays."""
+    fields = ", ".join(f"coalesce({by}.{name}, c.{name})" for name in _FIELDS)
+    return f"({fields}, c.attributes || {by}.attributes)"
+
+
+def differs(by: str) -> str:
+    """SQL: whether that changes anything."""
+    return f"{updated(by)} IS DISTINCT FROM ({', '.join(f'c.{name}' for name in _FIELDS)}, c.attributes)"
+
+
+def folded(source: str, *by: str) -> str:
+    """SQL: the lines of `source` for one contact (and each `by`) as one, as if they were merged one after the other.
+
+    So it makes no difference where chunks begin. Sorted by the key.
+    """
+    last = ", ".join(
+        f"(array_agg({name} ORDER BY line) FILTER (WHERE {name} IS NOT NULL))[count({name})] AS {name}"
+        for name in _FIELDS
+    )
+    together = """CASE WHEN cardinality(every) = 1 THEN every[1] ELSE (
+        SELECT coalesce(jsonb_object_agg(key, value ORDER BY at), '{}')
+        FROM unnest(every) WITH ORDINALITY AS one(attributes, at), jsonb_each(attributes)) END AS attributes"""
+    keys = ", ".join((*by, 'coalesce(email, phone) COLLATE "C"'))
+    columns = ", ".join((*by, "match_key", "line", "email", *_FIELDS))
+    return f"""
+        SELECT {columns}, {together} FROM (
+            SELECT {keys} AS match_key, max(line) AS line, any_value(email) AS email, {last},
+                   array_agg(attributes ORDER BY line) AS every
+            FROM {source} GROUP BY {keys}) AS grouped
+        ORDER BY match_key"""
+
+
+def _state(which: str) -> str:
+    pairs = ", ".join(f"'{name}', {which}.{name}" for name in (*_FIELDS, "attributes"))
+    return f"jsonb_build_object({pairs})"
+
+
 # Sorted by the key, so that two imports into one campaign lock rows in one order.
 _MERGE = {
     "skip": f"""{_STAGED}, merged AS (
@@ -34,31 +76,30 @@ _MERGE = {
         ON CONFLICT (campaign_id, match_key) DO NOTHING
         RETURNING 1)
         SELECT (SELECT count(*) FROM staged) AS staged, (SELECT count(*) FROM merged) AS created, 0 AS updated""",
+    # A contact that this import changes back is not one that it has changed.
     "update": f"""{_STAGED}, merged AS (
         INSERT INTO contacts AS c (campaign_id, upload_id, {COLUMNS})
-        SELECT DISTINCT ON (coalesce(email, phone) COLLATE "C") %(campaign)s, %(id)s, {COLUMNS}
-        FROM staged ORDER BY coalesce(email, phone) COLLATE "C", line DESC
+        SELECT %(campaign)s, %(id)s, {COLUMNS} FROM ({folded("staged")}) AS lines
         ON CONFLICT (campaign_id, match_key) DO UPDATE SET
-            external_id = coalesce(excluded.external_id, c.external_id),
-            full_name = coalesce(excluded.full_name, c.full_name),
-            phone = coalesce(excluded.phone, c.phone),
-            attributes = c.attributes || excluded.attributes,
+            ({", ".join(_FIELDS)}, attributes) = ROW {updated("excluded")},
             -- What this import made, it may go on making.
             version = c.version + (c.upload_id IS DISTINCT FROM excluded.upload_id)::int,
             updated_at = now()
-        WHERE (coalesce(excluded.external_id, c.external_id), coalesce(excluded.full_name, c.full_name),
-               coalesce(excluded.phone, c.phone), c.attributes || excluded.attributes)
-            IS DISTINCT FROM (c.external_id, c.full_name, c.phone, c.attributes)
-        RETURNING c.id, old.id IS NULL AS created, old.upload_id, new.version, jsonb_build_object(
-            'external_id', old.external_id, 'full_name', old.full_name, 'phone', old.phone,
-            'attributes', old.attributes) AS before),
+        WHERE {differs("excluded")}
+        RETURNING c.id, old.id IS NULL AS created, old.upload_id, new.version,
+                  {_state("old")} AS before, {_state("new")} AS after),
+        back AS (
+        DELETE FROM upload_changes k USING merged m
+        WHERE k.upload_id = %(id)s AND k.contact_id = m.id AND k.before = m.after
+        RETURNING k.contact_id),
         changes AS (
         INSERT INTO upload_changes AS k (upload_id, contact_id, before, version)
-        SELECT %(id)s, id, before, version FROM merged WHERE NOT created AND upload_id IS DISTINCT FROM %(id)s
+        SELECT %(id)s, id, before, version FROM merged
+        WHERE NOT created AND upload_id IS DISTINCT FROM %(id)s AND id NOT IN (SELECT contact_id FROM back)
         ON CONFLICT (upload_id, contact_id) DO UPDATE SET version = excluded.version
         RETURNING old.upload_id IS NULL AS first)
         SELECT (SELECT count(*) FROM staged) AS staged, (SELECT count(*) FROM merged WHERE created) AS created,
-               (SELECT count(*) FROM changes WHERE first) AS updated""",
+               (SELECT count(*) FROM changes WHERE first) - (SELECT count(*) FROM back) AS updated""",
 }
 
 _UNSTAGE = "DELETE FROM contact_staging WHERE upload_id = %(id)s AND run = %(run)s"

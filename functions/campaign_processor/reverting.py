@@ -9,6 +9,7 @@ from functions.campaign_processor.claims import ClaimedUpload, LostError, kept
 from quintet.db.session import writing
 from quintet.events.record import record, scope_of
 from quintet.events.types import EventType
+from quintet.imports.uploads import undone
 
 _ROWS = 5_000
 """Of a transaction: it is open for less than two seconds."""
@@ -59,4 +60,5 @@ def revert(upload: ClaimedUpload, time_left: Callable[[], bool]) -> bool:
             data = {"campaign_id": str(upload.campaign_id)}
             scope = scope_of("campaign", upload.campaign_id)
             record(session, EventType.CAMPAIGN_UPLOAD_REVERTED, subject=upload.id, scope=scope, data=data)
+            undone(session, upload.campaign_id)
     return True

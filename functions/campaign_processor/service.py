@@ -1,4 +1,4 @@
-"""Each message of the `campaigns` queue: an upload to be imported or undone, or contacts to be shared out."""
+"""Each message of the `campaigns` queue: an upload to be imported or undone, or an event to be acted on."""
 
 import time
 from collections.abc import Callable
@@ -6,10 +6,11 @@ from uuid import UUID
 
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
-from functions.campaign_processor import distribution, importing, reverting
+from functions.campaign_processor import distribution, failed_rows, importing, reverting
 from functions.campaign_processor.claims import claim, release
 from functions.manifest import FUNCTIONS, lease
 from quintet.events.consumer import Claimed, deliver
+from quintet.events.types import EventType
 
 SLICE_SECONDS = 300
 """How long one message is worked on; what is left goes back to the queue, so that no import keeps others waiting."""
@@ -25,7 +26,7 @@ def process(message: SQSRecord) -> None:
     if "upload_id" in told:
         work_on(UUID(told["upload_id"]), time_left)
     else:
-        deliver(message, _distributing(time_left), lease_seconds=lease(FUNCTIONS["campaign_processor"]))
+        deliver(message, _acting(time_left), lease_seconds=lease(FUNCTIONS["campaign_processor"]))
 
 
 def work_on(upload_id: UUID, time_left: Callable[[], bool]) -> None:
@@ -43,9 +44,13 @@ def work_on(upload_id: UUID, time_left: Callable[[], bool]) -> None:
         release(claimed, again=True)
 
 
-def _distributing(time_left: Callable[[], bool]) -> Callable[[Claimed], None]:
+def _acting(time_left: Callable[[], bool]) -> Callable[[Claimed], None]:
     def effect(delivery: Claimed) -> None:
-        if delivery.subject_id is not None:
+        if delivery.subject_id is None:
+            return
+        if delivery.type == EventType.CAMPAIGN_UPLOAD_CANCELLED:
+            failed_rows.list_cancelled(delivery.subject_id)
+        else:
             distribution.distribute(delivery.subject_id, time_left)
 
     return effect

@@ -93,16 +93,19 @@ def _rejected_file(session: Session, event: Claimed) -> About:
 
 def _import(session: Session, event: Claimed) -> About:
     row = session.execute(
-        select(CampaignUpload, Campaign.name, File.file_name)
+        select(CampaignUpload, Campaign.name, File.file_name, File.status)
         .join(Campaign, Campaign.id == CampaignUpload.campaign_id)
         .outerjoin(File, File.id == CampaignUpload.file_id)
         .where(CampaignUpload.id == event.subject_id)
     ).one_or_none()
     if row is None:
         raise NotSent("The import is gone.")
-    upload, campaign, file_name = row
+    upload, campaign, file_name, file_status = row
+    if file_status == "rejected":
+        raise NotSent("The email about the file says it.")
     counts = {name: f"{getattr(upload, name):,}" for name in _COUNTS}
     facts = {"campaign": campaign, "file_name": file_name or "", "reason": upload.reason or "", **counts}
+    facts["failed_rows"] = f"GET {settings().api_url}/campaigns/{upload.campaign_id}/data/{upload.id}/failed-rows"
     return upload.created_by, {**facts, "dry_run": "yes" if upload.dry_run else ""}
 
 

@@ -56,7 +56,7 @@ _LOCAL_ENTRY = re.compile(rb"PK\x03\x04.{22}(?P<length>..)..", re.DOTALL)
 _BINARY = re.compile(rb"[\x01-\x08\x0e-\x19\x1c-\x1f\x7f]")
 """Control characters that no text has, in any 8-bit or multi-byte encoding in use; but a stray NUL happens."""
 _SHORT = 64
-"""Bytes of which a zero says that they are no text."""
+"""Bytes that are too few to tell UTF-16 by its zeros."""
 _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 _BRANDS = {
     b"qt  ": "video/quicktime",
@@ -72,6 +72,8 @@ _BRANDS = {
 """Kinds of ISO media files (ISO/IEC 14496-12, section 4.3); any other is a video."""
 _ELEMENT = re.compile(r"<(?:\w+:)?(\w+)")
 _HTML = frozenset({"html", "head", "title", "meta", "body", "script", "style", "iframe", "img", "form", "table"})
+_CUT = 8
+"""Characters of a JSON token that may be cut off: `false`, an escape."""
 _SKIPPED = (("<!--", "-->"), ("<?", "?>"), ("<!", ">"))
 """What may stand before the first element."""
 
@@ -101,9 +103,9 @@ def _as_text(first: bytes) -> str | None:
                 text = codecs.getincrementaldecoder(encoding)().decode(first[len(bom) :])
             except UnicodeDecodeError:
                 return None
-            return None if text.count("\0") > len(text) // 100 else text
+            return None if text.count("\0") > max(1, len(text) // 100) else text
     even, odd = first[::2].count(0), first[1::2].count(0)
-    if even + odd > len(first) // 100 or (even + odd and len(first) < _SHORT):
+    if even + odd > len(first) // 100 and not (even + odd == 1 and _is_utf8(first)):
         # UTF-16 that does not say so: of usual text every other byte is zero.
         if len(first) < _SHORT or max(even, odd) < len(first) // 4 or min(even, odd) > len(first) // 100:
             return None
@@ -113,17 +115,33 @@ def _as_text(first: bytes) -> str | None:
     return first.decode("utf-8", "replace")
 
 
+def _is_utf8(content: bytes) -> bool:
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def _detect_text(text: str, *, whole: bool) -> str:
     text = text.lstrip()
     if text.startswith("<"):
         return _detect_markup(text)
     if text.startswith(("{", "[")):
-        try:
-            json.loads(text)
-        except (ValueError, RecursionError):
-            return TEXT if whole else "application/json"
-        return "application/json"
+        return "application/json" if _is_json(text, whole=whole) else TEXT
     return TEXT
+
+
+def _is_json(text: str, *, whole: bool) -> bool:
+    """Whether it is JSON, or its beginning: then what is wrong is wrong at the end, where it is cut off."""
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        cut = error.pos >= len(text.rstrip()) - _CUT or error.msg.startswith("Unterminated string")
+        return cut and not whole
+    except (ValueError, RecursionError):
+        return not whole
+    return True
 
 
 def _detect_markup(text: str) -> str:

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from functions.manifest import FUNCTIONS, lease
 from functions.upload_processor.detection import FIRST, detect
-from functions.upload_processor.media_types import NAMES, reconcile
+from functions.upload_processor.media_types import NAMES, ZIP, reconcile
 from functions.upload_processor.objects import StoredObject, delete_everything, delete_version, look_up
 from quintet.db.models.files import File
 from quintet.db.partitions import time_of
@@ -27,7 +27,7 @@ from quintet.events.record import record as record_event
 from quintet.events.types import EventType
 from quintet.files.events import scope_of_file
 from quintet.files.objects import file_id_of
-from quintet.files.purposes import PURPOSES, essence
+from quintet.files.purposes import PURPOSES, XLSX, essence
 from quintet.imports.uploads import file_decided
 from quintet.observability import logger
 
@@ -146,12 +146,18 @@ def examine(file: File, stored: StoredObject) -> Verdict:
     if real is None:
         return Verdict(
             stored,
-            reason=f"The file says it is {NAMES.get(declared, declared)}, but it is {NAMES.get(detected, detected)}.",
+            reason=f"The file says it is {NAMES.get(declared, declared)}, but it is {_name(detected, file)}.",
         )
     if not PURPOSES[file.purpose].accepts(real):
-        name = NAMES.get(real, real)
-        return Verdict(stored, reason=f"The file is {name}, which is not accepted for the purpose {file.purpose}.")
+        return Verdict(
+            stored, reason=f"The file is {_name(real, file)}, which is not accepted for the purpose {file.purpose}."
+        )
     return Verdict(stored, detected_type=real)
+
+
+def _name(real: str, file: File) -> str:
+    announced = essence(file.content_type) == XLSX or file.file_name.lower().endswith(".xlsx")
+    return NAMES.get(real, real) + (", or a workbook that is cut off" if real == ZIP and announced else "")
 
 
 def _differs(file: File, stored: StoredObject) -> bool:

@@ -18,6 +18,7 @@ from quintet.db.models.files import File
 from quintet.db.session import writing
 from quintet.events.types import EventType
 from tests.support.api import Api
+from tests.support.campaigning import created, upload
 from tests.support.mailroom import (
     Ses,
     address_of,
@@ -29,6 +30,7 @@ from tests.support.mailroom import (
     link_in,
     listening,
 )
+from tests.support.statements import execute
 
 NEW_PASSWORD = "another good phrase 42 indeed"
 
@@ -233,6 +235,16 @@ def test_given_a_rejected_file_then_its_owner_reads_which_and_why(api: Api, ses:
     assert "File: 見積書 <b>+ Bcc: all@example.com.pdf\n" in content["Body"]["Text"]["Data"]
     assert "Reason: It is <larger> than 25 MB.\n" in content["Body"]["Text"]["Data"]
     assert "<bdi>It is &lt;larger&gt; than 25 MB.</bdi>" in content["Body"]["Html"]["Data"]
+
+
+def test_given_an_import_then_its_email_names_the_route_to_the_list_of_failed_rows(api: Api, ses: Ses) -> None:
+    user = api.register()
+    campaign = created(user, name="Spring")["id"]
+    id = upload(user, campaign)
+    execute("UPDATE campaign_uploads SET rows_total = 3, rows_invalid = 3 WHERE id = %(id)s", id=id)
+    assert deliver(happened(EventType.CAMPAIGN_UPLOAD_FINISHED, id)) == []
+    path = f"{settings().api_url}/campaigns/{campaign}/data/{id}/failed-rows"
+    assert f"The list: GET {path}\n" in ses.only(address_of(user))["Body"]["Text"]["Data"]
 
 
 def test_given_a_configuration_set_and_a_sender_with_an_umlaut_then_ses_gets_both(

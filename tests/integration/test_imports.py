@@ -1,16 +1,22 @@
 """Imports: a file becomes contacts, and every row is accounted for."""
 
+import io
 import json
 from collections import Counter
 from typing import Any
 from uuid import UUID
 
 import pytest
+import xlsxwriter  # type: ignore[import-untyped]
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from functions.campaign_processor import importing
+from functions.campaign_processor.service import work_on
 from functions.campaigns.data.schemas import ImportStatus, UploadRead
+from infra.local.events import sqs_event
+from infra.local.invocation import invoke
+from quintet.files.purposes import XLSX
 from quintet.http.schemas import Page
 from tests.support.api import Api
 from tests.support.expect import problem
@@ -29,7 +35,7 @@ from tests.support.importing import (
 )
 from tests.support.people import person
 from tests.support.statements import counted, execute
-from tests.support.uploading import announced, presign, process, upload
+from tests.support.uploading import announced, presign, process, received, upload
 from tests.support.uploading import send as send_form
 
 ANN, BOB, CAT = (f"{name}@example.com" for name in ("ann", "bob", "cat"))
@@ -47,12 +53,6 @@ def campaign(boss: Api) -> str:
     return campaign_of(boss)
 
 
-@pytest.fixture
-def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A chunk is three rows."""
-    monkeypatch.setattr(importing, "CHUNK_ROWS", 3)
-
-
 def test_given_a_csv_file_when_imported_then_its_rows_are_contacts(boss: Api, campaign: str) -> None:
     rows = [("Ann Lee", ANN, "(212) 555-0123", "Paris"), ("Bob", BOB, "", ""), ("Cat", "", "+44 20 7946 0018", "Rome")]
     done = imported(boss, campaign, table(*rows))
@@ -60,6 +60,7 @@ def test_given_a_csv_file_when_imported_then_its_rows_are_contacts(boss: Api, ca
     assert done["mapping"] == {
         "header": True,
         "header_row": 1,
+        "columns": ["Name", "E-mail", "Phone", "City"],
         "full_name": "Name",
         "email": "E-mail",
         "phone": "Phone",
@@ -125,6 +126,35 @@ def test_given_a_file_without_names_then_its_list_of_failed_rows_has_them(
     assert counts(imported(boss, campaign, table(*listed[1:], header=",".join(listed[0])))) == (1, 0, 0, 0, 1)
 
 
+@pytest.mark.parametrize("again", ["as before", "by position", None])
+def test_given_a_mapping_then_the_corrected_list_of_failed_rows_is_imported_by_it(
+    boss: Api, campaign: str, again: str | None
+) -> None:
+    by_name = '{"email": "Erreichbar", "full_name": "Wer", "dates": ["Seit"], "attributes": ["Ort"]}'
+    by_position = '{"email": 2, "full_name": 1, "dates": [4], "attributes": [3]}'
+    content = table(("Ann", ANN, "Bonn", "1.2.2026", "x"), ("Bob", "bob", "Rom", "3.4.2026", "y"), header=(
+        "Wer,Erreichbar,Ort,Seit,Email"
+    ))  # fmt: skip
+    done = imported(boss, campaign, content, mapping=by_name)
+    assert counts(done) == (1, 0, 0, 1, 2)
+    listed = failed_rows(boss, campaign, done["id"])
+    # THEN its columns are called as they were
+    assert listed[0] == ["Line", "Reason", "Wer", "Erreichbar", "Ort", "Seit", "Email"]
+    # WHEN it fails again, and is corrected then
+    listed = failed_rows(boss, campaign, imported(boss, campaign, table(*listed[1:], header=",".join(listed[0])))["id"])
+    listed[1][3] = BOB
+    mapping = {"as before": by_name, "by position": by_position, None: None}[again]
+    corrected = table(*listed[1:], header=",".join(listed[0]))
+    done = imported(boss, campaign, corrected, **({"mapping": mapping} if mapping else {}))
+    # THEN it is imported as the first file was
+    assert counts(done) == (1, 0, 0, 0, 1)
+    assert tuple(contacts(campaign)[1])[:4] == ("Bob", BOB, None, {"Ort": "Rom", "Seit": "2026-04-03"})
+    # AND a preview shows that
+    shown = boss.get(f"/campaigns/{campaign}/data/preview").json()
+    assert [column["field"] for column in shown["columns"]] == ["full_name", "email", None, None, None]
+    assert shown["rows"] == [["Bob", BOB, "Rom", "3.4.2026", "y"]]
+
+
 def test_given_no_bad_rows_then_there_is_no_list(boss: Api, campaign: str) -> None:
     done = imported(boss, campaign, table(("Ann", ANN, "", "")))
     problem(boss.get(f"/campaigns/{campaign}/data/{done['id']}/failed-rows"), 404)
@@ -151,7 +181,7 @@ def test_given_duplicates_when_updating_then_the_last_row_counts(boss: Api, camp
     if not dry_run:
         ann, bob = contacts(campaign)
         # what the row leaves empty stays
-        assert tuple(ann)[:5] == ("New", ANN, "+12125550100", {"City": "Paris"}, 2)
+        assert tuple(ann)[:5] == ("New", ANN, "+12125550100", {"City": "Rome"}, 2)
         assert tuple(bob)[:5] == ("Robert", BOB, "+12125550101", {}, 1)
 
 
@@ -162,42 +192,49 @@ def test_given_an_update_that_changes_nothing_then_it_is_a_duplicate(boss: Api, 
     assert contacts(campaign)[0].version == 1
 
 
-KEY = st.sampled_from([f"p{n}@example.com" for n in range(6)] + ["", "bad"])
+KEY = st.sampled_from([f"p{n}@example.com" for n in range(4)] + ["", "bad"])
+LINE = st.tuples(
+    st.sampled_from(["A", "B", ""]),
+    KEY,
+    st.sampled_from(["+12125550100", "+12125550101", ""]),
+    st.sampled_from(["Rome", "Bonn", ""]),
+).filter(lambda row: bool(row[1] or (row[0] and not row[2])))
 
 
 @given(
-    st.lists(st.lists(st.tuples(st.sampled_from("ABC"), KEY), min_size=1, max_size=12), min_size=1, max_size=3),
+    st.lists(st.lists(LINE, min_size=1, max_size=12), min_size=1, max_size=3),
     st.sampled_from(["skip", "update"]),
+    st.integers(1, 6),
 )
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_given_any_files_then_every_row_is_counted_and_chunks_make_no_difference(
-    boss: Api, small_chunks: None, files: list[list[tuple[str, str]]], policy: str
+    boss: Api, monkeypatch: pytest.MonkeyPatch, files: list[list[tuple[str, ...]]], policy: str, chunk_rows: int
 ) -> None:
+    monkeypatch.setattr(importing, "CHUNK_ROWS", chunk_rows)
     campaign = campaign_of(boss)
-    known: dict[str, str] = {}
+    known: dict[str, tuple[str, ...]] = {}
     for rows in files:
-        tried = imported(boss, campaign, table(*[(n, k, "", "") for n, k in rows]), dry_run=True, on_duplicate=policy)
-        done = imported(boss, campaign, table(*[(n, k, "", "") for n, k in rows]), on_duplicate=policy)
+        tried = imported(boss, campaign, table(*rows), dry_run=True, on_duplicate=policy)
+        done = imported(boss, campaign, table(*rows), on_duplicate=policy)
         # THEN the counts are those of a plain loop over the rows
-        valid = [(name, key) for name, key in rows if "@" in key]
-        before = dict(known)
-        new = {key: name for name, key in (valid if policy == "update" else reversed(valid))}
-        known = {**known, **new} if policy == "update" else {**new, **known}
-        created = len(known.keys() - before.keys())
-        updated = sum(known[key] != before[key] for key in before) if policy == "update" else 0
-        expected = (created, updated, len(valid) - created - updated, len(rows) - len(valid), len(rows))
-        touched = {key for _, key in valid if key in before}
-        if policy == "update":
-            # a contact may be changed and changed back on the way
-            assert created == done["rows_created"]
-            assert updated <= done["rows_updated"] <= len(touched)
-            assert sum(counts(done)[:4]) == len(rows)
-            assert counts(tried) == counts(done)
-        else:
-            assert counts(done) == expected
-            assert counts(tried) == expected
+        before, valid = dict(known), 0
+        for name, key, phone, city in rows:
+            if "@" in key:
+                valid += 1
+                if key not in known:
+                    known[key] = (name, phone, city)
+                elif policy == "update":
+                    known[key] = tuple(new or old for new, old in zip((name, phone, city), known[key], strict=True))
+        created = len(known) - len(before)
+        updated = sum(known[key] != before[key] for key in before)
+        expected = (created, updated, valid - created - updated, len(rows) - valid, len(rows))
+        assert counts(done) == expected
+        assert counts(tried) == expected
         # AND equal what the tables say
-        assert {contact.email: contact.full_name for contact in contacts(campaign)} == known
+        assert {
+            contact.email: (contact.full_name or "", contact.phone or "", contact.attributes.get("City", ""))
+            for contact in contacts(campaign)
+        } == known
         tables: Any = execute(
             "SELECT (SELECT count(*) FROM contacts WHERE upload_id = %(id)s) AS created,"
             " (SELECT count(*) FROM upload_changes WHERE upload_id = %(id)s) AS updated,"
@@ -205,6 +242,33 @@ def test_given_any_files_then_every_row_is_counted_and_chunks_make_no_difference
             id=UUID(done["id"]),
         )
         assert tuple(tables[0]) == (done["rows_created"], done["rows_updated"], done["rows_invalid"])
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+@pytest.mark.parametrize("chunk_rows", [1, 2])
+def test_given_two_rows_for_a_contact_when_updating_then_what_either_says_counts(
+    boss: Api, campaign: str, monkeypatch: pytest.MonkeyPatch, chunk_rows: int, dry_run: bool
+) -> None:
+    imported(boss, campaign, table(("Old", ANN, "", "")))
+    monkeypatch.setattr(importing, "CHUNK_ROWS", chunk_rows)
+    content = table(("Old", ANN, "2125550100", "Rome"), ("Old", ANN, "", ""))
+    assert counts(imported(boss, campaign, content, dry_run=dry_run, on_duplicate="update")) == (0, 1, 1, 0, 2)
+    if not dry_run:
+        assert tuple(contacts(campaign)[0])[:4] == ("Old", ANN, "+12125550100", {"City": "Rome"})
+
+
+@pytest.mark.parametrize("chunk_rows", [1, 2])
+def test_given_a_contact_that_is_changed_and_changed_back_then_it_is_not_counted_as_updated(
+    boss: Api, campaign: str, monkeypatch: pytest.MonkeyPatch, chunk_rows: int
+) -> None:
+    imported(boss, campaign, table(("Old", ANN, "", "")))
+    monkeypatch.setattr(importing, "CHUNK_ROWS", chunk_rows)
+    done = imported(boss, campaign, table(("New", ANN, "", ""), ("Old", ANN, "", "")), on_duplicate="update")
+    assert counts(done) == (0, 0, 2, 0, 2)
+    # AND undoing it does nothing to it
+    assert boss.post(f"/campaigns/{campaign}/data/{done['id']}/revert").status == 202
+    work_off()
+    assert contacts(campaign)[0].full_name == "Old"
 
 
 def test_given_a_file_that_is_uploaded_already_then_it_is_imported_by_its_id(boss: Api, campaign: str) -> None:
@@ -239,6 +303,17 @@ def test_given_a_file_that_is_none_then_the_import_fails_with_the_reason(boss: A
     process(announced(asked.json()["file_id"]))
     state = status(boss, campaign)
     assert (state["status"], "PDF" in state["reason"]) == ("failed", True)
+    # AND it is an event, as any other end is
+    kind, data = recorded(state["id"])[-1]
+    assert (kind, data["campaign_id"], data["rows_total"]) == ("campaign_upload.failed", campaign, 0)
+    assert mailed(state["id"]) == ["campaign_upload.failed"]
+    # AND the uploader has one email of it, that about the file
+    event = execute("SELECT id, scope FROM events WHERE subject_id = %(id)s ORDER BY id DESC LIMIT 1", id=state["id"])
+    assert event[0].scope == f"campaign:{campaign}"
+    delivered = {"event_id": str(event[0].id), "destination": "email"}
+    assert invoke("email_sender", sqs_event("email", [delivered])) == {"batchItemFailures": []}
+    sent = execute("SELECT error FROM deliveries WHERE event_id = %(id)s AND destination = 'email'", id=event[0].id)
+    assert sent[0].error == "The email about the file says it."
 
 
 @pytest.mark.parametrize(
@@ -256,6 +331,46 @@ def test_given_a_table_without_contacts_then_the_reason_says_so(
     assert state["status"] == "failed"
     assert reason in state["reason"]
     assert mailed(state["id"]) == ["campaign_upload.failed"]
+
+
+def workbook(**sheets: list[list[str]]) -> bytes:
+    """An Excel workbook."""
+    file = io.BytesIO()
+    book = xlsxwriter.Workbook(file)
+    for name, rows in sheets.items():
+        page = book.add_worksheet(name)
+        for at, row in enumerate(rows):
+            page.write_row(at, 0, row)
+    book.close()
+    return file.getvalue()
+
+
+def test_given_a_cover_sheet_then_the_first_sheet_with_contacts_is_imported(
+    boss: Api, campaign: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "CHUNK_ROWS", 1)
+    content = workbook(
+        Cover=[["Our customers", ""], ["Author", "Ann"]],
+        Kunden=[["Wer", "E-Mail privat"], ["Ann", ANN], ["Bob", BOB]],
+        Old=[["Email"], ["cat@example.com"]],
+    )
+    # WHEN each message has time for one chunk
+    asked = send(boss, campaign, content, content_type=XLSX, mapping='{"full_name": "Wer"}')
+    process(announced(asked.json()["file_id"]))
+    received("campaigns")
+    work_on(UUID(asked.json()["id"]), lambda: False)
+    work_off()
+    # THEN all of them read the same sheet, and it says which
+    state = status(boss, campaign)
+    assert (counts(state), state["table_format"]) == ((2, 0, 0, 0, 2), {"kind": "xlsx", "sheet": "Kunden"})
+    assert [contact.full_name for contact in contacts(campaign)] == ["Ann", "Bob"]
+    assert boss.get(f"/campaigns/{campaign}/data/preview").json()["table_format"]["sheet"] == "Kunden"
+
+
+def test_given_no_sheet_with_contacts_then_the_reason_names_the_one_that_was_read(boss: Api, campaign: str) -> None:
+    content = workbook(Empty=[], Cover=[["Our customers", ""], ["Author", "Ann"]], Notes=[["A", "B"], ["x", "y"]])
+    state = imported(boss, campaign, content, content_type=XLSX)
+    assert (state["status"], "Read was the sheet 'Cover'." in state["reason"]) == ("failed", True)
 
 
 def test_given_wild_rows_then_the_good_ones_are_imported(boss: Api, campaign: str) -> None:
@@ -298,6 +413,8 @@ def test_given_a_preview_then_it_shows_what_an_import_would_make_of_the_file(bos
         ({"on_duplicate": "merge"}, "/on_duplicate"),
         ({"mapping": '{"mail": 1}'}, "/mapping/mail"),
         ({"mapping": "{"}, "/mapping"),
+        ({"mapping": '{"email": "E-mail", "phone": "e-mail"}'}, "/mapping/phone"),
+        ({"mapping": '{"email": 2, "full_name": 2}'}, "/mapping/full_name"),
         ({"colour": "red"}, "/colour"),
     ],
 )

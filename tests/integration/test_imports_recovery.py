@@ -20,6 +20,7 @@ from tests.support.importing import (
     campaign_of,
     contacts,
     counts,
+    failed_rows,
     imported,
     mailed,
     recorded,
@@ -236,7 +237,8 @@ def test_given_an_import_and_another_to_be_undone_then_they_take_turns(boss: Api
     execute("UPDATE campaign_uploads SET status = 'reverting' WHERE id = %(id)s", id=upload)
     assert claim(UUID(later["id"])) is None
     work_on(upload, lambda: True)
-    work_on(UUID(later["id"]), lambda: True)
+    # AND goes on as soon as that is done
+    assert work_off() == [{"upload_id": later["id"]}]
     assert counts(status(boss, campaign, later["id"])) == (1, 0, 0, 0, 1)
     assert [contact.full_name for contact in contacts(campaign)] == ["New"]
 
@@ -273,6 +275,26 @@ def test_given_an_import_under_way_when_cancelled_then_what_is_done_stays_and_ca
     assert boss.post(f"{path}/revert").json()["status"] == "reverting"
     work_off()
     assert (status(boss, campaign)["status"], contacts(campaign)) == ("reverted", [])
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_given_a_cancelled_import_then_its_failed_rows_are_listed_all_the_same(
+    boss: Api, campaign: str, upload: UUID, dry_run: bool
+) -> None:
+    execute("UPDATE campaign_uploads SET dry_run = %(dry)s WHERE id = %(id)s", dry=dry_run, id=upload)
+    work_on(upload, lambda: False)
+    path = f"/campaigns/{campaign}/data/{upload}"
+    assert boss.post(f"{path}/cancel").json()["rows_invalid"] == 1
+    assert "not written yet" in problem(boss.get(f"{path}/failed-rows"), 404)["detail"]
+    work_off()
+    listed = failed_rows(boss, campaign, str(upload))
+    assert (listed[0], [row[2] for row in listed[1:]]) == (
+        ["Line", "Reason", "Name", "E-mail", "Phone", "City"],
+        ["P0"],
+    )
+    # AND a list that is deleted is not "every row was taken"
+    execute("UPDATE campaign_uploads SET failed_rows_file = NULL WHERE id = %(id)s", id=upload)
+    assert "deleted" in problem(boss.get(f"{path}/failed-rows"), 404)["detail"]
 
 
 def test_given_an_import_that_is_over_then_it_cannot_be_cancelled(boss: Api, campaign: str, upload: UUID) -> None:
@@ -335,9 +357,14 @@ def test_given_a_later_import_that_changed_its_contacts_then_it_is_not_undone_be
     boss: Api, campaign: str, upload: UUID
 ) -> None:
     work_on(upload, lambda: True)
-    later = imported(boss, campaign, table(("New", "p1@example.com", "", "")), on_duplicate="update")
-    problem(boss.post(f"/campaigns/{campaign}/data/{upload}/revert"), 409)
-    for id in (later["id"], upload):
+    later = [
+        imported(boss, campaign, table((name, "p1@example.com", "", "")), on_duplicate="update")["id"]
+        for name in ("New", "Newer")
+    ]
+    answer = problem(boss.post(f"/campaigns/{campaign}/data/{upload}/revert"), 409)
+    assert answer["detail"].startswith("1 of its contacts have been changed by a later import")
+    assert answer["next"]["href"].endswith(f"/campaigns/{campaign}/data/{later[1]}/revert")
+    for id in (*reversed(later), upload):
         assert boss.post(f"/campaigns/{campaign}/data/{id}/revert").status == 202
         work_off()
     assert contacts(campaign) == []

@@ -124,6 +124,12 @@ def test_given_campaign_data_then_tables_are_accepted_and_nothing_else(
             b"<svg xmlns='http://www.w3.org/2000/svg'/>",
             "The file is an SVG image, which is not accepted for the purpose attachment.",
         ),
+        (
+            "campaign_data",
+            "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+            b"PK\x03\x04" + bytes(99),
+            "The file says it is an Excel workbook, but it is a ZIP archive, or a workbook that is cut off.",
+        ),
     ],
 )
 def test_given_a_lie_or_what_the_purpose_refuses_then_rejected_with_a_reason_and_the_object_goes(

@@ -26,6 +26,7 @@ TAME: dict[str, Value] = {
     "address": "https://example.com/hook",
     "description": "The shop",
     "dry_run": "",
+    "failed_rows": f"GET https://api.example.com/prod/campaigns/{'1' * 36}/data/{'2' * 36}/failed-rows",
     "headline": "Grace Hopper wrote to you",
     "detail": "The engine is ready.",
     "items": [{"headline": "Due tomorrow: A plan", "detail": "The engine"}],
@@ -34,6 +35,7 @@ TAME: dict[str, Value] = {
     "because": "somebody wrote to you",
     **{f"rows_{kind}": "1,000" for kind in ("total", "created", "updated", "duplicate", "invalid")},
 }
+ROUTE = f"The list: {TAME['failed_rows']}"
 HOSTILE = {
     "html": "</p><script>alert('1')</script><img src=x onerror=alert(1)>\"'",
     "entities": "&lt;b&gt; &amp; &#x3c; ]]> <!-- --> <![CDATA[",
@@ -133,7 +135,20 @@ def test_given_any_email_then_text_and_html_say_the_same(template: str) -> None:
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_given_plain_text_then_lines_fit_a_narrow_window_but_for_the_link(template: str) -> None:
     body = rendered(template).text.partition("\n-- \n")[0]
-    assert [line for line in body.splitlines() if len(line) > 72 and line != URL] == []
+    assert [line for line in body.splitlines() if len(line) > 72 and line not in (URL, ROUTE)] == []
+
+
+def test_given_an_import_that_wrote_nothing_then_its_email_does_not_say_that_something_stays() -> None:
+    nothing = {"rows_created": "0", "rows_updated": "0", "rows_invalid": "0"}
+    assert "No contact was written." in rendered("import_failed", **nothing).text
+    assert "No contact was written." in rendered("import_failed", dry_run="yes").text
+    assert "stays, and can be undone" in rendered("import_failed").text
+
+
+@pytest.mark.parametrize("template", ["import_finished", "import_failed"])
+def test_given_rows_that_were_not_taken_then_the_email_of_their_import_says_where_they_are(template: str) -> None:
+    assert ROUTE in rendered(template).text.splitlines()
+    assert ROUTE not in rendered(template, rows_invalid="0").text
 
 
 def test_given_a_secret_in_an_email_then_its_repr_does_not_show_it() -> None:

@@ -100,6 +100,13 @@ def test_given_a_line_that_says_the_delimiter_then_it_is_no_row() -> None:
     assert [(row.line, row.cells[1]) for row in table] == [(2, "E-mail"), (3, "ann@example.com")]
 
 
+@pytest.mark.parametrize("delimiter", [";", "\t", "|"])
+def test_given_as_many_titles_as_rows_then_the_delimiter_is_that_of_the_rows(delimiter: str) -> None:
+    titles = b"Customers\nof 2026, all\nas of 1 May\n"
+    rows = read(titles + b"Name;E-Mail\nAnn;ann@example.com\nBob;bob@example.com\n".replace(b";", delimiter.encode()))
+    assert [len(row.cells) for row in rows] == [1, 1, 1, 2, 2, 2]
+
+
 def test_given_a_title_when_rows_have_line_breaks_then_they_are_read() -> None:
     rows = read(b"Customers of 2026\nName;Note\n" + b'Ann;"two\nlines"\n' * 20)
     assert [row.cells for row in rows] == [["Customers of 2026"], ["Name", "Note"], *[["Ann", "two\nlines"]] * 20]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quintet.imports.contacts import InvalidRowError, line_maker
-from quintet.imports.mapping import ColumnMap, map_columns
+from quintet.imports.mapping import ColumnMap, map_columns, returned
 from quintet.imports.tables import MAX_COLUMNS, Row, UnreadableTableError
 
 
@@ -68,6 +68,34 @@ def test_given_names_in_several_spellings_then_fields_are_found(header: list[str
     assert fields(header, ["a", "b", "c"]) == expected
 
 
+@pytest.mark.parametrize(
+    ("header", "row", "expected"),
+    [
+        (["Name", "Telefon (mobil)"], ["A", "0171 1234567"], {"full_name": "Name", "phone": "Telefon (mobil)"}),
+        (["Phone 1", "Phone 2"], ["", "(212) 555-0100"], {"phone": "Phone 2"}),
+        (["Phone 1", "Phone 2"], ["(212) 555-0100", "(212) 555-0101"], {"phone": "Phone 1"}),
+        (["Phone 1", "Phone 2"], ["", ""], {"phone": "Phone 1"}),
+        (["Business Phone", "Mobile Phone"], ["(212) 555-0100", ""], {"phone": "Mobile Phone"}),
+        (["E-Mail Firma", "E-Mail privat"], ["a@example.com", ""], {"email": "E-Mail Firma"}),
+        (["Mobiltelefon", "Vorname"], ["01711234567", "A"], {"first_name": "Vorname", "phone": "Mobiltelefon"}),
+        (["Telefon-Nr.", "Email opt-in"], ["030 123456", "yes"], {"phone": "Telefon-Nr."}),
+        (["Email", "Telefax"], ["a@example.com", "030 123456"], {"email": "Email"}),
+        (["Hotel", "Mailing", "Email"], ["Ritz", "x", "a@example.com"], {"email": "Email"}),
+        # nothing by name: by what is in it, but not beside what has a name
+        (["Wer", "Kontakt"], ["A", "a@example.com"], {"email": "Kontakt"}),
+        (["Email", "Account"], ["a@example.com", "(212) 555-0100"], {"email": "Email"}),
+    ],
+)
+def test_given_names_like_those_we_know_then_fields_are_found(
+    header: list[str], row: list[str], expected: dict[str, str]
+) -> None:
+    assert fields(header, row) == expected
+
+
+def test_given_a_title_then_names_like_those_we_know_are_found_below_it() -> None:
+    assert mapped(["List of mails", "", ""], ["Wer", "E-Mail privat", "X"], ["A", "a@example.com", ""]).header_row == 2
+
+
 def test_given_no_header_then_fields_are_found_by_what_is_in_the_columns() -> None:
     rows = [["Ann", "ann@example.com", "+1 212 555 0100"], ["Bob", "bob@example.com", "(212) 555-0101"]]
     columns = mapped(*rows)
@@ -107,26 +135,50 @@ def test_given_rows_above_something_like_names_then_they_are_no_titles() -> None
     assert not mapped(["Ann", "ann@example.com"], ["Mail", "mail@example.com"]).has_header
 
 
-@pytest.mark.parametrize(
-    ("table", "asked"),
-    [
-        ([["Ann", "+1 415 555 0123", "x"]] * 2, None),
-        ([["A", "Work", "B"], ["Ann", "a@example.com", "x"]], {"email": "Work", "full_name": "A"}),
-        ([["Email", "Work", "B"], ["?", "a@example.com", "x"]], {"email": "Work"}),
-    ],
-)
-def test_given_columns_that_were_not_found_by_name_then_their_labels_are(
-    table: list[list[str]], asked: dict[str, Any] | None
-) -> None:
-    columns = mapped(*table, asked=asked)
-    assert mapped(columns.labels(), table[-1]).fields == columns.fields
-
-
 def test_given_a_mapping_then_it_counts_by_name_or_position() -> None:
     header, row = ["A", "B", "C", "D"], ["x", "ann@example.com", "y", "z"]
     asked = {"email": 2, "full_name": "a", "attributes": ["D"]}
     columns = mapped(header, row, asked=asked)
     assert (columns.fields, columns.attributes) == ({"email": 1, "full_name": 0}, {"D": 3})
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ({"external_id": "Code"}, {"external_id": "Code", "email": "Email", "phone": "Phone", "full_name": "Name"}),
+        ({"email": "Code"}, {"email": "Code", "phone": "Phone", "full_name": "Name"}),
+        ({"email": "Phone"}, {"email": "Phone", "full_name": "Name"}),
+        ({"phone": None}, {"email": "Email", "full_name": "Name"}),
+        ({"first_name": "Code"}, {"first_name": "Code", "email": "Email", "phone": "Phone"}),
+    ],
+)
+def test_given_a_mapping_of_some_fields_then_the_others_are_found(
+    asked: dict[str, Any], expected: dict[str, str]
+) -> None:
+    table = [["Name", "Email", "Phone", "Code"], ["x", "ann@example.com", "1", "y"]]
+    assert fields(*table, asked=asked) == expected
+    # AND the same is found when the import goes on
+    columns = mapped(*table, asked=asked)
+    assert mapped(*table, asked={**asked, **columns.described()}) == columns
+
+
+def test_given_a_whole_name_in_the_mapping_then_its_parts_are_not_looked_for() -> None:
+    header = ["First name", "Last name", "Display", "Email"]
+    assert fields(header, asked={"full_name": "Display"}) == {"full_name": "Display", "email": "Email"}
+
+
+def test_given_a_table_without_names_and_a_mapping_then_the_rest_is_found_by_content() -> None:
+    row = ["Ann", "ann@example.com", "+1 212 555 0100"]
+    assert fields(row, row, asked={"full_name": 1}) == {
+        "full_name": "Column 1",
+        "email": "Column 2",
+        "phone": "Column 3",
+    }
+
+
+def test_given_a_mapping_of_one_column_to_two_fields_then_the_file_is_refused() -> None:
+    with pytest.raises(UnreadableTableError, match="'Email' for `email` and `phone`"):
+        mapped(["Name", "Email"], asked={"email": 2, "phone": "email"})
 
 
 @pytest.mark.parametrize("asked", [{"email": "Mail"}, {"email": 9}, {"email": 1, "attributes": ["Z"]}, {"email": 0}])
@@ -178,7 +230,7 @@ def test_given_any_text_then_the_database_gets_it_as_it_came(cells: list[str]) -
 @pytest.mark.parametrize(
     ("cells", "reason"),
     [
-        (["", "", "x"], "neither an email address nor a telephone number"),
+        (["", "", "x"], "neither an email address nor a telephone number .columns looked at: email, phone"),
         (["nonsense", "", ""], "Email: "),
         (["", "12", ""], "Phone: "),
         (["a@example.com", "", "2026-02-30"], "there is no day"),
@@ -212,8 +264,16 @@ def test_given_a_date_then_it_is_kept_in_one_form(text: str, country: str, expec
     assert json.loads(contact(columns, ["a@example.com", text], country)[4] or "") == {"born": expected}
 
 
-def test_given_our_list_of_failed_rows_then_corrected_it_is_imported() -> None:
-    columns = mapped(["Line", "Reason", "Name", "Phone"], ["7", "Phone: too short", "'=1+1", "'+12125550123"])
+@pytest.mark.parametrize("asked", [None, {"full_name": "Name", "phone": "Phone"}, {"full_name": 1, "phone": 2}])
+def test_given_our_list_of_failed_rows_then_corrected_it_is_imported(asked: dict[str, Any] | None) -> None:
+    row = ["7", "Phone: too short", "'=1+1", "'+12125550123"]
+    columns = mapped(["Line", "Reason", "Name", "Phone"], row, asked=asked)
     assert columns.ours
-    assert contact(columns, ["7", "Phone: too short", "'=1+1", "'+12125550123"])[1:4] == ["=1+1", None, "+12125550123"]
+    assert contact(columns, row)[1:4] == ["=1+1", None, "+12125550123"]
     assert columns.attributes == {}
+
+
+def test_given_our_list_of_a_table_with_columns_like_ours_then_they_are_that_tables() -> None:
+    sample = [Row(1, ["Line", "Reason", "Line", "Reason", "'=x", "Email"])]
+    assert returned(sample) == ["Line", "Reason", "=x", "Email"]
+    assert mapped(*[row.cells for row in sample]).columns == ("Line", "Reason", "=x", "Email")

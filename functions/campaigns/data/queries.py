@@ -47,19 +47,21 @@ def read_status(session: Session, caller: Principal, campaign_id: UUID, upload_i
 
 
 @for_owners
-def failed_rows(session: Session, caller: Principal, campaign_id: UUID, upload_id: UUID) -> tuple[str, Stored | None]:
-    """An import's status, and the file of its failed rows if it has one; 404 when there is no such import."""
+def failed_rows(
+    session: Session, caller: Principal, campaign_id: UUID, upload_id: UUID
+) -> tuple[str, int, Stored | None]:
+    """An import's status, how many rows failed, and the file of them if it has one; 404 without such an import."""
     found = rows(
         session,
-        f"""SELECT u.status AS upload_status, {", ".join(f"f.{name}" for name in Stored._fields)}
+        f"""SELECT u.status AS upload_status, u.rows_invalid, {", ".join(f"f.{name}" for name in Stored._fields)}
         FROM campaign_uploads u LEFT JOIN files f ON f.id = u.failed_rows_file
         WHERE u.campaign_id = %(campaign_id)s AND u.id = %(id)s AND {_OWNED}""",
         {"campaign_id": campaign_id, "id": upload_id, **rights(caller)},
     )
     if not found:
         raise NotFound
-    status, *stored = found[0]
-    return status, Stored(*stored) if stored[0] else None
+    status, failed, *stored = found[0]
+    return status, failed, Stored(*stored) if stored[0] else None
 
 
 @for_owners

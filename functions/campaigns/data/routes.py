@@ -116,9 +116,11 @@ async def preview_import(
 )
 async def read_failed_rows(session: SessionDep, caller: Caller, campaign_id: UUID, upload_id: UUID) -> Response:
     """Go to the CSV of the rows that were not taken, with line and reason; corrected, it can be imported again."""
-    status, stored = queries.failed_rows(session, caller, campaign_id, upload_id)
+    status, failed, stored = queries.failed_rows(session, caller, campaign_id, upload_id)
     if status in ("uploaded", "processing"):
         raise Conflict("The import is under way. The list is there when it is over.")
+    if stored is None and failed:
+        raise NotFound("The list was deleted, or is not written yet: that of a cancelled import takes a moment.")
     if stored is None:
         raise NotFound("Every row that was read was taken.")
     return Response(status_code=303, headers={"location": links.download(stored).url})

@@ -3,10 +3,11 @@
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import Field, PlainValidator, WithJsonSchema
+from pydantic import Field, PlainValidator, ValidationInfo, WithJsonSchema, field_validator
 
 from quintet.db.models.campaigns import OnDuplicate, UploadStatus
 from quintet.http.schemas import NO_NUL, Input, Output, Timestamp, text
+from quintet.imports.fields import FIELDS, plain
 from quintet.imports.tables import MAX_COLUMNS
 
 MAX_NAME = 100
@@ -19,6 +20,12 @@ def _column(value: Any) -> str | int:
     if isinstance(value, int | float) and not isinstance(value, bool) and value in range(1, MAX_COLUMNS + 1):
         return int(value)
     raise ValueError(f"send a column's name, or its position from 1 to {MAX_COLUMNS}")
+
+
+def _same(one: str | int, other: str | int | None) -> bool:
+    if isinstance(one, str) and isinstance(other, str):
+        return (plain(one) or one) == (plain(other) or other)
+    return one == other
 
 
 Column = Annotated[
@@ -38,7 +45,10 @@ Columns = Annotated[list[Column], Field(max_length=MAX_COLUMNS)]
 
 
 class ImportMapping(Input):
-    """Which column is which field, where the names do not tell. Columns are named, or counted from 1."""
+    """Which column is which field, where the names do not tell. Columns are named, or counted from 1.
+
+    What is not said is found out; null says that no column is the field.
+    """
 
     email: Column | None = None
     phone: Column | None = None
@@ -49,6 +59,14 @@ class ImportMapping(Input):
     attributes: Columns | None = Field(None, description="The other columns to keep; all of them by default.")
     dates: Columns | None = Field(None, description="Columns that hold dates: checked, and kept as 2026-11-20.")
     header: bool | None = Field(None, description="Whether the first row names the columns; found out by default.")
+
+    @field_validator(*FIELDS)
+    @classmethod
+    def _once(cls, column: str | int | None, info: ValidationInfo) -> str | int | None:
+        for name, other in info.data.items():
+            if name in FIELDS and column is not None and _same(column, other):
+                raise ValueError(f"the column is given for {name} already")
+        return column
 
 
 class ImportCreate(Input):

@@ -1,6 +1,7 @@
 """The rules of imports: what may be imported, broken off and undone."""
 
 import io
+from functools import partial
 from uuid import UUID
 
 from sqlalchemy import delete, func, select
@@ -19,24 +20,25 @@ from quintet.files.purposes import GENERIC, PURPOSES, essence
 from quintet.files.storage import MAX_DIRECT, sha256_of, store
 from quintet.identity.campaigns import require_campaign
 from quintet.identity.principal import Principal
-from quintet.imports.mapping import SAMPLE_ROWS, map_columns
+from quintet.imports.mapping import beginning
 from quintet.imports.s3file import S3File
-from quintet.imports.tables import UnreadableTableError, next_rows, open_table
-from quintet.imports.uploads import contacts_came, send_after_commit
+from quintet.imports.tables import UnreadableTableError, open_table
+from quintet.imports.uploads import contacts_came, mapping_of_list, send_after_commit
 
 PREVIEW_ROWS = 10
 _BUFFER = 256 * 1024
 _PRESIGN = {"rel": "presign-upload", "href": "/files/presign-upload?purpose=campaign_data"}
 
-# By people, or by a later import that is not undone itself.
-_WORKED_ON = """
-    SELECT count(*) FROM (
+# By people, or by a later import that is not undone itself; the newest of those.
+_CHANGED_SINCE = """
+    SELECT count(DISTINCT c.id) FILTER (WHERE c.worked_version > wrote.version) AS by_people,
+           count(DISTINCT later.contact_id) AS by_imports, max(later.upload_id::text) AS newest
+    FROM (
         SELECT id AS contact_id, 0 AS version FROM contacts WHERE upload_id = %(id)s
         UNION ALL SELECT contact_id, version FROM upload_changes WHERE upload_id = %(id)s) wrote
     JOIN contacts c ON c.id = wrote.contact_id
-    WHERE c.worked_version > wrote.version
-       OR EXISTS (SELECT FROM upload_changes later
-                  WHERE later.contact_id = wrote.contact_id AND later.version > wrote.version)"""
+    LEFT JOIN upload_changes later ON later.contact_id = wrote.contact_id AND later.version > wrote.version
+    WHERE c.worked_version > wrote.version OR later.contact_id IS NOT NULL"""
 
 _IMPORTING = """
     SELECT EXISTS (SELECT FROM campaign_uploads
@@ -146,9 +148,14 @@ def revert(session: Session, caller: Principal, *, campaign_id: UUID, upload_id:
     connection = session.connection()
     if connection.exec_driver_sql(_IMPORTING, {"campaign": campaign_id}).scalar_one():
         raise Conflict("Another import into the campaign is under way. Wait for its end, or cancel it.")
-    worked_on: int = connection.exec_driver_sql(_WORKED_ON, {"id": upload_id}).scalar_one()
-    if worked_on:
-        raise Conflict(f"{worked_on} of its contacts have been worked on since. Nothing is undone.")
+    since = connection.exec_driver_sql(_CHANGED_SINCE, {"id": upload_id}).one()
+    if since.by_people:
+        raise Conflict(f"{since.by_people} of its contacts have been worked on since. Nothing is undone.")
+    if since.by_imports:
+        raise Conflict(
+            f"{since.by_imports} of its contacts have been changed by a later import. Undo that one before.",
+            next={"rel": "revert-later-import", "href": f"/campaigns/{campaign_id}/data/{since.newest}/revert"},
+        )
     upload.status, upload.lease_until = "reverting", None
     upload.touch()
     send_after_commit(session, upload.id)
@@ -163,20 +170,17 @@ def preview(session: Session, caller: Principal, *, campaign_id: UUID, file_id: 
     source = S3File(stored.bucket, stored.key, stored.version_id, size)
     try:
         table = open_table(io.BufferedReader(source, _BUFFER), stored.detected_type)
-        sample = next_rows(iter(table), SAMPLE_ROWS)
-        if not sample:
-            raise UnreadableTableError("The file has no rows.")
-        columns = map_columns(sample, None, lenient=True)
+        known = partial(mapping_of_list, session, campaign_id)
+        columns, rows, _ = beginning(table, known, lenient=True)
     except UnreadableTableError as error:
         raise BadRequest.at("query/file_id", str(error)) from None
     fields = {at: name for name, at in columns.fields.items()}
-    rows = columns.rows_from(sample)
     return Preview(
         file_id=id,
         table_format=table.format,
         header=columns.has_header,
         columns=[PreviewColumn(name=name, field=fields.get(at)) for at, name in enumerate(columns.columns)],
-        rows=[[cell[:200].replace("\0", "\ufffd") for cell in row.cells] for row in rows[:PREVIEW_ROWS]],
+        rows=[[cell[:200].replace("\0", "\ufffd") for cell in columns.came(row.cells)] for row in rows[:PREVIEW_ROWS]],
     )
 
 
@@ -194,7 +198,7 @@ def _requested(
         file_id=file.id,
         created_by=caller.user_id,
         on_duplicate=on_duplicate,
-        mapping=mapping.model_dump(exclude_none=True) if mapping else None,
+        mapping=mapping.model_dump(exclude_unset=True) if mapping else None,
         dry_run=dry_run,
     )
     session.add(upload)

@@ -119,6 +119,7 @@ _DELIVERED_TO: dict[EventType, tuple[str, ...]] = {
     EventType.FILE_REJECTED: ("email",),
     EventType.FILE_REMOVED: ("uploads",),
     EventType.CAMPAIGN_DISTRIBUTION_REQUESTED: ("campaigns",),
+    EventType.CAMPAIGN_UPLOAD_CANCELLED: ("campaigns",),
     EventType.CAMPAIGN_UPLOAD_FINISHED: ("email", "notifications"),
     EventType.CAMPAIGN_UPLOAD_FAILED: ("email", "notifications"),
     EventType.TASK_ASSIGNED: ("notifications",),

@@ -11,7 +11,6 @@ from datetime import date
 from quintet.imports.emails import parse_email
 from quintet.imports.mapping import ColumnMap
 from quintet.imports.phones import phone_parser
-from quintet.spreadsheets import original
 
 MAX_NAME = 200
 MAX_ATTRIBUTES = 16_384
@@ -49,11 +48,13 @@ def line_maker(columns: ColumnMap, default_country: str | None) -> Callable[[lis
     dates = [(name, columns.attributes[name]) for name in columns.dates]
     parse_phone = phone_parser(default_country)
     day_first = default_country not in _MONTH_FIRST
-    special, ours = _SPECIAL.search, columns.ours
+    looked = ", ".join(columns.columns[at] for at in (email_at, phone_at) if at is not None)
+    nobody = f"The row has neither an email address nor a telephone number (columns looked at: {looked})."
+    special, ours, came = _SPECIAL.search, columns.ours, columns.came
 
     def make(cells: list[str]) -> str:
         if ours:
-            cells = [original(cell) for cell in cells]
+            cells = came(cells)
         if len(cells) != width:
             cells = _fitted(cells, width)
         if special("".join(cells)):
@@ -73,7 +74,7 @@ def line_maker(columns: ColumnMap, default_country: str | None) -> Callable[[lis
             except ValueError as error:
                 raise InvalidRowError(f"Phone: {error}") from None
         if not email and not phone:
-            raise InvalidRowError("The row has neither an email address nor a telephone number.")
+            raise InvalidRowError(nobody)
         if name_at:
             full_name = cells[name_at[0]].strip()
             for at in name_at[1:]:

@@ -205,7 +205,10 @@ def _encoding(sample: bytes) -> str:
 
 
 def _consistency(lines: list[str], delimiter: str, quote: str) -> tuple[float, int]:
-    """How well the delimiter explains the lines: the share of rows of the usual width, if that is over 1."""
+    """How well the delimiter explains the lines: the share of rows of the usual width over 1, if there are any.
+
+    Rows of width 1 are titles, of which there may be as many as other rows.
+    """
     widths: Counter[int] = Counter()
     try:
         for cells in islice(csv.reader(lines, delimiter=delimiter, quotechar=quote), _SAMPLE_ROWS):
@@ -213,10 +216,10 @@ def _consistency(lines: list[str], delimiter: str, quote: str) -> tuple[float, i
                 widths[len(cells)] += 1
     except csv.Error:
         pass
-    if not widths:
-        return 0, 0
-    width, count = widths.most_common(1)[0]
-    return (count / widths.total(), width) if width > 1 else (0, 1)
+    total = widths.total()
+    del widths[1]
+    width, count = widths.most_common(1)[0] if widths else (1, 0)
+    return count / max(1, total), width
 
 
 def _quoted_by_apostrophes(lines: list[str]) -> bool:

@@ -1,53 +1,49 @@
 """Which column is which field: found by the columns' names, or as the uploader says."""
 
-import re
-import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, count
-from typing import Any, Literal, get_args
+from typing import Any
 
-from quintet.imports.tables import MAX_COLUMNS, Row, UnreadableTableError
+from quintet.imports.fields import (
+    ADDRESS,
+    ALIKE,
+    FIELDS,
+    NUMBER,
+    Field,
+    by_content,
+    by_name,
+    is_alike,
+    is_number,
+    plain,
+    without,
+)
+from quintet.imports.tables import MAX_COLUMNS, Row, Table, UnreadableTableError, next_rows
+from quintet.spreadsheets import original
 
-Field = Literal["external_id", "full_name", "first_name", "last_name", "email", "phone"]
-FIELDS: tuple[Field, ...] = get_args(Field)
 SAMPLE_ROWS = 50
 """How many rows show what the columns are."""
 
-_SPELLINGS: dict[Field, str] = {
-    "email": """email mail emailaddress mailaddress emailid primaryemail workemail emailaddresse emailadresse
-        mailadresse emailadres indirizzoemail correo correoelectronico courriel adressemail adresseemail eposta epost
-        メール メールアドレス Eメール 电子邮件 邮箱 이메일""",
-    "phone": """phone phonenumber phoneno telephone telephonenumber tel telno mobile mobilephone mobilenumber mobileno
-        cell cellphone msisdn contactnumber primaryphone workphone telefon telefonnummer handy handynummer mobil
-        mobilnummer rufnummer telefoonnummer telefoon mobiel telefono numerotelefono cellulare celular movil
-        telemovel telefone telephoneportable telephonemobile portable numerodetelephone ndetelephone notelephone
-        電話 電話番号 携帯電話 电话 手机 전화번호""",
-    "full_name": """fullname name displayname contactname contactperson customername clientname customer client person
-        nombrecompleto nombre nomcomplet nom nomecompleto nome vollername naam 氏名 名前 姓名 이름 contact""",
-    "first_name": "firstname givenname forename vorname prenom primernombre voornaam 名",
-    "last_name": "lastname surname familyname nachname familienname apellido apellidos achternaam cognome 姓",
-    "external_id": """externalid id customerid customernumber customerno contactid contactno clientid clientno recordid
-        reference ref refno crmid leadid number no nummer kundennummer kundennr""",
+_INSTEAD: dict[Field, tuple[Field, ...]] = {
+    "full_name": ("first_name", "last_name"),
+    "first_name": ("full_name",),
+    "last_name": ("full_name",),
 }
-"""Names of columns as `plain` leaves them; of several in one table the one that comes first here counts."""
+"""What is not looked for where a field is asked for."""
 
 OURS = ("line", "reason")
-"""What a list of failed rows has in front: left alone when it comes back."""
+"""What a list of failed rows has in front: taken off when it comes back."""
 
 _TITLES = 10
 """Among so many rows at the beginning the names of the columns are looked for; titles are above them."""
 
-_SHORT_PHONE = 8
-"""Digits of a number without anything between them that may as well be an id."""
-_ADDRESS = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
-_NUMBER = re.compile(r"'?\+?[\d\s().\-/]{7,25}")
-_DATE = re.compile(r"\d{4}[-/.]\d\d?[-/.]\d\d?|\d\d?[-/.]\d\d?[-/.]\d{4}")
-
 
 @dataclass(frozen=True, slots=True)
 class ColumnMap:
-    """Positions of the fields' columns, of those that become attributes, and of those that hold dates."""
+    """Positions of the fields' columns, of those that become attributes, and of those that hold dates.
+
+    They are positions in a row as it first came: see `came`.
+    """
 
     columns: tuple[str, ...]
     fields: Mapping[Field, int]
@@ -55,11 +51,12 @@ class ColumnMap:
     dates: frozenset[str] = field(default_factory=frozenset)
     header_row: int | None = 1
     """Which of the rows names the columns, from 1; those above are titles. None when none does."""
+    ours: bool = False
+    """Whether it is a list of failed rows that comes back, corrected."""
 
-    @property
-    def ours(self) -> bool:
-        """Whether it is a list of failed rows that comes back, corrected."""
-        return [plain(name) for name in self.columns[:2]] == list(OURS)
+    def came(self, cells: list[str]) -> list[str]:
+        """A row's cells as they first came: without what a list of failed rows has made of them."""
+        return _came(cells) if self.ours else cells
 
     @property
     def has_header(self) -> bool:
@@ -70,23 +67,12 @@ class ColumnMap:
         """Those of the sampled rows that are below the names."""
         return sample[self.header_row or 0 :]
 
-    def labels(self) -> list[str]:
-        """Names by which the columns are taken for the same fields again, without anybody saying so."""
-        labels = list(self.columns)
-        again = _by_name(self.columns)
-        for name, at in again.items():
-            if self.fields.get(name) != at:
-                labels[at] = f"{self.columns[at]} (other)"
-        for name, at in self.fields.items():
-            if again.get(name) != at:
-                labels[at] = name.replace("_", " ").capitalize()
-        return labels
-
     def described(self) -> dict[str, Any]:
         """It as JSON, by the columns' names."""
         return {
             "header": self.has_header,
             "header_row": self.header_row,
+            "columns": list(self.columns),
             **{name: self.columns[at] for name, at in self.fields.items()},
             "attributes": [self.columns[at] for at in self.attributes.values()],
             "dates": sorted(self.dates),
@@ -96,20 +82,21 @@ class ColumnMap:
 def map_columns(sample: Sequence[Row], asked: Mapping[str, Any] | None, *, lenient: bool = False) -> ColumnMap:
     """The mapping of a table that begins with `sample`.
 
-    `asked` is what the uploader says: field -> name or position (from 1) of its column, `attributes`: the columns
-    to keep (all others otherwise), `dates`: those that hold dates, `header`: whether a row names the columns; or what
-    `ColumnMap.described` said. `lenient`: also when no column is found that a contact can be reached by.
+    `asked` is what the uploader says: field -> name or position (from 1) of its column (None: no column is this field;
+    what is not said is found out), `attributes`: the columns to keep (all others otherwise), `dates`: those that hold
+    dates, `header`: whether a row names the columns; or what `ColumnMap.described` said, to which nothing is added.
+    `lenient`: also when no column is found that a contact can be reached by.
     """
     asked = dict(asked or {})
-    header_row = _header_row(sample, asked)
+    if ours := _is_ours(sample):
+        sample = [row._replace(cells=_came(row.cells)) for row in sample]
+    header_row = 1 if ours else _header_row(sample, asked)
     first = sample[header_row - 1] if header_row else sample[0]
     width = len(first.cells) if header_row else max(len(row.cells) for row in sample)
     if width > MAX_COLUMNS:
         raise UnreadableTableError(f"The table has {width:,} columns; {MAX_COLUMNS} are the most.")
     columns = _names(first.cells) if header_row else tuple(f"Column {n}" for n in range(1, width + 1))
-    fields = {name: _position(columns, asked[name], name) for name in FIELDS if asked.get(name) is not None}
-    if not fields:
-        fields = _by_name(columns) if header_row else _by_content(sample)
+    fields = _fields(columns, sample, asked, header_row)
     if "email" not in fields and "phone" not in fields and not lenient:
         raise UnreadableTableError(
             "No column has email addresses or telephone numbers, as far as the first row shows. "
@@ -119,24 +106,74 @@ def map_columns(sample: Sequence[Row], asked: Mapping[str, Any] | None, *, lenie
         kept = [_position(columns, column, "attributes") for column in wanted]
     else:
         kept = [at for at in range(len(columns)) if at not in fields.values()]
-    found = ColumnMap(columns, fields, {}, header_row=header_row)
-    attributes = {columns[at]: at for at in kept if not (found.ours and at < len(OURS))}
+    attributes = {columns[at]: at for at in kept}
     dates = frozenset(columns[_position(columns, column, "dates")] for column in asked.get("dates") or ())
-    return ColumnMap(columns, fields, {**attributes, **{d: columns.index(d) for d in dates}}, dates, header_row)
+    return ColumnMap(columns, fields, {**attributes, **{d: columns.index(d) for d in dates}}, dates, header_row, ours)
 
 
-def plain(name: str) -> str:
-    """A column's name without accents, spaces and punctuation, in lower case."""
-    decomposed = unicodedata.normalize("NFKD", name.casefold())
-    return "".join(character for character in decomposed if character.isalnum())
+def beginning(
+    table: Table, known: Callable[[Sequence[Row]], Mapping[str, Any] | None], *, lenient: bool = False
+) -> tuple[ColumnMap, Sequence[Row], Iterator[Row]]:
+    """A table's columns, the first rows below their names, and an iterator over those that follow.
+
+    `known` says, of the first rows, what `map_columns` is asked. Raises UnreadableTableError, which names the sheet.
+    """
+    rows = iter(table)
+    sample = next_rows(rows, SAMPLE_ROWS)
+    if not sample:
+        raise UnreadableTableError("The file has no rows.")
+    try:
+        columns = map_columns(sample, known(sample), lenient=lenient)
+    except UnreadableTableError as error:
+        sheet = table.format.get("sheet")
+        raise UnreadableTableError(f"{error} Read was the sheet {sheet!r}." if sheet else str(error)) from None
+    return columns, columns.rows_from(sample), rows
 
 
-_KNOWN: dict[str, tuple[Field, int]] = {
-    plain(spelling): (name, rank)
-    for name, spellings in _SPELLINGS.items()
-    for rank, spelling in enumerate(spellings.split())
-}
-"""Spelling -> its field, and how soon it counts."""
+def has_contacts(sample: Sequence[Row]) -> bool:
+    """Whether a table that begins with these rows has, by itself, a column that somebody can be reached by."""
+    try:
+        map_columns(sample, None)
+    except UnreadableTableError:
+        return False
+    return True
+
+
+def returned(sample: Sequence[Row]) -> list[str] | None:
+    """The columns' names if it is a list of failed rows that comes back: those of the table that it was made of."""
+    return list(_names(_came(sample[0].cells))) if _is_ours(sample) else None
+
+
+def _is_ours(sample: Sequence[Row]) -> bool:
+    return [plain(cell) for cell in sample[0].cells[: len(OURS)]] == list(OURS)
+
+
+def _came(cells: list[str]) -> list[str]:
+    return [original(cell) for cell in cells[len(OURS) :]]
+
+
+def _fields(
+    columns: Sequence[str], sample: Sequence[Row], asked: Mapping[str, Any], header_row: int | None
+) -> dict[Field, int]:
+    """Those asked for, and those that are found beside them: by their names, by parts of those, by what is in them."""
+    fields: dict[Field, int] = {}
+    for name in FIELDS:
+        if asked.get(name) is not None:
+            at = _position(columns, asked[name], name)
+            if other := next((other for other, taken in fields.items() if taken == at), None):
+                raise UnreadableTableError(f"`mapping` gives the column {columns[at]!r} for `{other}` and `{name}`.")
+            fields[name] = at
+    if "header_row" in asked:
+        return fields
+    known = {*asked, *(other for name in fields for other in _INSTEAD.get(name, ()))}
+    free = {at: column for at, column in enumerate(columns) if at not in fields.values()}
+    if header_row:
+        found = {name: at for name, at in by_name(columns).items() if name not in known and at in free}
+        fields |= found
+        fields |= by_content(sample[header_row:], without(free, fields), {*known, *fields}, alike=True)
+    if {"email", "phone"}.isdisjoint(fields):
+        fields |= by_content(sample[header_row or 0 :], without(free, fields), known)
+    return fields
 
 
 def _header_row(sample: Sequence[Row], asked: Mapping[str, Any]) -> int | None:
@@ -147,26 +184,24 @@ def _header_row(sample: Sequence[Row], asked: Mapping[str, Any]) -> int | None:
     if asked.get("header") is False:
         return None
     named = {plain(asked[name]) for name in FIELDS if isinstance(asked.get(name), str)}
+    alike = None
     for number, row in enumerate(sample[:_TITLES], 1):
         names = {plain(cell) for cell in row.cells}
-        if named <= names if named else not {"email", "phone"}.isdisjoint(_by_name(row.cells)):
+        if named <= names if named else not {"email", "phone"}.isdisjoint(by_name(row.cells)):
             return number
-        if any(_ADDRESS.fullmatch(cell.strip()) or _is_number(cell.strip()) for cell in row.cells):
+        if any(ADDRESS.fullmatch(cell.strip()) or is_number(cell.strip()) for cell in row.cells):
             break
-    return 1 if asked.get("header") or _is_header(sample[0]) else None
+        if alike is None and sum(map(bool, names)) > 1 and any(is_alike(f, cell) for f in ALIKE for cell in row.cells):
+            alike = number
+    return alike or (1 if asked.get("header") or _is_header(sample[0]) else None)
 
 
 def _is_header(first: Row) -> bool:
     """Names are not addresses, numbers or blanks."""
     cells = [cell.strip() for cell in first.cells]
-    if any(_ADDRESS.fullmatch(cell) or _NUMBER.fullmatch(cell) for cell in cells):
+    if any(ADDRESS.fullmatch(cell) or NUMBER.fullmatch(cell) for cell in cells):
         return False
     return any(cells) and not any(cell.isdigit() for cell in cells)
-
-
-def _is_number(cell: str) -> bool:
-    """Whether it looks like a telephone number, and not like a date."""
-    return _NUMBER.fullmatch(cell) is not None and _DATE.fullmatch(cell) is None
 
 
 def _names(cells: Sequence[str]) -> tuple[str, ...]:
@@ -177,49 +212,6 @@ def _names(cells: Sequence[str]) -> tuple[str, ...]:
         free = chain([name], (f"{name} ({n})" for n in count(2)))
         names[next(candidate for candidate in free if candidate not in names)] = None
     return tuple(names)
-
-
-def _by_name(columns: Sequence[str]) -> dict[Field, int]:
-    best: dict[Field, tuple[int, int]] = {}
-    for at, column in enumerate(columns):
-        if known := _KNOWN.get(plain(column)):
-            name, rank = known
-            best[name] = min(best.get(name, (rank, at)), (rank, at))
-    found = {name: at for name, (_, at) in best.items()}
-    if "full_name" in found and "first_name" in found:
-        found.setdefault("last_name", found["full_name"])  # `Vorname, Name`
-        del found["full_name"]
-    return found
-
-
-def _by_content(rows: Sequence[Row]) -> dict[Field, int]:
-    """The columns that look most like addresses, and most like telephone numbers, if at least half of it does."""
-    columns: dict[int, list[str]] = {}
-    for row in rows:
-        for at, cell in enumerate(row.cells):
-            if cell.strip() and row.problem is None:
-                columns.setdefault(at, []).append(cell.strip())
-    found: dict[Field, int] = {}
-    looks: tuple[tuple[Field, Callable[[str], float]], ...] = (("email", _like_address), ("phone", _like_phone))
-    for name, like in looks:
-        scores = {at: sum(map(like, cells)) / len(cells) for at, cells in columns.items() if at not in found.values()}
-        best = max(scores, key=lambda at: (scores[at], -at), default=None)
-        if best is not None and scores[best] > 1 / 2:
-            found[name] = best
-    return found
-
-
-def _like_address(cell: str) -> float:
-    return 1 if _ADDRESS.fullmatch(cell) else 0
-
-
-def _like_phone(cell: str) -> float:
-    """A number that is written like any other may as well be somebody's id."""
-    if not _is_number(cell):
-        return 0
-    if cell.lstrip("'").startswith(("+", "00", "(")):
-        return 1
-    return 3 / 4 if re.search(r"\D", cell) or len(cell) > _SHORT_PHONE else 1 / 4
 
 
 def _position(columns: Sequence[str], wanted: Any, name: str) -> int:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, starmap
 from sys import getsizeof
 from typing import Any, BinaryIO, NamedTuple, Protocol
 
@@ -48,29 +48,39 @@ class Table(Protocol):
 
     @property
     def format(self) -> dict[str, Any]:
-        """How it is written: `kind`, and for text `encoding`, `delimiter`, `quote`."""
+        """How it is written: `kind`, for text `encoding`, `delimiter`, `quote`, for a workbook `sheet`."""
 
     def __iter__(self) -> Iterator[Row]:
         """Its rows, once, the header among them; those without content are left out."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Workbook:
-    """An Excel workbook: the first sheet with content."""
+    """An Excel workbook: the first sheet whose beginning shows contacts, else the first with content."""
 
     source: BinaryIO
+    sheet: str | None = None
+    """The one that is read; known with its first row."""
 
     @property
     def format(self) -> dict[str, Any]:
         """How it is written."""
-        return {"kind": "xlsx"}
+        return {"kind": "xlsx", "sheet": self.sheet}
 
     def __iter__(self) -> Iterator[Row]:
         """Its rows."""
-        from quintet.imports.xlsx import UnreadableWorkbookError, rows
+        from quintet.imports.mapping import SAMPLE_ROWS, has_contacts
+        from quintet.imports.xlsx import Rows, UnreadableWorkbookError, rows
+
+        def wanted(name: str, found: Rows) -> bool:
+            sample = next_rows(starmap(Row, found), SAMPLE_ROWS)
+            contacts = bool(sample) and has_contacts(sample)
+            if contacts or (sample and self.sheet is None):
+                self.sheet = name
+            return contacts
 
         try:
-            for line, cells in rows(self.source):
+            for line, cells in rows(self.source, wanted):
                 yield Row(line, cells)
         except UnreadableWorkbookError as error:
             raise UnreadableTableError(str(error)) from error

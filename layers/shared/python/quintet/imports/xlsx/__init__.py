@@ -1,6 +1,6 @@
 """Excel workbooks (.xlsx: ECMA-376, ISO/IEC 29500, transitional and strict), streamed in constant memory."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from quintet.imports.xlsx.archive import Archive
@@ -14,8 +14,17 @@ from quintet.imports.xlsx.styles import number_formats
 __all__ = ["UnreadableWorkbookError", "rows"]
 
 
-def rows(source: BinaryIO) -> Iterator[tuple[int, list[str]]]:
-    """The rows with content of the first visible sheet that has any: their line as Excel shows it, and their cells.
+Rows = Iterator[tuple[int, list[str]]]
+
+
+def _any(name: str, rows: Rows) -> bool:
+    return next(rows, None) is not None
+
+
+def rows(source: BinaryIO, wanted: Callable[[str, Rows], bool] = _any) -> Rows:
+    """The rows with content of a sheet: their line as Excel shows it, and their cells.
+
+    It is the first visible sheet that is `wanted`, by its name and rows; else the first that has rows.
 
     A cell is text: numbers without exponent where that is readable, dates and times in ISO 8601, `TRUE` and `FALSE`,
     errors as `#N/A`, a formula as the value it had when it was saved. Rows end with their last cell that is not empty.
@@ -31,10 +40,8 @@ def rows(source: BinaryIO) -> Iterator[tuple[int, list[str]]]:
     formats = number_formats(archive, parts.styles, date1904=parts.date1904)
     with SharedStrings(archive, parts.strings) as strings:
         reader = CellReader(strings.get, formats)
-        for sheet in parts.sheets:
-            found = False
-            for row in sheet_rows(archive, sheet, reader):
-                found = True
-                yield row
-            if found:
-                return
+        for test in (wanted, _any):
+            for name, part in parts.sheets:
+                if test(name, sheet_rows(archive, part, reader)):
+                    yield from sheet_rows(archive, part, reader)
+                    return

@@ -16,7 +16,8 @@ _MAX_ENTRIES = 10_000
 class Parts:
     """Names of parts: of the visible worksheets in their order, and of what is common to them, if it is there."""
 
-    sheets: list[str]
+    sheets: list[tuple[str, str]]
+    """What each is called, and its part."""
     strings: str | None
     styles: str | None
     date1904: bool
@@ -33,7 +34,7 @@ def parts_of(archive: Archive) -> Parts:
         raise UnreadableWorkbookError(
             "The file is a binary workbook (.xlsb). Save it as an Excel workbook (.xlsx) and try again."
         )
-    ids: list[str] = []
+    ids: dict[str, str] = {}
     date1904 = False
 
     def properties(attributes: Attributes) -> None:
@@ -42,7 +43,8 @@ def parts_of(archive: Archive) -> Parts:
 
     def sheet(attributes: Attributes) -> None:
         if attributes.get("state", "visible") == "visible":
-            ids.append(next((value for name, value in attributes.items() if name.endswith(":id")), ""))
+            id_ = next((value for name, value in attributes.items() if name.endswith(":id")), "")
+            ids[id_] = attributes.get("name", "")[:100]
             _bound(len(ids))
 
     tree = {"": ["workbook"], "workbook": ["workbookPr", "sheets"], "sheets": ["sheet"]}
@@ -51,8 +53,9 @@ def parts_of(archive: Archive) -> Parts:
     if missing := [id_ for id_ in ids if id_ not in relationships]:
         raise damaged(f"a sheet ({missing[0][:100]}) is missing")
     named = dict(relationships.values())
+    sheets = [(name, *relationships[id_]) for id_, name in ids.items()]
     return Parts(
-        sheets=[part for kind, part in map(relationships.__getitem__, ids) if kind == "worksheet"],
+        sheets=[(name, part) for name, kind, part in sheets if kind == "worksheet"],
         strings=named.get("sharedStrings"),
         styles=named.get("styles"),
         date1904=date1904,
