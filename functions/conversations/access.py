@@ -54,6 +54,11 @@ async def _limit_messages(request: Request, session: SessionDep, caller: Caller)
     rate_limit(request, session, "message", account=str(caller.user_id))
 
 
+async def _limit_reactions(request: Request, session: SessionDep, caller: Caller) -> None:
+    rate_limit(request, session, "reaction", account=str(caller.user_id))
+
+
 # They commit their count, so they stand before `Idempotent`, whose claim is to be committed with the change only.
 ConversationLimit = Depends(_limit_conversations)
 MessageLimit = Depends(_limit_messages)
+ReactionLimit = Depends(_limit_reactions)

@@ -141,6 +141,17 @@ def test_given_too_many_messages_in_a_minute_then_429(user: Api, conversation: s
     assert len(texts(user, conversation)) == 1
 
 
+def test_given_too_many_edits_or_reactions_in_a_minute_then_429(user: Api, friend: Api, conversation: str) -> None:
+    path = f"/messages/{say(user, conversation)['id']}"
+    user.patch(path, {"text": "x"}), user.put(f"{path}/reactions/{DUCK}")
+    execute(
+        "UPDATE rate_counters SET hits = 1000 WHERE key LIKE 'message:account:%%' OR key LIKE 'reaction:account:%%'"
+    )
+    assert user.patch(path, {"text": "y"}).status == user.put(path, {"text": "y"}).status == 429
+    assert user.put(f"{path}/reactions/{DUCK}").status == user.delete(f"{path}/reactions/{DUCK}").status == 429
+    assert (friend.put(f"{path}/reactions/{DUCK}").status, user.get(path).json()["text"]) == (204, "x")
+
+
 def test_given_files_when_attached_then_members_download_them_until_they_are_removed(
     user: Api, friend: Api, conversation: str
 ) -> None:

@@ -34,6 +34,8 @@ LIMITS: dict[str, tuple[Limit, ...]] = {
     # An office of hundreds may share one address.
     "conversation": (Limit("account", 100, 3600), Limit("ip", 1000, 3600)),
     "message": (Limit("account", 120, 60), Limit("ip", 1200, 60)),
+    "reaction": (Limit("account", 300, 60), Limit("ip", 3000, 60)),
+    "search": (Limit("account", 60, 60), Limit("ip", 600, 60)),
 }
 """What is limited, and how. Every name is a policy in the `RateLimit-Policy` header."""
 
