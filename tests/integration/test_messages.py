@@ -346,6 +346,40 @@ def test_given_messages_then_pages_go_on_to_older_ones_and_back_to_newer_ones(us
     ]
 
 
+def test_given_very_long_messages_then_a_page_is_what_a_function_can_answer_and_the_next_goes_on(
+    user: Api, friend: Api, conversation: str
+) -> None:
+    said_often(user, conversation, 30, '"' * 65_000)
+    execute(
+        "UPDATE messages SET content = %(content)s WHERE conversation_id = %(c)s",
+        content=json.dumps(paragraph({"type": "text", "text": '"' * 32_000})),
+        c=conversation,
+    )
+    # THEN Lambda's answer, where each quotation mark is escaped once more, stays below its 6 MB
+    pages, cursor = [], {}
+    while not pages or pages[-1]["next_cursor"]:
+        answer = friend.get(f"/conversations/{conversation}/messages", query=list(cursor.items()))
+        assert len(json.dumps(answer.body.decode(), ensure_ascii=False).encode()) < 6_000_000
+        pages.append(answer.json())
+        cursor = {"cursor": pages[-1]["next_cursor"]}
+    numbers = [int(item["text"].split()[1]) for part in pages for item in part["items"]]
+    assert numbers == list(range(30, 0, -1))
+    assert 1 < len(pages) < 6
+    # AND on the way back as many, next to where it began
+    back = page(friend, conversation, after=pages[-1]["previous_cursor"])
+    assert len(back["items"]) == len(pages[0]["items"])
+    assert back["items"][-1]["id"] == pages[-2]["items"][-1]["id"]
+    # AND a message alone is always a page
+    assert len(page(friend, conversation, limit=1)["items"]) == 1
+
+
+def test_given_long_names_then_what_they_make_of_a_text_is_bounded(user: Api, conversation: str) -> None:
+    execute("UPDATE users SET full_name = repeat('n', 100) WHERE id = %(id)s", id=user.id)
+    refused = user.post(f"/conversations/{conversation}/messages", {"content": paragraph(*[mention(user)] * 700)})
+    assert (refused.status, pointers(refused)) == (400, ["/content"])
+    assert texts(user, conversation) == []
+
+
 @pytest.mark.parametrize(
     ("query", "where"),
     [({"after": "x"}, "query/after"), ({"cursor": "x"}, "query/cursor"), ({"after": "", "cursor": ""}, "query/after")],

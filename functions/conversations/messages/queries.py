@@ -31,16 +31,24 @@ _COLUMNS = columns_of(
               FROM message_reactions WHERE message_id = m.id GROUP BY emoji) r), '[]')""",
 )
 
+PAGE_BYTES = 2_000_000
+"""Of a page's items, but for the last. A function answers 6 MB at most, in a string where each quotation mark is
+escaped once more."""
+
 # What is beside a page's messages is looked for once they are found.
 _PAGE = f"""
-    SELECT p.* FROM (SELECT WHERE {is_member("%(conversation_id)s")}) v LEFT JOIN (
+    WITH found AS MATERIALIZED (
         SELECT row_to_json(r)::text AS item, r.id FROM (
             SELECT {_COLUMNS} FROM (
                 SELECT * FROM messages
                 WHERE (conversation_id, id) {{beyond}} (%(conversation_id)s, %(from)s)
                   AND (conversation_id, id) {{within}} (%(conversation_id)s, {{end}})
                 ORDER BY conversation_id {{order}}, id {{order}} LIMIT %(limit)s + 1) m
-            JOIN users u ON u.id = m.sender_id) r) p ON true
+            JOIN users u ON u.id = m.sender_id) r)
+    SELECT p.* FROM (SELECT WHERE {is_member("%(conversation_id)s")}) v LEFT JOIN (
+        SELECT item, id, count(*) OVER () AS found,
+               sum(octet_length(item)) OVER (ORDER BY id {{order}}) - octet_length(item) AS bytes_before
+        FROM found) p ON p.bytes_before < {PAGE_BYTES}
     ORDER BY p.id {{order}}"""
 OLDER = _PAGE.format(beyond="<", within=">=", end=FIRST, order="DESC")
 NEWER = _PAGE.format(beyond=">", within="<=", end=LAST, order="ASC")
@@ -99,8 +107,8 @@ def list_messages(
     found = rows(session, sql, params)
     if not found:
         raise NotFound
-    more = len(found) > paging.limit
     kept = [row for row in found[: paging.limit] if row.id is not None]  # one row of nulls is an empty page
+    more = bool(kept) and kept[0].found > len(kept)
     if after is not None:
         kept.reverse()
     next_cursor = encode_cursor(kept[-1].id) if kept and (more or after is not None) else None

@@ -34,7 +34,9 @@ async def list_messages(
 ) -> Response:
     """List the messages of a conversation, newest first; `cursor` goes on to older ones, `after` back to newer ones.
 
-    Who asks `after` again and again misses none: messages are made one after the other.
+    Their order is that of their ids, not that of the events, which are in the order of transactions. Who asks `after`
+    again and again misses none: messages are made one after the other. Of very long ones a page has fewer than `limit`:
+    it ends after 2 MB, and the cursors go on from there.
     """
     return listed(queries.list_messages(session, caller, conversation_id, paging, after=after))
 

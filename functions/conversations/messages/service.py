@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from functions.conversations.access import locked_conversation
-from functions.conversations.document import mentioned, plain_text
+from functions.conversations.document import MAX_BYTES, mentioned, plain_text
 from functions.conversations.messages import queries
 from functions.conversations.messages.schemas import MessageCreate, MessageUpdate
 from quintet.db.models.conversations import (
@@ -168,7 +168,10 @@ def _checked(
         errors.append(FieldError("/reply_to_id", "There is no message with this id in the conversation."))
     if errors:
         raise BadRequest("The input is not valid.", errors=errors)
-    return plain_text(content, names)
+    text = plain_text(content, names)
+    if len(text.encode()) > MAX_BYTES:
+        raise BadRequest.at("/content", "Larger than 64 KB with the names of those who are mentioned.")
+    return text
 
 
 def _locked_own(session: Session, caller: Principal, message_id: UUID) -> Message:
