@@ -289,6 +289,53 @@ def test_given_members_then_they_leave_and_the_owner_removes_and_a_group_keeps_a
     assert events_in(conversation)[-1][0] == "conversation.removed"
 
 
+def test_given_an_owner_whose_account_is_disabled_then_who_joined_first_of_the_others_acts_and_inherits(
+    user: Api, friend: Api
+) -> None:
+    gone, third, newcomer = person(), person(), person()
+    conversation = group(user)
+    path = f"/conversations/{conversation}"
+    for joining in (gone, friend, third):
+        user.post(f"{path}/members", {"user_id": str(joining.id)})
+    execute("UPDATE users SET status = 'disabled' WHERE id = ANY(%(ids)s)", ids=[user.id, gone.id])
+    # THEN one of them may do all, and the others may not
+    assert third.patch(path, {"title": "Mine"}).status == third.delete(path).status == 403
+    assert friend.patch(path, {"title": "Ours"}).status == 200
+    assert friend.post(f"{path}/members", {"user_id": str(newcomer.id)}).status == 200
+    # WHEN the owner is taken off THEN that one owns it, and not who joined before and is disabled too
+    assert friend.delete(f"{path}/members/{user.id}").status == 204
+    roles = {m["id"]: m["role"] for m in conversation_of(third, conversation)["members"]}
+    assert [id for id, role in roles.items() if role == "owner"] == [str(friend.id)]
+    # AND so when an owner leaves
+    assert friend.delete(f"{path}/members/{friend.id}").status == 204
+    assert third.patch(path, {"title": "Third's"}).status == 200
+
+
+def test_given_conversations_others_began_then_an_account_can_be_removed_for_good(user: Api, friend: Api) -> None:
+    admin, victim = person("admin"), person()
+    unanswered, begun, shared = direct(user, victim), direct(victim, friend), group(user, victim, friend)
+    inherited = group(user, victim)
+    user.delete(f"/conversations/{inherited}/members/{user.id}")
+    say(user, unanswered, "Hello?")
+    assert admin.delete(f"/users/{victim.id}", query=[("purge", "true")]).status == 204
+    # THEN what it said nothing in is gone, and the group is told
+    assert [user.get(f"/conversations/{id}").status for id in (unanswered, shared)] == [404, 200]
+    assert friend.get(f"/conversations/{begun}").status == 404
+    assert conversation_of(friend, shared)["member_count"] == 2
+    left = ("conversation.member_removed", shared, {"user_id": str(victim.id)})
+    assert events_in(shared)[1:] == [left]
+    assert events_in(inherited)[-1][0] == "conversation.removed"
+    own = user.get("/events", query=[("scope", f"user:{user.id}"), ("type", "conversation.removed")]).json()["items"]
+    assert [item["subject_id"] for item in own] == [unanswered]
+    # AND an account that said something is not removed, nor what it was in
+    shared = group(user, friend)
+    talk = direct(user, friend)
+    say(friend, talk)
+    refused = admin.delete(f"/users/{friend.id}", query=[("purge", "true")])
+    assert (refused.status, "messages: 1" in refused.json()["detail"]) == (409, True)
+    assert conversation_of(user, shared)["member_count"] == 2
+
+
 def test_given_somebody_removed_then_they_read_nothing_any_more_and_all_of_it_when_they_are_back(
     user: Api, friend: Api
 ) -> None:

@@ -74,7 +74,10 @@ async def read_conversation(request: Request, session: SessionDep, caller: Calle
 async def update_conversation(
     session: SessionDep, caller: Caller, conversation_id: UUID, change: ConversationUpdate, expected: IfMatch
 ) -> Response:
-    """Change a group's title; for its owner."""
+    """Change a group's title; for its owner.
+
+    While the owner's account is disabled, the active member who joined first may do all that an owner may.
+    """
     service.update_conversation(session, caller, conversation_id=conversation_id, change=change, expected=expected)
     read, _ = queries.read_conversation(session, caller, conversation_id)
     return changed(read)

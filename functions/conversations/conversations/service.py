@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -13,6 +13,7 @@ from quintet.db.models.accounts import User
 from quintet.db.models.conversations import Conversation, ConversationMember
 from quintet.db.models.projects import Project, ProjectMember
 from quintet.errors import BadRequest, FieldError, NotFound
+from quintet.events.conversations import mark_removed, tell_removed
 from quintet.events.record import record, scope_of
 from quintet.events.types import EventType
 from quintet.identity.membership import require_role
@@ -75,7 +76,7 @@ def update_conversation(
 ) -> None:
     """Change a group's title; for its owner."""
     conversation, role = locked_conversation(session, caller, conversation_id)
-    require_owned_group(conversation, role)
+    require_owned_group(session, caller, conversation, role)
     conversation.require_version(expected)
     if fields := conversation.apply(change.changes()):
         record_of(session, EventType.CONVERSATION_UPDATED, conversation_id, fields=fields)
@@ -84,9 +85,9 @@ def update_conversation(
 def remove_conversation(
     session: Session, caller: Principal, *, conversation_id: UUID, expected: frozenset[int] | None
 ) -> None:
-    """Remove a group for everybody; for its owner. `maintenance` deletes what was said, of which there may be much."""
+    """Remove a group for everybody; for its owner."""
     conversation, role = locked_conversation(session, caller, conversation_id)
-    require_owned_group(conversation, role)
+    require_owned_group(session, caller, conversation, role)
     conversation.require_version(expected)
     members = session.scalars(
         delete(ConversationMember)
@@ -94,15 +95,7 @@ def remove_conversation(
         .returning(ConversationMember.user_id)
     ).all()
     mark_removed(session, conversation)
-    for user_id in members:  # who can read nothing of the conversation any more, this neither
-        record(session, EventType.CONVERSATION_REMOVED, subject=conversation_id, scope=scope_of("user", user_id))
-
-
-def mark_removed(session: Session, conversation: Conversation) -> None:
-    """Nobody takes part any more."""
-    conversation.removed_at = func.now()
-    conversation.touch()
-    record_of(session, EventType.CONVERSATION_REMOVED, conversation.id)
+    tell_removed(session, conversation_id, members)
 
 
 def require_accounts(session: Session, users: dict[UUID, str]) -> None:

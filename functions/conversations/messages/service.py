@@ -11,18 +11,17 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from functions.conversations.access import locked_conversation
+from functions.conversations.access import locked_conversation, locked_message
 from functions.conversations.document import MAX_BYTES, mentioned, plain_text
 from functions.conversations.messages import queries
 from functions.conversations.messages.schemas import MessageCreate, MessageUpdate
 from quintet.db.models.conversations import (
     Attachment,
-    ConversationMember,
     Message,
     MessageMention,
     MessageReaction,
 )
-from quintet.errors import BadRequest, Conflict, FieldError, Forbidden, NotFound
+from quintet.errors import BadRequest, Conflict, FieldError, Forbidden
 from quintet.events.record import record, scope_of
 from quintet.events.types import EventType
 from quintet.identity.principal import Principal
@@ -99,7 +98,7 @@ def delete_message(session: Session, caller: Principal, *, message_id: UUID, exp
 
 def add_reaction(session: Session, caller: Principal, *, message_id: UUID, emoji: str) -> None:
     """Put an emoji to a message. Repeatable."""
-    message = _locked(session, caller, message_id, share=True)
+    message = locked_message(session, caller, message_id, share=True)
     if message.deleted_at:
         raise Conflict("The message is deleted.")
     new = {"message_id": message_id, "user_id": caller.user_id, "emoji": emoji}
@@ -116,7 +115,7 @@ def add_reaction(session: Session, caller: Principal, *, message_id: UUID, emoji
 
 def remove_reaction(session: Session, caller: Principal, *, message_id: UUID, emoji: str) -> None:
     """Take the caller's emoji away again. Repeatable."""
-    message = _locked(session, caller, message_id, share=True)
+    message = locked_message(session, caller, message_id, share=True)
     removed = session.scalar(
         delete(MessageReaction)
         .where(
@@ -175,22 +174,9 @@ def _checked(
 
 
 def _locked_own(session: Session, caller: Principal, message_id: UUID) -> Message:
-    message = _locked(session, caller, message_id)
+    message = locked_message(session, caller, message_id)
     if message.sender_id != caller.user_id:
         raise Forbidden("This is for who sent the message.")
-    return message
-
-
-def _locked(session: Session, caller: Principal, message_id: UUID, *, share: bool = False) -> Message:
-    """The message, locked against changes, or `share`d with others who change what is beside it; 404 for strangers."""
-    message = session.get(Message, message_id, with_for_update={"read": share, "key_share": not share})
-    if message is None or not session.scalar(
-        select(ConversationMember.user_id).where(
-            ConversationMember.conversation_id == message.conversation_id,
-            ConversationMember.user_id == caller.user_id,
-        )
-    ):
-        raise NotFound
     return message
 
 
