@@ -16,7 +16,7 @@ from quintet.events.record import SYSTEM
 from quintet.identity.campaigns import rights
 from quintet.identity.permissions import Permission
 from quintet.identity.principal import Principal
-from quintet.identity.scopes import CONVERSATIONS, MINE, READABLE, parts
+from quintet.identity.scopes import CONVERSATIONS, MINE, OWN, PUBLIC, READABLE, parts
 from quintet.pagination import PageRequest, page_bytes
 
 _EPOCH = datetime(1970, 1, 2, tzinfo=UTC)
@@ -80,11 +80,16 @@ def _found(caller: Principal, filters: Filters, order: str) -> str:
     """The events the caller may read, in `order`, one more than the limit of each scope at most."""
     matching = f"{_FILTERS} {order} LIMIT %(limit)s + 1"
     if filters.scope:
-        return f"SELECT * FROM events e WHERE e.scope = %(scope)s AND {_visible(caller, filters)} AND {matching}"
+        told = f"{_visible(caller, filters)} AND {PUBLIC if _of_another(caller, filters.scope) else 'true'}"
+        return f"SELECT * FROM events e WHERE e.scope = %(scope)s AND {told} AND {matching}"
     if caller.can(Permission.EVENTS_READ_ALL):  # and yet not what happens in other people's conversations
-        public = f"SELECT * FROM events e WHERE NOT starts_with(e.scope, 'conversation:') AND {matching}"
-        return f"({public}) UNION ALL {_probed(CONVERSATIONS, matching)}"
+        public = f"SELECT * FROM events e WHERE {PUBLIC} AND {matching}"
+        return f"(({public}) UNION {_probed(OWN, matching)}) UNION ALL {_probed(CONVERSATIONS, matching)}"
     return _probed(MINE, matching)
+
+
+def _of_another(caller: Principal, scope: str) -> bool:
+    return scope.startswith("user:") and scope != f"user:{caller.user_id}"
 
 
 def _probed(scopes: str, matching: str) -> str:

@@ -394,6 +394,34 @@ def test_given_the_log_then_members_read_what_happens_and_nobody_else_not_even_a
     assert types[0] == "conversation.member_added"
 
 
+def test_given_what_members_are_told_for_themselves_then_administrators_read_only_their_own(
+    user: Api, friend: Api
+) -> None:
+    admin = person("admin")
+    cursor = admin.get("/events", query=[("after", "latest")]).json()["next_cursor"]
+    removed, left = group(user, friend, admin), group(user, friend, admin)
+    user.delete(f"/conversations/{left}/members/{friend.id}")
+    user.delete(f"/conversations/{left}/members/{admin.id}")
+    user.delete(f"/conversations/{removed}")
+
+    def about(client: Api, **query: str) -> list[tuple[str, str]]:
+        items = client.get("/events", query=[("limit", "50"), *query.items()]).json()["items"]
+        return [(item["type"], item["subject_id"]) for item in items if item["subject_id"] in (left, removed)]
+
+    told = [("conversation.member_removed", left), ("conversation.removed", removed)]
+    for client in (friend, admin):
+        assert about(client, scope=f"user:{client.id}") == told[::-1]
+        assert about(client, after=cursor) == told
+        assert about(client) == about(client, subject_type="conversation") == told[::-1]
+    for query in ({"scope": f"user:{friend.id}"}, {"subject_id": left, "actor_id": str(friend.id)}):
+        assert about(admin, **query) == about(admin, after=cursor, **query) == []
+    other = person("admin")
+    assert about(other, after=cursor) == about(other) == about(other, subject_type="conversation") == []
+    # AND nothing is read twice
+    own = [item["id"] for item in admin.get("/events", query=[("limit", "50")]).json()["items"]]
+    assert len(own) == len(set(own))
+
+
 @pytest.mark.parametrize(
     ("path", "model"), [("/conversations", Page[ConversationRead]), ("/conversations/{id}", ConversationRead)]
 )

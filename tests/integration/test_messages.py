@@ -356,7 +356,8 @@ def test_given_very_long_messages_then_a_page_is_what_a_function_can_answer_and_
         c=conversation,
     )
     # THEN Lambda's answer, where each quotation mark is escaped once more, stays below its 6 MB
-    pages, cursor = [], {}
+    pages: list[dict[str, Any]] = []
+    cursor: dict[str, str] = {}
     while not pages or pages[-1]["next_cursor"]:
         answer = friend.get(f"/conversations/{conversation}/messages", query=list(cursor.items()))
         assert len(json.dumps(answer.body.decode(), ensure_ascii=False).encode()) < 6_000_000

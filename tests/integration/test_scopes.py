@@ -5,7 +5,8 @@ from uuid import UUID
 import pytest
 
 from quintet.db.session import reading
-from quintet.identity.scopes import MINE, READERS, parts
+from quintet.identity.scopes import MINE, PUBLIC, READERS, parts
+from tests.support.statements import execute
 from tests.support.world import World
 
 
@@ -40,3 +41,11 @@ def test_given_a_scope_then_its_readers_are_those_who_count_it_among_theirs(
         }
     assert {name for name, id in people.items() if id in readers} == among == expected
     assert len(readers) == len(expected)
+
+
+def test_given_what_everybody_may_read_then_an_index_has_it_in_order(stack: object) -> None:
+    execute("ANALYZE events")
+    plan = execute(f"EXPLAIN SELECT * FROM events WHERE {PUBLIC} ORDER BY transaction_id, id LIMIT 5")
+    assert not any("Sort" in line for (line,) in plan), plan
+    others = execute("EXPLAIN SELECT * FROM events ORDER BY transaction_id, id LIMIT 5")
+    assert any("Sort" in line for (line,) in others), others

@@ -1,4 +1,4 @@
-"""Search by words, whatever stands between them."""
+"""Search by words, whatever stands between them; the log's walk past all that concerns conversations."""
 
 from alembic import op
 
@@ -30,9 +30,20 @@ COLUMNS = {
 }
 """Table -> what its column `search` is made of."""
 
+_PUBLIC = "NOT starts_with(scope, 'conversation:') AND subject_type NOT IN ('conversation', 'message')"
+EVENTS = f"""
+-- That somebody was taken off a conversation, or that it was removed, is told to those it concerns in their own scope.
+DROP INDEX ix_events_public_id, ix_events_public_transaction_id_id;
+CREATE INDEX ix_events_public_id ON events (id) WHERE {_PUBLIC};
+CREATE INDEX ix_events_public_transaction_id_id ON events (transaction_id, id) WHERE {_PUBLIC};
+-- Nobody reads of everything any more.
+DROP INDEX ix_events_transaction_id_id;
+"""
+
 
 def upgrade() -> None:
     """Make everything."""
     op.execute(WORDS)
     for table, expression in COLUMNS.items():
         op.execute(f"ALTER TABLE {table} ALTER COLUMN search SET EXPRESSION AS ({expression})")
+    op.execute(EVENTS)
