@@ -15,6 +15,7 @@ from tests.support.expect import pointers
 from tests.support.people import person
 from tests.support.projects import ids
 from tests.support.statements import counted, execute
+from tests.support.uploading import project_of
 
 NOBODY = "01900000-0000-7000-8000-000000000000"
 
@@ -161,7 +162,8 @@ def test_given_a_group_when_its_owner_names_it_anew_then_the_others_may_not_and_
 
 
 def test_given_an_etag_then_it_changes_with_whatever_the_representation_says(user: Api, friend: Api) -> None:
-    conversation = group(user, friend)
+    project_id = project_of(user)
+    conversation = group(user, friend, project_id=project_id)
     path = f"/conversations/{conversation}"
     tags = []
 
@@ -178,6 +180,8 @@ def test_given_an_etag_then_it_changes_with_whatever_the_representation_says(use
     friend.put(f"{path}/read", {"message_id": message["id"]})
     assert moved()
     user.patch("/users/me", {"full_name": "Renamed"})
+    assert moved()
+    execute("UPDATE conversations SET project_id = NULL WHERE id = %(id)s", id=conversation)
     assert moved()
     # AND what is said in between keeps nobody from changing the title
     assert user.patch(path, {"title": "x"}, headers={"if-match": user.get(path).header("etag") or ""}).status == 200

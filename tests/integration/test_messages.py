@@ -221,6 +221,48 @@ def test_given_a_reply_then_it_names_a_message_of_the_same_conversation(
     assert pointers(refused) == ["/reply_to_id"]
 
 
+def test_given_somebody_who_left_then_a_message_that_mentions_them_can_still_be_edited(
+    user: Api, friend: Api, conversation: str
+) -> None:
+    path = f"/conversations/{conversation}"
+    said = user.post(f"{path}/messages", {"content": paragraph(mention(friend))}).json()
+    other = say(user, conversation)
+    user.delete(f"{path}/members/{friend.id}")
+    content = paragraph({"type": "text", "text": "Ask "}, mention(friend))
+    edited = user.patch(f"/messages/{said['id']}", {"content": content})
+    assert (edited.status, edited.json()["text"], edited.json()["mentions"]) == (200, "Ask @A Friend", [str(friend.id)])
+    # AND no other message begins to mention them, nor this one again
+    for message_id in (other["id"], said["id"]):
+        assert user.patch(f"/messages/{message_id}", {"text": "nobody"}).status == 200
+        assert pointers(user.patch(f"/messages/{message_id}", {"content": content})) == [
+            "/content/content/0/content/1/attrs/id"
+        ]
+
+
+def test_given_mentions_that_come_and_go_then_each_is_new_once(user: Api, friend: Api, conversation: str) -> None:
+    third = person()
+    user.post(f"/conversations/{conversation}/members", {"user_id": str(third.id)})
+    path = f"/messages/{say(user, conversation)['id']}"
+    for named in ([friend], [], [friend], [third, friend], [third], [third, friend]):
+        content = paragraph({"type": "text", "text": f"{len(named)} "}, *map(mention, named))
+        assert user.patch(path, {"content": content}).status == 200
+        assert set(user.get(path).json()["mentions"]) == {str(client.id) for client in named}
+    new = [data["mentions"] for type, _, data in events_in(conversation) if type == "message.updated"]
+    assert new == [[str(friend.id)], [], [], [str(third.id)], [], []]
+
+
+def test_given_a_sent_file_when_moved_into_a_project_then_it_is_the_projects(
+    user: Api, friend: Api, conversation: str
+) -> None:
+    file_id = attachment(user)
+    said = say(user, conversation, attachments=[file_id])
+    assert friend.get(f"/files/{file_id}").status == 200
+    execute("UPDATE files SET project_id = %(p)s WHERE id = %(f)s", p=project_of(user), f=file_id)
+    for path in (f"/files/{file_id}", f"/files/{file_id}/content"):
+        assert (friend.get(path).status, user.get(path).status < 400) == (404, True)
+    assert friend.get(f"/messages/{said['id']}").json()["attachments"] == []
+
+
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
 def test_given_a_message_when_its_sender_edits_it_then_all_see_that_and_an_old_tag_is_412(
     user: Api, friend: Api, conversation: str, method: str

@@ -84,7 +84,7 @@ def read_conversation(session: Session, caller: Principal, conversation_id: UUID
     """One conversation, and a word that changes with what is not in its row; 404 when the caller takes no part."""
     statement = f"""
         SELECT row_to_json(r)::text, r.version, left(md5(concat_ws(
-            ' ', r.last_message, r.members, r.last_read_message_id, r.unread_count)), 16)
+            ' ', r.project_id, r.last_message, r.members, r.last_read_message_id, r.unread_count)), 16)
         FROM (SELECT {_COLUMNS} FROM ({_MINE} AND c.id = %(id)s) c) r"""
     found = rows(session, statement, {"id": conversation_id, "caller": caller.user_id})
     if not found:

@@ -65,20 +65,12 @@ def update_message(
         raise Conflict("The message is deleted.")
     content = change.document()
     mentions = mentioned(content)
-    text = _checked(session, caller, message.conversation_id, content, mentions)
+    text = _checked(session, caller, message.conversation_id, content, mentions, message_id=message_id)
     if not message.apply({"content": content}):
         return
     message.text, message.edited_at = text, func.now()
     session.flush()
-    before = set(
-        session.scalars(
-            delete(MessageMention).where(MessageMention.message_id == message_id).returning(MessageMention.user_id)
-        )
-    )
-    if mentions:
-        rows = [{"message_id": message_id, "user_id": user_id} for user_id in mentions]
-        session.execute(insert(MessageMention).values(rows))
-    new = [user_id for user_id in mentions if user_id not in before]
+    new = queries.replace_mentions(session, message_id, list(mentions))
     _record(session, EventType.MESSAGE_UPDATED, message_id, message.conversation_id, mentions=_strings(new))
 
 
@@ -136,6 +128,7 @@ def _checked(
     content: dict[str, Any],
     mentions: dict[UUID, str],
     *,
+    message_id: UUID | None = None,
     files: list[UUID] | None = None,
     reply_to_id: UUID | None = None,
 ) -> str:
@@ -145,6 +138,7 @@ def _checked(
         session,
         caller,
         conversation_id=conversation_id,
+        message_id=message_id,
         reply_to_id=reply_to_id,
         files=files,
         mentions=list(mentions),

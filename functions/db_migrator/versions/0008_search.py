@@ -1,4 +1,5 @@
-"""Search by words, whatever stands between them; the log's walk past all that concerns conversations."""
+"""Search by words, whatever stands between them; the log's walk past all that concerns conversations; whom a
+message mentioned before."""
 
 from alembic import op
 
@@ -40,6 +41,8 @@ CREATE INDEX ix_events_public_transaction_id_id ON events (transaction_id, id) W
 DROP INDEX ix_events_transaction_id_id;
 """
 
+MENTIONS = "ALTER TABLE message_mentions ADD COLUMN current BOOLEAN DEFAULT true NOT NULL"
+
 
 def upgrade() -> None:
     """Make everything."""
@@ -47,3 +50,4 @@ def upgrade() -> None:
     for table, expression in COLUMNS.items():
         op.execute(f"ALTER TABLE {table} ALTER COLUMN search SET EXPRESSION AS ({expression})")
     op.execute(EVENTS)
+    op.execute(MENTIONS)

@@ -95,12 +95,13 @@ class Attachment(Base):
 
 
 class MessageMention(Base):
-    """Whom a message names."""
+    """Whom a message names, or, no longer `current`, has named: nobody is told of the same message twice."""
 
     __tablename__ = "message_mentions"
 
     message_id: Mapped[UUID] = references(Message.id, ondelete="CASCADE", index=False, primary_key=True)
     user_id: Mapped[UUID] = references(User.id, ondelete="CASCADE", primary_key=True)
+    current: Mapped[bool] = mapped_column(server_default=text("true"))
 
 
 class MessageReaction(Base):
