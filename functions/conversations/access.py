@@ -7,9 +7,10 @@ from sqlalchemy import ColumnElement, exists, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from quintet.db.models.conversations import Conversation, ConversationMember, ConversationRole, Message
-from quintet.errors import Conflict, Forbidden, NotFound
+from quintet.errors import Conflict, Forbidden, NotFound, TooManyRequests
 from quintet.events.conversations import first_member
 from quintet.http.dependencies import Caller, SessionDep, rate_limit
+from quintet.http.idempotency import idempotent
 from quintet.identity.principal import Principal
 
 
@@ -81,19 +82,25 @@ def require_group(conversation: Conversation) -> None:
         )
 
 
-async def _limit_conversations(request: Request, session: SessionDep, caller: Caller) -> None:
-    rate_limit(request, session, "conversation", account=str(caller.user_id))
+async def limit(request: Request, session: Session, caller: Principal, name: str) -> None:
+    """Count one attempt at `name`; 429 when it is one too many, unless it repeats what was answered already.
+
+    The count is committed, so this comes before `Idempotent`, whose claim is to be committed with the change only.
+    """
+    try:
+        rate_limit(request, session, name, account=str(caller.user_id))
+    except TooManyRequests:
+        await idempotent(request, session, caller, request.headers.get("idempotency-key"))
+        raise
 
 
 async def _limit_messages(request: Request, session: SessionDep, caller: Caller) -> None:
-    rate_limit(request, session, "message", account=str(caller.user_id))
+    await limit(request, session, caller, "message")
 
 
 async def _limit_reactions(request: Request, session: SessionDep, caller: Caller) -> None:
-    rate_limit(request, session, "reaction", account=str(caller.user_id))
+    await limit(request, session, caller, "reaction")
 
 
-# They commit their count, so they stand before `Idempotent`, whose claim is to be committed with the change only.
-ConversationLimit = Depends(_limit_conversations)
 MessageLimit = Depends(_limit_messages)
 ReactionLimit = Depends(_limit_reactions)

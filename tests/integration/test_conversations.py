@@ -10,7 +10,17 @@ from functions.conversations.members.schemas import ConversationMemberRead
 from functions.maintenance.expiry import remove_expired_rows
 from quintet.http.schemas import Output, Page
 from tests.support.api import Api
-from tests.support.conversing import conversation_of, direct, events_in, group, said_often, say, texts, unread
+from tests.support.conversing import (
+    conversation_of,
+    direct,
+    events_in,
+    group,
+    may_send_on,
+    said_often,
+    say,
+    texts,
+    unread,
+)
 from tests.support.expect import pointers
 from tests.support.people import person
 from tests.support.projects import ids
@@ -102,6 +112,26 @@ def test_given_an_idempotency_key_when_repeated_then_one_group_is_made(user: Api
     first, second = (user.post("/conversations", {"title": "Once"}, headers=key) for _ in range(2))
     assert first.json() == second.json()
     assert ids(user.get("/conversations")) == [first.json()["id"]]
+
+
+def test_given_no_more_conversations_in_an_hour_then_those_there_are_can_be_found_and_repeats_are_answered(
+    user: Api, friend: Api
+) -> None:
+    talk, key = direct(user, friend), {"idempotency-key": "start"}
+    may_send_on(user)
+    made = user.post("/conversations", {"title": "Once"}, headers=key)
+    [row] = execute("SELECT hits FROM rate_counters WHERE key LIKE 'conversation:account:%%'")
+    again = user.post("/conversations", {"user_id": str(friend.id)})
+    assert (again.status, again.json()["id"]) == (200, talk)
+    assert execute("SELECT hits FROM rate_counters WHERE key LIKE 'conversation:account:%%'") == [row]
+    execute("UPDATE rate_counters SET hits = 1000000 WHERE key LIKE 'conversation:%%'")
+    assert friend.post("/conversations", {"user_id": str(user.id)}).status == 200
+    repeated = user.post("/conversations", {"title": "Once"}, headers=key)
+    assert (repeated.status, repeated.json(), repeated.header("idempotency-replayed")) == (201, made.json(), "true")
+    assert user.post("/conversations", {"title": "Twice"}, headers=key).status == 422
+    assert user.post("/conversations", {"title": "Twice"}, headers={"idempotency-key": "new"}).status == 429
+    assert execute("SELECT FROM idempotency_keys WHERE key = 'new'") == []
+    may_send_on(user)
 
 
 def test_given_conversations_then_that_with_the_latest_message_is_first_and_pages_go_on(user: Api, friend: Api) -> None:

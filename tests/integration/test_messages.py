@@ -134,11 +134,19 @@ def test_given_too_many_messages_in_a_minute_then_429(user: Api, conversation: s
     [account] = [limit for limit in LIMITS["message"] if limit.by == "account"]
     say(user, conversation)
     execute("UPDATE rate_counters SET hits = %(hits)s WHERE key LIKE 'message:account:%%'", hits=account.hits)
-    refused = user.post(f"/conversations/{conversation}/messages", {"text": "x"})
+    path, key = f"/conversations/{conversation}/messages", {"idempotency-key": "send"}
+    refused = user.post(path, {"text": "x"}, headers=key)
     assert refused.status == 429
     assert refused.header("retry-after")
-    execute("DELETE FROM rate_counters WHERE key LIKE 'message:account:%%'")
+    execute("UPDATE rate_counters SET hits = 0 WHERE key LIKE 'message:account:%%'")
     assert len(texts(user, conversation)) == 1
+    # AND what was sent can be repeated, since that sends nothing
+    sent = user.post(path, {"text": "x"}, headers=key)
+    execute("UPDATE rate_counters SET hits = %(hits)s WHERE key LIKE 'message:account:%%'", hits=account.hits)
+    repeated = user.post(path, {"text": "x"}, headers=key)
+    assert (sent.status, repeated.status, repeated.json()) == (201, 201, sent.json())
+    assert len(texts(user, conversation)) == 2
+    execute("DELETE FROM rate_counters WHERE key LIKE 'message:account:%%'")
 
 
 def test_given_too_many_edits_or_reactions_in_a_minute_then_429(user: Api, friend: Api, conversation: str) -> None:

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, select
+from sqlalchemy import Select, delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -20,6 +20,11 @@ from quintet.identity.membership import require_role
 from quintet.identity.principal import Principal
 
 
+def find_direct(session: Session, caller: Principal, *, user_id: UUID) -> UUID | None:
+    """The direct conversation of the caller and this account, if there is one."""
+    return session.scalar(_direct(caller, user_id))
+
+
 def start_direct(session: Session, caller: Principal, *, user_id: UUID) -> tuple[UUID, bool]:
     """The direct conversation of the caller and this account, and whether it is new.
 
@@ -27,19 +32,15 @@ def start_direct(session: Session, caller: Principal, *, user_id: UUID) -> tuple
     """
     if user_id == caller.user_id:
         raise BadRequest.at("/user_id", "A conversation takes somebody else.")
-    key = ":".join(sorted((str(caller.user_id), str(user_id))))
-    there = select(Conversation.id).where(Conversation.direct_key == key)
-    if found := session.scalar(there):
-        return found, False
     require_accounts(session, {user_id: "/user_id"})
     made = session.scalar(
         insert(Conversation)
-        .values(is_group=False, direct_key=key, created_by=caller.user_id)
+        .values(is_group=False, direct_key=_key(caller, user_id), created_by=caller.user_id)
         .on_conflict_do_nothing(index_elements=["direct_key"])
         .returning(Conversation.id)
     )
     if made is None:
-        return session.scalars(there).one(), False
+        return session.scalars(_direct(caller, user_id)).one(), False
     both = (caller.user_id, user_id)
     session.execute(insert(ConversationMember).values([{"conversation_id": made, "user_id": id} for id in both]))
     record_of(session, EventType.CONVERSATION_CREATED, made, is_group=False, member_ids=[str(id) for id in both])
@@ -109,6 +110,14 @@ def require_accounts(session: Session, users: dict[UUID, str]) -> None:
 def record_of(session: Session, type: EventType, conversation_id: UUID, **data: Any) -> None:
     """Record what happened to a conversation, for its members."""
     record(session, type, subject=conversation_id, scope=scope_of("conversation", conversation_id), data=data)
+
+
+def _key(caller: Principal, user_id: UUID) -> str:
+    return ":".join(sorted((str(caller.user_id), str(user_id))))
+
+
+def _direct(caller: Principal, user_id: UUID) -> Select[UUID]:
+    return select(Conversation.id).where(Conversation.direct_key == _key(caller, user_id))
 
 
 def _require_project(session: Session, caller: Principal, project_id: UUID) -> None:
