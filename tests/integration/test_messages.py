@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID
 
 import pytest
@@ -95,7 +96,8 @@ def test_given_plain_text_when_sent_then_it_is_one_paragraph(user: Api, conversa
         ({"text": " "}, "/text"),
         ({"text": "x" * 16_001}, "/text"),
         ({"text": "x\n" * 7_000}, "/text"),
-        ({"text": "x", "content": paragraph()}, ""),
+        ({"text": "x", "content": paragraph({"type": "text", "text": "y"})}, ""),
+        ({"content": paragraph(), "attachments": [NOBODY]}, "/content"),
         ({"text": "x", "reply_to_id": NOBODY}, "/reply_to_id"),
         ({"text": "x", "attachments": [NOBODY]}, "/attachments/0"),
         ({"text": "x", "attachments": [NOBODY] * 21}, "/attachments"),
@@ -350,6 +352,35 @@ def test_given_reactions_then_they_are_counted_once_each_and_taken_back(
         n=MAX_REACTIONS,
     )
     assert friend.put(f"{path}/reactions/{DUCK}").status == 409
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        (["❤", "❤️"], "❤️"),
+        (["🏳‍🌈", "🏳️‍🌈"], "🏳️‍🌈"),
+        (["1⃣", "1️⃣"], "1️⃣"),
+        (["🏃‍♂", "🏃‍♂️"], "🏃‍♂️"),
+        (["👍️", "👍"], "👍"),
+        (["🕵🏽‍♂", "🕵🏽‍♂️"], "🕵🏽‍♂️"),
+        (["🇩🇪"], "🇩🇪"),
+    ],
+)
+def test_given_an_emoji_in_two_forms_then_it_is_one(user: Api, conversation: str, sent: list[str], kept: str) -> None:
+    path = f"/messages/{say(user, conversation)['id']}"
+    for emoji in sent:
+        assert user.put(f"{path}/reactions/{quote(emoji)}").status == 204
+    assert user.get(path).json()["reactions"] == [{"emoji": kept, "count": 1, "mine": True}]
+    assert user.delete(f"{path}/reactions/{quote(sent[0])}").status == 204
+    assert user.get(path).json()["reactions"] == []
+
+
+def test_given_files_alone_then_the_list_says_how_many_were_sent(user: Api, conversation: str) -> None:
+    user.post(f"/conversations/{conversation}/messages", {"attachments": [attachment(user), attachment(user)]})
+    last = user.get(f"/conversations/{conversation}").json()["last_message"]
+    assert (last["text"], last["attachment_count"]) == ("", 2)
+    say(user, conversation)
+    assert user.get(f"/conversations/{conversation}").json()["last_message"]["attachment_count"] == 0
 
 
 def test_given_a_reading_position_then_it_only_moves_forwards(user: Api, friend: Api, conversation: str) -> None:

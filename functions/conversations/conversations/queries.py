@@ -46,8 +46,15 @@ _MEMBERS = f"""(SELECT json_agg(m) FROM (
     FROM (SELECT * FROM conversation_members WHERE conversation_id = c.id
           ORDER BY joined_at, user_id LIMIT {SHOWN_MEMBERS}) m JOIN users u ON u.id = m.user_id
     ORDER BY m.joined_at, m.user_id) m)"""
+_ATTACHED = """(
+    SELECT count(*) FROM attachments a JOIN files f ON f.id = a.file_id
+    WHERE a.message_id = m.id AND f.project_id IS NULL)"""
 _LAST = f"""(SELECT row_to_json(m) FROM (
-    SELECT {columns_of(MessagePreview, "m", sender_name="u.full_name", text=f"left(m.text, {PREVIEW})")}
+    SELECT {
+    columns_of(
+        MessagePreview, "m", sender_name="u.full_name", text=f"left(m.text, {PREVIEW})", attachment_count=_ATTACHED
+    )
+}
     FROM messages m JOIN users u ON u.id = m.sender_id WHERE m.id = c.last_message_id) m)"""
 _COLUMNS = columns_of(
     ConversationRead,
