@@ -8,9 +8,11 @@ from uuid import UUID
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import event
 
 from functions.conversations.search.queries import RANKED, search_sql
 from functions.conversations.search.schemas import MessageFound
+from quintet.db.engine import engine
 from quintet.http.schemas import Page
 from quintet.identity.rate_limits import LIMITS
 from tests.support.api import Api
@@ -190,6 +192,20 @@ def test_given_a_page_of_very_long_texts_then_their_highlights_take_no_time(user
     began = time.perf_counter()
     assert len(found(user, "noon")) == 50
     assert time.perf_counter() - began < 2
+
+
+def test_given_a_search_then_its_count_takes_no_second_connection_of_which_there_may_be_one(user: Api) -> None:
+    taken: list[object] = []
+
+    def take(*_: object) -> None:
+        taken.append(_)
+
+    event.listen(engine(), "checkout", take)
+    try:
+        assert found(user, "noon") == []
+    finally:
+        event.remove(engine(), "checkout", take)
+    assert len(taken) == 1
 
 
 def test_given_too_many_searches_in_a_minute_then_429(user: Api) -> None:
