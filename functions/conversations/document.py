@@ -19,30 +19,13 @@ from pydantic import (
     Field,
     StringConstraints,
     Tag,
-    TypeAdapter,
-    WithJsonSchema,
 )
 
+from functions.conversations.links import Href
 from quintet.http.schemas import NO_NUL
 
 MAX_BYTES = 64 * 1024
 MAX_DEPTH = 20
-
-_NEVER = r"\s\x00-\x20\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069<>\"\\^`{|}"
-_HREF = rf"^([hH][tT][tT][pP][sS]?://[^/{_NEVER}][^{_NEVER}]*|[mM][aA][iI][lL][tT][oO]:[^{_NEVER}]+)$"
-"""An address of http, https or mailto without what RFC 3986 keeps out, spaces and controls among it, and without what
-turns the direction of writing round and so makes an address look like another."""
-_address = TypeAdapter(Annotated[str, StringConstraints(max_length=2048, pattern=_HREF)])
-
-
-def _href(value: Any) -> str:
-    try:
-        return _address.validate_python(value)
-    except ValueError:
-        raise ValueError(
-            "send an address that begins with https://, http:// or mailto:, 2,048 characters at most;"
-            " spaces and other signs that addresses do not have are percent-encoded"
-        ) from None
 
 
 def _tag(value: Any) -> str | None:
@@ -89,9 +72,7 @@ class CodeMark(_Part):
 class LinkAttributes(_Part):
     """Where a link leads."""
 
-    href: Annotated[
-        str, BeforeValidator(_href), WithJsonSchema({"type": "string", "maxLength": 2048, "pattern": _HREF})
-    ] = Field(description="http, https or mailto.", examples=["https://example.com"])
+    href: Href = Field(description="http, https or mailto.", examples=["https://example.com"])
 
 
 class LinkMark(_Part):
