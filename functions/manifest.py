@@ -19,6 +19,7 @@ class Need(StrEnum):
     FILES_WRITE = "files_write"
     FILES_DELETE = "files_delete"
     ARCHIVE_WRITE = "archive_write"  # put old events into the archive bucket
+    PUSH_SECRET = "push_secret"  # read what the key is derived from that says who pushes
     SEND_EMAIL = "send_email"  # through SES
     API_URL = "api_url"  # the API's public address, for links in emails
 
@@ -76,7 +77,7 @@ FUNCTIONS: dict[str, Function] = {
         description="Accounts, administration of accounts, roles and divisions",
         routes=("users", "admin", "roles", "divisions"),
         needs=_API,
-        sends_to=frozenset({"email"}),
+        sends_to=frozenset({"email", "webhooks"}),
         memory=1769,  # argon2 again: an administrator sets passwords
     ),
     "projects": Function(
@@ -84,43 +85,57 @@ FUNCTIONS: dict[str, Function] = {
         routes=("projects",),
         free_bodies=True,
         needs=_API,
+        sends_to=frozenset({"webhooks", "notifications"}),
     ),
     "tasks": Function(
         description="Tasks of projects",
         routes=("tasks",),
         free_bodies=True,
         needs=_API,
+        sends_to=frozenset({"webhooks", "notifications"}),
     ),
     "conversations": Function(
         description="Conversations, direct and in groups, and their messages",
         routes=("conversations", "messages"),
         free_bodies=True,
         needs=_API,
+        sends_to=frozenset({"webhooks", "notifications"}),
     ),
     "files": Function(
         description="Folders, uploads and downloads",
         routes=("files", "folders"),
         free_bodies=True,
         needs=_API | {Need.FILES_READ, Need.FILES_WRITE},
-        sends_to=frozenset({"uploads"}),
+        sends_to=frozenset({"uploads", "webhooks"}),
     ),
     "campaigns": Function(
         description="Campaigns, the agents assigned to them, their contacts and imports",
         routes=("campaigns", "contacts"),
         free_bodies=True,
         needs=_API | {Need.FILES_READ, Need.FILES_WRITE},
-        sends_to=frozenset({"campaigns"}),
+        sends_to=frozenset({"campaigns", "webhooks"}),
     ),
     "agents": Function(
         description="Agents: who works on contacts",
         routes=("agents",),
         needs=_API,
-        sends_to=frozenset({"campaigns"}),
+        sends_to=frozenset({"campaigns", "webhooks"}),
     ),
     "reports": Function(
         description="Reports on campaigns and agents, as figures and as pages",
         routes=("reports",),
         needs=_API,
+    ),
+    "webhooks": Function(
+        description="Webhooks: who is sent which events, and what became of them",
+        routes=("webhooks",),
+        needs=_API,
+        sends_to=frozenset({"webhooks"}),
+    ),
+    "notifications": Function(
+        description="What people are told of, and where they want to be told",
+        routes=("notifications",),
+        needs=_API | {Need.PUSH_SECRET},
     ),
     "events": Function(
         description="The audit trail and the feed",
@@ -138,23 +153,43 @@ FUNCTIONS: dict[str, Function] = {
         description="Checks each uploaded object and makes its file ready or rejected; removes those of deleted files",
         queue=Queue("uploads", batch_size=5, max_concurrency=20),
         needs=frozenset({Need.DATABASE, Need.FILES_READ, Need.FILES_DELETE}),
-        sends_to=frozenset({"email", "campaigns"}),
+        sends_to=frozenset({"email", "campaigns", "webhooks"}),
         timeout=300,
     ),
     "campaign_processor": Function(
         description="Imports uploaded contacts and undoes imports; shares contacts out among agents",
         queue=Queue("campaigns", batch_size=1, max_concurrency=4),
         needs=frozenset({Need.DATABASE, Need.FILES_READ, Need.FILES_WRITE}),
-        sends_to=frozenset({"campaigns", "email"}),
+        sends_to=frozenset({"campaigns", "email", "webhooks", "notifications"}),
         connections=3,  # one stages while one merges; the third shows that both are alive
         memory=3008,
         timeout=900,
+    ),
+    "notifier": Function(
+        description="Tells people of what concerns them",
+        queue=Queue("notifications"),
+        needs=frozenset({Need.DATABASE}),
+        sends_to=frozenset({"email", "push"}),
+        timeout=30,
+    ),
+    "push_sender": Function(
+        description="Pushes each notification to each browser once",
+        queue=Queue("push"),
+        needs=frozenset({Need.DATABASE, Need.PUSH_SECRET}),
+        timeout=60,
     ),
     "email_sender": Function(
         description="Sends each email once",
         queue=Queue("email"),
         needs=frozenset({Need.DATABASE, Need.SEND_EMAIL, Need.API_URL}),
         timeout=60,
+    ),
+    "webhook_sender": Function(
+        description="Sends events to the webhooks whose owners may read them, again until they arrive",
+        queue=Queue("webhooks", batch_size=1, max_concurrency=20),  # nobody waits for another's slow receiver
+        needs=frozenset({Need.DATABASE}),
+        sends_to=frozenset({"webhooks", "email"}),
+        timeout=45,  # three times what one attempt may take
     ),
     "email_feedback": Function(
         description="Marks addresses that bounce or complain",
@@ -166,8 +201,15 @@ FUNCTIONS: dict[str, Function] = {
         description="Sends again what a crash kept from its queue, and merges tallies",
         schedule="rate(1 minute)",
         needs=frozenset({Need.DATABASE, Need.FILES_READ}),
-        sends_to=frozenset({"uploads", "email", "campaigns"}),
+        sends_to=frozenset({"uploads", "email", "campaigns", "webhooks", "notifications", "push"}),
         timeout=55,
+    ),
+    "reminders": Function(
+        description="Tells people in their morning of tasks due tomorrow, and gathers the digests of the day",
+        schedule="rate(15 minutes)",
+        needs=frozenset({Need.DATABASE}),
+        sends_to=frozenset({"notifications", "email"}),
+        timeout=300,
     ),
     "maintenance": Function(
         description="Partitions ahead and archived, expired rows removed, signing key rotated",
@@ -181,7 +223,7 @@ FUNCTIONS: dict[str, Function] = {
                 Need.FILES_READ,
             }
         ),
-        sends_to=frozenset({"uploads"}),
+        sends_to=frozenset({"uploads", "webhooks"}),
         timeout=900,
     ),
     "db_migrator": Function(

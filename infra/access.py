@@ -106,6 +106,13 @@ def access_table(data: DataStack, *, email_from: str) -> dict[Need, Access]:
             ],
             every_object(archive),
         ),
+        Need.PUSH_SECRET: Access(
+            {"PUSH_SECRET_ID": data.push_secret.secret_arn, "EMAIL_FROM": email_from},
+            [
+                _allow(["secretsmanager:GetSecretValue"], [data.push_secret.secret_arn]),
+                key("secretsmanager", "kms:Decrypt"),
+            ],
+        ),
         Need.SEND_EMAIL: Access(
             {
                 "EMAIL_FROM": email_from,

@@ -39,9 +39,13 @@ AWS_SERVICES: dict[Need, str] = {
     Need.FILES_WRITE: "s3",
     Need.FILES_DELETE: "s3",
     Need.ARCHIVE_WRITE: "s3",
+    Need.PUSH_SECRET: "secretsmanager",
     Need.SEND_EMAIL: "sesv2",
 }
 """The boto3 client that serves a need; the layer ships the models of these (and of SQS) and no others."""
+
+_PURE = "http-ece"
+"""The one package that has no wheel; it is Python alone, so that it can be built anywhere."""
 
 _DAY_SECONDS = 86400
 
@@ -66,7 +70,16 @@ def dependencies_layer(platform: str = LAMBDA_PLATFORM) -> Path:
                 "--requirement",
                 str(LOCK),
             ),
-            *("--python-platform", platform, "--python-version", PYTHON, "--only-binary", ":all:"),
+            *(
+                "--python-platform",
+                platform,
+                "--python-version",
+                PYTHON,
+                "--only-binary",
+                ":all:",
+                "--no-binary",
+                _PURE,
+            ),
             # Copies, since we change files that would otherwise be links into uv's cache.
             *("--link-mode", "copy", "--no-compile-bytecode", "--target", str(packages)),
         )

@@ -48,15 +48,12 @@ class DataStack(cdk.Stack):
         self.email = Email(
             self, "Email", env=env, key=self._topic_key, feedback=feedback.queue, dead_letters=feedback.dead_letters
         )
-        self.token_secret = secretsmanager.Secret(
-            self,
-            "TokenSecret",
-            description="The secret that Quintet's signing and refresh keys are derived from",
-            encryption_key=self.key,
-            generate_secret_string=secretsmanager.SecretStringGenerator(password_length=64, exclude_punctuation=True),
-            removal_policy=removal(env),
+        self.token_secret = self._secret(
+            "TokenSecret", env, description="The secret that Quintet's signing and refresh keys are derived from"
         )
-        acknowledge(self.token_secret, "AwsSolutions-SMG4")
+        self.push_secret = self._secret(
+            "PushSecret", env, description="The secret that the key is derived from by which push services know Quintet"
+        )
         Backups(
             self,
             "Backups",
@@ -66,6 +63,18 @@ class DataStack(cdk.Stack):
             database=self.database,
             storage=self.storage,
         )
+
+    def _secret(self, id: str, env: Environment, *, description: str) -> secretsmanager.Secret:
+        secret = secretsmanager.Secret(
+            self,
+            id,
+            description=description,
+            encryption_key=self.key,
+            generate_secret_string=secretsmanager.SecretStringGenerator(password_length=64, exclude_punctuation=True),
+            removal_policy=removal(env),
+        )
+        acknowledge(secret, "AwsSolutions-SMG4")
+        return secret
 
     def _key(self, id: str, env: Environment, *, alias: str, description: str) -> kms.Key:
         return kms.Key(

@@ -13,7 +13,8 @@ REASONS: dict[str, str] = {
     "AwsSolutions-L1": "Python 3.13 is what the layers' bytecode is compiled for and what the tests run on.",
     "AwsSolutions-RDS3": "dev is small on purpose: one availability zone.",
     "AwsSolutions-RDS10": "dev can be thrown away.",
-    "AwsSolutions-SMG4": "The `maintenance` function rotates the signing keys derived from it, with an overlap.",
+    "AwsSolutions-SMG4": "The `maintenance` function rotates the signing keys, with an overlap. The key for push "
+    "stays: browsers subscribe to it, and would all have to do so again.",
     "AwsSolutions-SQS3": "It is a dead-letter queue itself.",
     "Serverless-LambdaDLQ": "Nothing invokes it asynchronously without a queue for what fails: its queue has dead "
     "letters, its schedule has a destination, and the API's callers and the deployment wait for the answer.",

@@ -35,6 +35,16 @@ _UNUSED = (
     "phonenumbers/carrierdata",
     "phonenumbers/tzdata",
     "phonenumbers/shortdata/region_*.py",  # nor whom one can call in an emergency
+    # pywebpush imports aiohttp, and sends by requests, whose guesses at character sets nobody reads. Each has a form in
+    # Python too.
+    *(
+        f"{package}/**/*.so"
+        for package in ("aiohttp", "charset_normalizer", "frozenlist", "multidict", "propcache", "yarl")
+    ),
+    "aiohttp/web*.py",
+    "aiohttp/worker.py",
+    "aiohttp/test_utils.py",
+    "aiohttp/pytest_plugin.py",
     "dns",  # email-validator looks domains up when asked to, and we do not ask
 )
 

@@ -20,10 +20,12 @@ os.environ.update(
     FILES_BUCKET="quintet-files",
     ARCHIVE_BUCKET="quintet-archive",
     TOKEN_SECRET_ID="quintet/tokens",
+    PUSH_SECRET_ID="quintet/push",
     API_URL="http://127.0.0.1:8000/api/v1",
     EMAIL_FROM="Quintet <no-reply@quintet.example>",
     DATABASE_POOL_SIZE="10",
     CORS_ORIGINS="https://app.example.com",
+    WEBHOOKS_ALLOW_PRIVATE="true",
 )
 
 
@@ -52,9 +54,8 @@ def aws() -> Iterator[None]:
             s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
         for queue in QUEUES:
             os.environ[f"{queue.upper()}_QUEUE_URL"] = sqs.create_queue(QueueName=queue)["QueueUrl"]
-        boto3.client("secretsmanager").create_secret(
-            Name=os.environ["TOKEN_SECRET_ID"], SecretString=secrets.token_urlsafe(48)
-        )
+        for secret in (os.environ["TOKEN_SECRET_ID"], os.environ["PUSH_SECRET_ID"]):
+            boto3.client("secretsmanager").create_secret(Name=secret, SecretString=secrets.token_urlsafe(48))
         boto3.client("sesv2").create_email_identity(EmailIdentity="quintet.example")
         yield
 

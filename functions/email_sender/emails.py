@@ -27,6 +27,8 @@ class Email:
     link: Link | None = None
     named_by_us: bool = False
     """The account's name was typed by an administrator, so it may be shown before the address is proven."""
+    to_proven: bool = False
+    """It says what others wrote, so it goes to no address that may be a stranger's."""
 
 
 _VERIFY = Link(
@@ -50,5 +52,8 @@ EMAILS: Mapping[EventType, Email] = {
     EventType.FILE_REJECTED: Email(template="file_rejected"),
     EventType.CAMPAIGN_UPLOAD_FINISHED: Email(template="import_finished"),
     EventType.CAMPAIGN_UPLOAD_FAILED: Email(template="import_failed"),
+    EventType.WEBHOOK_PAUSED: Email(template="webhook_paused"),
+    EventType.NOTIFICATION_CREATED: Email(template="notification", to_proven=True),
+    EventType.NOTIFICATION_DIGEST_DUE: Email(template="digest", to_proven=True),
 }
 """Event type -> the email it asks for."""

@@ -22,6 +22,7 @@ class Message:
 
     to: str = field(repr=False)
     content: Content = field(repr=False)
+    unsubscribe_url: str = field(default="", repr=False)
 
 
 def send(message: Message) -> str:
@@ -40,8 +41,7 @@ def send(message: Message) -> str:
             "Simple": {
                 "Subject": _utf8(content.subject),
                 "Body": {"Text": _utf8(content.text), "Html": _utf8(content.html)},
-                # No out-of-office replies (RFC 3834).
-                "Headers": [{"Name": "Auto-Submitted", "Value": "auto-generated"}],
+                "Headers": [{"Name": name, "Value": value} for name, value in _headers(message).items()],
             }
         },
     }
@@ -59,6 +59,13 @@ def send(message: Message) -> str:
         logger.error("SES refuses an email for good.", code=code)
         raise NotSent(f"SES refuses it: {code}")
     raise SendingFailedError(code)
+
+
+def _headers(message: Message) -> dict[str, str]:
+    headers = {"Auto-Submitted": "auto-generated"}  # no out-of-office replies (RFC 3834)
+    if url := message.unsubscribe_url:  # by one click in the mail program (RFC 8058)
+        headers |= {"List-Unsubscribe": f"<{url}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
+    return headers
 
 
 def _utf8(text: str) -> "ContentTypeDef":

@@ -1,6 +1,7 @@
 """Templates to text: each email is written once and rendered as plain text and as HTML."""
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -10,6 +11,8 @@ from markupsafe import Markup
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _SUBJECT_LENGTH = 120  # what mail programs show at most
+
+Value = str | Sequence[Mapping[str, str]]
 
 _BREAKS = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]+")
 _DIRECTIONS = re.compile(r"[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -24,9 +27,9 @@ class Content:
     html: str = field(repr=False)
 
 
-def render(template: str, **values: str) -> Content:
-    """The email `template` with `values`, each of which becomes one line of harmless text."""
-    values = {name: one_line(value) for name, value in values.items()}
+def render(template: str, **values: Value) -> Content:
+    """The email `template` with `values`, each text in which becomes one line of harmless text."""
+    values = {name: _harmless(value) for name, value in values.items()}
     text, html = (_environment(form).get_template(f"{template}.jinja") for form in ("txt", "html"))
     subject = shortened(one_line(_block(text, "subject", values)), _SUBJECT_LENGTH)
     return Content(
@@ -34,6 +37,12 @@ def render(template: str, **values: str) -> Content:
         text=re.sub(r"\n{3,}", "\n\n", text.render(values, subject=subject)).strip() + "\n",
         html=html.render(values, subject=subject),
     )
+
+
+def _harmless(value: Value) -> Value:
+    if isinstance(value, str):
+        return one_line(value)
+    return [{name: one_line(text) for name, text in item.items()} for item in value]
 
 
 def one_line(value: str) -> str:
@@ -49,7 +58,7 @@ def shortened(value: str, length: int) -> str:
     return value if len(value) <= length else value[: length - 1].rstrip() + "…"
 
 
-def _block(template: Template, name: str, values: dict[str, str]) -> str:
+def _block(template: Template, name: str, values: dict[str, Value]) -> str:
     return "".join(template.blocks[name](template.new_context(values)))
 
 

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from functions.email_sender.emails import EMAILS, Email, Link
 from functions.email_sender.errors import NotSent
 from functions.email_sender.mail import Message, send
+from functions.email_sender.notifications import About, digest, notification
 from functions.email_sender.rendering import render
 from functions.manifest import FUNCTIONS, lease
 from quintet.config import settings
@@ -19,6 +20,7 @@ from quintet.db.models.accounts import User
 from quintet.db.models.addresses import FormerAddress, SuppressedAddress
 from quintet.db.models.campaigns import Campaign, CampaignUpload
 from quintet.db.models.files import File
+from quintet.db.models.webhooks import Webhook
 from quintet.db.partitions import time_of
 from quintet.db.session import writing
 from quintet.events.consumer import Claimed, deliver
@@ -26,7 +28,6 @@ from quintet.events.types import EventType
 from quintet.identity.one_time_tokens import mint
 from quintet.observability import logger
 
-_About = tuple[UUID | None, dict[str, str]]
 _COUNTS = ("rows_total", "rows_created", "rows_updated", "rows_duplicate", "rows_invalid")
 
 
@@ -58,6 +59,8 @@ def compose(session: Session, event: Claimed, email: Email) -> Message:
         raise NotSent("An administrator has set the password.")
     user_id, facts = _FACTS.get(event.type, _account)(session, event)
     user, to = _recipient(session, event, user_id)
+    if email.to_proven and not user.email_verified_at:
+        raise NotSent("The address is not verified.")
     if email.link:
         if email.link.purpose == "email_verification" and user.email_verified_at:
             raise NotSent("The address is verified already.")
@@ -71,15 +74,15 @@ def compose(session: Session, event: Claimed, email: Email) -> Message:
         at=f"{at.day} {at:%B %Y at %H:%M} UTC",
         **facts,
     )
-    return Message(to=to, content=content)
+    return Message(to=to, content=content, unsubscribe_url=str(facts.get("unsubscribe_url", "")))
 
 
-def _account(session: Session, event: Claimed) -> _About:
+def _account(session: Session, event: Claimed) -> About:
     """An event of an account is about its subject, and says no more."""
     return event.subject_id, {}
 
 
-def _rejected_file(session: Session, event: Claimed) -> _About:
+def _rejected_file(session: Session, event: Claimed) -> About:
     row = session.execute(
         select(File.owner_id, File.file_name, File.reason).where(File.id == event.subject_id)
     ).one_or_none()
@@ -88,7 +91,7 @@ def _rejected_file(session: Session, event: Claimed) -> _About:
     return row.owner_id, {"file_name": row.file_name, "reason": row.reason or ""}
 
 
-def _import(session: Session, event: Claimed) -> _About:
+def _import(session: Session, event: Claimed) -> About:
     row = session.execute(
         select(CampaignUpload, Campaign.name, File.file_name)
         .join(Campaign, Campaign.id == CampaignUpload.campaign_id)
@@ -103,10 +106,23 @@ def _import(session: Session, event: Claimed) -> _About:
     return upload.created_by, {**facts, "dry_run": "yes" if upload.dry_run else ""}
 
 
-_FACTS: dict[str, Callable[[Session, Claimed], _About]] = {
+def _paused_webhook(session: Session, event: Claimed) -> About:
+    row = session.execute(
+        select(Webhook.owner_id, Webhook.url, Webhook.description).where(Webhook.id == event.subject_id)
+    ).one_or_none()
+    if row is None:
+        raise NotSent("The webhook is gone.")
+    facts = {"address": row.url.partition("?")[0], "description": row.description}  # a query may hold a token
+    return row.owner_id, {**facts, "reason": str(event.data["reason"])}
+
+
+_FACTS: dict[str, Callable[[Session, Claimed], About]] = {
     EventType.FILE_REJECTED: _rejected_file,
     EventType.CAMPAIGN_UPLOAD_FINISHED: _import,
     EventType.CAMPAIGN_UPLOAD_FAILED: _import,
+    EventType.WEBHOOK_PAUSED: _paused_webhook,
+    EventType.NOTIFICATION_CREATED: notification,
+    EventType.NOTIFICATION_DIGEST_DUE: digest,
 }
 """Event type -> whom it is about, and what the email says of it."""
 

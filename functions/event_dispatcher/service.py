@@ -1,4 +1,4 @@
-"""Deliveries nobody has done, and uploads nobody was told of, go to their queues again.
+"""Deliveries nobody has done, to webhooks too, and uploads nobody was told of, go to their queues again.
 
 Rows are claimed before anything is sent, by moving on when they are looked at next: two dispatchers never have the
 same one, and the longer something waits, the less often it is sent again, so that a backlog is not multiplied.
@@ -12,6 +12,7 @@ from sqlalchemy import Row
 
 from functions.event_dispatcher.tallies import merge_tallies
 from quintet.db.session import writing
+from quintet.events import webhooks
 from quintet.events.outbox import send, send_messages
 from quintet.files.objects import head
 from quintet.imports.uploads import QUEUE, message
@@ -65,6 +66,14 @@ _DUE_UPLOADS = """
       AND coalesce(u.lease_until, u.updated_at + interval '1 minute') < now()
     ORDER BY u.lease_until NULLS FIRST, u.id LIMIT %(limit)s"""
 
+# Long enough for a message to be waiting, short enough to make up for one that was lost.
+_CLAIM_WEBHOOKS = """
+    WITH due AS (
+        SELECT id FROM webhook_deliveries WHERE status = 'pending' AND next_attempt_at <= now()
+        ORDER BY next_attempt_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+    UPDATE webhook_deliveries d SET next_attempt_at = now() + interval '5 minutes' FROM due WHERE d.id = due.id
+    RETURNING d.id"""
+
 
 def dispatch(time_left: Callable[[], bool]) -> dict[str, int]:
     """Send everything that is due, batch by batch while there is time, and merge tallies; returns how much that was.
@@ -76,11 +85,15 @@ def dispatch(time_left: Callable[[], bool]) -> dict[str, int]:
         "deliveries": _each_batch(_CLAIM_DELIVERIES, time_left, lambda rows: _send_deliveries(rows, failed)),
         "files": _each_batch(_CLAIM_FILES, time_left, lambda rows: _send_files(rows, failed)),
         "uploads": _send_uploads(failed),
+        "webhooks": _each_batch(_CLAIM_WEBHOOKS, time_left, lambda rows: _send_webhooks(rows, failed)),
     }
     _report_stuck()
     merged = merge_tallies(time_left)
     if any(sent.values()):
-        logger.info("Sent again: %(deliveries)s deliveries, %(files)s files, %(uploads)s uploads.", sent)
+        logger.info(
+            "Sent again: %(deliveries)s deliveries, %(files)s files, %(uploads)s uploads, %(webhooks)s to webhooks.",
+            sent,
+        )
     if failed:
         raise RuntimeError(f"These did not answer: {', '.join(sorted(failed))}. What waits for them is tried again.")
     return {**sent, "tallies": merged}
@@ -110,23 +123,26 @@ def _send_files(rows: list[Row[Any]], failed: set[str]) -> int:
         except Exception:
             logger.exception("Could not look for an object.", bucket=row.bucket, key=row.key)
             failed.add(row.bucket)
-    try:
-        send_messages("uploads", messages)
-    except Exception:
-        logger.exception("Could not send to the queue uploads.")
-        failed.add("uploads")
-    return len(messages)
+    return _send_messages("uploads", messages, failed)
 
 
 def _send_uploads(failed: set[str]) -> int:
     """Ask for imports that nobody works on."""
-    due = [message(row.id) for row in _rows(_DUE_UPLOADS, limit=BATCH)]
+    return _send_messages(QUEUE, [message(row.id) for row in _rows(_DUE_UPLOADS, limit=BATCH)], failed)
+
+
+def _send_webhooks(rows: list[Row[Any]], failed: set[str]) -> int:
+    return _send_messages(webhooks.QUEUE, [webhooks.message(row.id) for row in rows], failed)
+
+
+def _send_messages(queue: str, messages: list[dict[str, Any]], failed: set[str]) -> int:
+    """Send what the rows say anyway; a queue that does not answer is noted down."""
     try:
-        send_messages(QUEUE, due)
+        send_messages(queue, messages)
     except Exception:
-        logger.exception("Could not send to the queue %s.", QUEUE)
-        failed.add(QUEUE)
-    return len(due)
+        logger.exception("Could not send to the queue %s.", queue)
+        failed.add(queue)
+    return len(messages)
 
 
 def _arrived(bucket: str, key: str) -> dict[str, Any] | None:

@@ -29,6 +29,9 @@ EXPIRED: tuple[tuple[str, str], ...] = (
         "conversations",
         "removed_at IS NOT NULL AND NOT EXISTS (SELECT FROM messages m WHERE m.conversation_id = conversations.id)",
     ),
+    ("webhook_deliveries", "id < (SELECT uuidv7(interval '-30 days')) AND status <> 'pending'"),
+    ("notifications", "created_at < now() - interval '13 months' OR read_at < now() - interval '90 days'"),
+    ("task_reminders", "due_date < now() - interval '30 days'"),
     ("deliveries", "done_at < now() - interval '30 days' OR event_id < %(oldest_kept)s"),
 )
 """Table, and which of its rows nobody needs any more."""

@@ -11,6 +11,7 @@ from infra.local.state import without_proxies
 FILES_BUCKET = "quintet-files"
 ARCHIVE_BUCKET = "quintet-archive"
 TOKEN_SECRET = "quintet/token"
+PUSH_SECRET = "quintet/push"
 THREADS = 40
 """API requests served at once; each may hold a connection."""
 
@@ -32,8 +33,10 @@ def variables(*, owner_url: str, app_url: str, endpoint: str, url: str) -> dict[
         "FILES_BUCKET": FILES_BUCKET,
         "ARCHIVE_BUCKET": ARCHIVE_BUCKET,
         "TOKEN_SECRET_ID": TOKEN_SECRET,
+        "PUSH_SECRET_ID": PUSH_SECRET,
         **{f"{queue.upper()}_QUEUE_URL": queue_url(endpoint, queue) for queue in QUEUES},
         "API_URL": url,
+        "WEBHOOKS_ALLOW_PRIVATE": "true",  # a receiver on the same machine
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,

@@ -1,4 +1,4 @@
-"""What CDK's data stack makes on AWS, made in the emulator: buckets, queues, notifications, the token secret.
+"""What CDK's data stack makes on AWS, made in the emulator: buckets, queues, notifications, secrets.
 
 Everything here may run again on what is there: the worker does so at each start.
 """
@@ -11,7 +11,7 @@ from typing import Any
 
 from functions.manifest import FUNCTIONS, Queue, visibility_timeout
 from infra.buckets import ANNOUNCED, BROWSER_METHODS, BROWSER_REMEMBERS, BROWSER_SEES
-from infra.local.environment import ARCHIVE_BUCKET, FILES_BUCKET, TOKEN_SECRET
+from infra.local.environment import ARCHIVE_BUCKET, FILES_BUCKET, PUSH_SECRET, TOKEN_SECRET
 from infra.local.events import queue_arn
 from infra.local.state import State
 from quintet import aws
@@ -23,6 +23,7 @@ DEAD_LETTERS = "-dlq"
 
 _DAYS_14 = 14 * 24 * 3600  # seconds
 _SECRET_FILE = "token-secret.json"
+_PUSH_SECRET_FILE = "push-secret"
 
 
 def prepare(state: State) -> None:
@@ -35,6 +36,7 @@ def prepare(state: State) -> None:
             _make_queue(function.queue, visibility_timeout(function))
     _notify_of_uploads()
     _restore_secret(state)
+    _restore_push_secret(state)
     domain = parseaddr(settings().email_from)[1].rpartition("@")[2]
     client = aws.sesv2()
     try:
@@ -118,6 +120,15 @@ def _restore_secret(state: State) -> None:
     for version in versions[1:]:
         client.put_secret_value(SecretId=TOKEN_SECRET, SecretString=version)
     keep_secret(state)
+
+
+def _restore_push_secret(state: State) -> None:
+    """The secret of pushes, which is made up once: browsers subscribe to its key."""
+    client = aws.secrets()
+    secret = state.read(_PUSH_SECRET_FILE) or random.token_urlsafe(48)
+    state.write(_PUSH_SECRET_FILE, secret)
+    with suppress(client.exceptions.ResourceExistsException):
+        client.create_secret(Name=PUSH_SECRET, SecretString=secret)
 
 
 def keep_secret(state: State) -> None:

@@ -5,6 +5,7 @@ import re
 import subprocess
 from pathlib import Path
 
+from infra.local.postgres import free_port
 from tests.e2e.stand import Stand
 
 WALK = re.compile(r"<!-- walk -->\n```sh\n(.*?)```", re.DOTALL)
@@ -16,6 +17,7 @@ def test_given_a_running_stand_when_the_readme_is_followed_then_everything_works
     stand.own()  # `make admin` looks into it
     readme = (repository / "README.md").read_text()
     script = "\n".join(WALK.findall(readme)).replace("http://127.0.0.1:8000", stand.url)
+    script = script.replace("9797", str(free_port()))
     script = script.replace("make admin", f"make --directory={repository} admin")
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],
@@ -38,6 +40,8 @@ def test_given_a_running_stand_when_the_readme_is_followed_then_everything_works
     assert '"outcome":"converted"' in done.stdout
     assert re.search(r'"unread_count": ?1\b', done.stdout)
     assert "The engine is ready." in done.stdout
+    assert re.search(r'genuine {.*"type": "project.updated"', done.stdout)
+    assert re.search(r'"status": ?"delivered"', done.stdout)
     assert "<svg" in (tmp_path / "report.html").read_text()
     assert "Confirm" in stand.wait_for_mail("ada@example.com").subject
 

@@ -31,20 +31,26 @@ DELETE_FILES = {"s3:DeleteObject", "s3:DeleteObjectVersion", "s3:AbortMultipartU
 ALLOWED: dict[str, set[str]] = {
     "auth": CONNECT | READ_SECRET | SEND,
     "users": CONNECT | SEND,
-    "projects": CONNECT,
-    "tasks": CONNECT,
-    "conversations": CONNECT,
+    "projects": CONNECT | SEND,
+    "tasks": CONNECT | SEND,
+    "conversations": CONNECT | SEND,
     "files": CONNECT | READ_FILES | WRITE_FILES | SEND,
     "campaigns": CONNECT | READ_FILES | WRITE_FILES | SEND,
     "agents": CONNECT | SEND,
     "reports": CONNECT,
+    "webhooks": CONNECT | SEND,
+    "notifications": CONNECT | READ_SECRET,
     "events": CONNECT,
     "system": CONNECT | {"s3:ListBucket", "sqs:GetQueueAttributes"},
     "upload_processor": CONNECT | READ_FILES | DELETE_FILES | CONSUME | SEND,
     "campaign_processor": CONNECT | READ_FILES | WRITE_FILES | CONSUME | SEND,
+    "notifier": CONNECT | CONSUME | SEND,
+    "push_sender": CONNECT | CONSUME | READ_SECRET,
     "email_sender": CONNECT | CONSUME | {"ses:SendEmail"},
+    "webhook_sender": CONNECT | CONSUME | SEND,
     "email_feedback": CONNECT | CONSUME,
     "event_dispatcher": CONNECT | READ_FILES | SEND,
+    "reminders": CONNECT | SEND,
     "maintenance": READ_SECRET
     | READ_FILES
     | SEND
@@ -105,6 +111,8 @@ def test_the_roles_are_those_functions_alone(env: Synthesised) -> None:
     [
         ("secretsmanager:GetSecretValue", "TokenSecret", {"auth", "maintenance", "db_migrator"}),
         ("secretsmanager:PutSecretValue", "TokenSecret", {"maintenance"}),
+        ("secretsmanager:GetSecretValue", "PushSecret", {"notifications", "push_sender"}),
+        ("secretsmanager:PutSecretValue", "PushSecret", set()),
         ("secretsmanager:GetSecretValue", "MasterUserSecret", {"maintenance", "db_migrator"}),
         ("ses:SendEmail", "EmailIdentity", {"email_sender"}),
         (

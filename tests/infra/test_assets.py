@@ -62,10 +62,11 @@ for bundle, handler in bundles:
     found[handler] = callable(getattr(importlib.import_module(module), attribute))
     assert sys.modules[module].__file__.startswith(bundle)
     sys.path.remove(bundle)
-import email_validator, fastapi, phonenumbers, pygal
+import email_validator, fastapi, phonenumbers, pygal, pywebpush
 email_validator.validate_email("someone@example.org", check_deliverability=False)
 assert phonenumbers.is_valid_number(phonenumbers.parse("+442079460958"))
 assert b"<rect" in pygal.StackedBar(js=()).add("", [1]).render()
+pywebpush.requests.Session().close()
 assert fastapi.__file__.startswith(layers[0])
 print(json.dumps(found))
 """

@@ -162,10 +162,12 @@ def test_bounces_and_complaints_come_back_by_sns_to_their_queue(env: Synthesised
     assert env.only("data", "AWS::SES::ConfigurationSet")["DeliveryOptions"]["TlsPolicy"] == "REQUIRE"
 
 
-def test_the_token_secret_is_random_and_encrypted_by_a_key_that_turns(env: Synthesised) -> None:
-    secret = env.only("data", "AWS::SecretsManager::Secret")
-    assert secret["GenerateSecretString"]["PasswordLength"] >= 64
-    assert "KmsKeyId" in secret
+def test_the_secrets_are_random_and_encrypted_by_a_key_that_turns(env: Synthesised) -> None:
+    secrets = env.resources("data", "AWS::SecretsManager::Secret")
+    assert {name[:-8] for name in secrets} == {"TokenSecret", "PushSecret"}
+    for secret in (secret["Properties"] for secret in secrets.values()):
+        assert secret["GenerateSecretString"]["PasswordLength"] >= 64
+        assert "KmsKeyId" in secret
     assert all(key["Properties"]["EnableKeyRotation"] for key in env.resources("data", "AWS::KMS::Key").values())
 
 

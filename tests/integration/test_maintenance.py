@@ -140,6 +140,28 @@ _OLD_AND_YOUNG: dict[str, tuple[str, str, str]] = {
         "now()",
         "NULL",
     ),
+    "webhook_deliveries": (
+        "WITH w AS (INSERT INTO webhooks (owner_id, url, types, secret) "
+        "VALUES (%(user)s, 'https://example.com/', ARRAY[%(mark)s], 'secret') RETURNING id) "
+        "INSERT INTO webhook_deliveries (id, webhook_id, event_id, type, status) "
+        "SELECT {at}, id, uuidv7(), 'file.ready', 'failed' FROM w",
+        "uuidv7(interval '-31 days')",
+        "uuidv7(interval '-29 days')",
+    ),
+    "notifications": (
+        "INSERT INTO notifications (user_id, event_id, kind, scope, data, in_app, email, read_at) "
+        "VALUES (%(user)s, uuidv7(), 'mention', %(mark)s, '{{}}', true, 'off', {at})",
+        "now() - interval '91 days'",
+        "now() - interval '89 days'",
+    ),
+    "task_reminders": (
+        "WITH p AS (INSERT INTO projects (title, owner_id) VALUES (%(mark)s, %(user)s) RETURNING *), "
+        "t AS (INSERT INTO tasks (project_id, title, position, created_by) "
+        "SELECT id, title, 'V', owner_id FROM p RETURNING *) "
+        "INSERT INTO task_reminders (task_id, user_id, due_date) SELECT id, created_by, {at} FROM t",
+        "now() - interval '32 days'",
+        "now() - interval '29 days'",
+    ),
     "deliveries": (
         "INSERT INTO deliveries (event_id, destination, done_at) VALUES (uuidv7(), %(mark)s, {at})",
         "now() - interval '31 days'",

@@ -10,7 +10,7 @@ from fastapi.routing import iter_route_contexts
 
 from functions import manifest
 from functions.manifest import CATCH_ALL, FUNCTIONS, PREFIXES, QUEUES, ROUTES, handler_path
-from quintet.events.types import DELIVERED_TO, EventType
+from quintet.events.types import DELIVERED_TO, WEBHOOK_TYPES, EventType
 from quintet.http import envelope
 from quintet.http.routing import Route
 
@@ -52,13 +52,15 @@ def test_given_every_function_then_exactly_one_thing_triggers_it_and_it_names_on
     assert CATCH_ALL in API
 
 
-@pytest.mark.parametrize("name", sorted(FUNCTIONS.keys() - {"email_sender"}))  # which acts on them
+@pytest.mark.parametrize("name", sorted(FUNCTIONS.keys() - {"email_sender", "notifier"}))  # which act on them
 def test_given_the_events_a_function_records_then_it_may_send_to_their_queues(name: str, repository: Path) -> None:
     sources = "".join(path.read_text() for path in (repository / "functions" / name).rglob("*.py"))
     recorded = re.findall(r"EventType\.([A-Z_]+)", sources)
     if "record_removed(" in sources:  # of quintet.files.events
         recorded.append(EventType.FILE_REMOVED.name)
     queues = {queue for event in recorded for queue in DELIVERED_TO.get(EventType[event], ())}
+    if any(EventType[event] in WEBHOOK_TYPES for event in recorded):
+        queues.add("webhooks")
     assert queues <= FUNCTIONS[name].sends_to
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.support.api import PASSWORD
+from tests.support.browsers import subscription
 from tests.support.world import NEW_PASSWORD, World, form
 
 ROLES = frozenset(
@@ -352,6 +353,31 @@ ACCESS: dict[str, Access] = {
     "GET /files/{file_id}/content attachment": Access(ok=TALK, path=_attachment),
     "GET /files/presign-download attachment": Access(
         ok=TALK, sends=lambda w: {"query": {"file_id": str(w.attachment_id)}}
+    ),
+    # --- webhooks ---
+    "GET /webhooks": _signed_in(),
+    "POST /webhooks": _signed_in(json_(url="https://example.com/hook", types=["division.removed"])),
+    "GET /webhooks/{webhook_id}": Access(ok=OWNER_ALONE),
+    **_both("/webhooks/{webhook_id}", Access(ok=OWNER_ALONE, sends=json_(description="Changed"))),
+    "DELETE /webhooks/{webhook_id}": Access(ok=OWNER_ALONE),
+    "POST /webhooks/{webhook_id}/rotate-secret": Access(ok=OWNER_ALONE),
+    "POST /webhooks/{webhook_id}/test": Access(ok=OWNER_ALONE),
+    "GET /webhooks/{webhook_id}/deliveries": Access(ok=OWNER_ALONE),
+    "POST /webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver": Access(ok=OWNER_ALONE),
+    # --- notifications: everybody has their own ---
+    "GET /notifications": _signed_in(),
+    "GET /notifications/unread-count": _signed_in(),
+    "POST /notifications/{notification_id}/read": Access(ok=OWNER_ALONE),
+    "POST /notifications/read": _signed_in(json_()),
+    "GET /notifications/preferences": _signed_in(),
+    **_both("/notifications/preferences", _signed_in(json_(mention={"email": "off"}))),
+    "GET /notifications/push-key": _signed_in(),
+    "GET /notifications/push-subscriptions": _signed_in(),
+    "POST /notifications/push-subscriptions": _signed_in(lambda _: {"json_body": subscription()}),
+    "DELETE /notifications/push-subscriptions/{push_subscription_id}": Access(ok=OWNER_ALONE),
+    "GET /notifications/unsubscribe": _public(_token_page),
+    "POST /notifications/unsubscribe": _public(
+        lambda w: _urlencoded("List-Unsubscribe=One-Click") | {"query": {"token": w.unsubscribe_token()}}
     ),
     # --- reports ---
     "GET /reports/campaigns/{campaign_id}": Access(ok=RUN, forbidden=WORK),

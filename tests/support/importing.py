@@ -100,7 +100,8 @@ def failed_rows(owner: Api, campaign: str, upload: str) -> list[list[str]]:
 def mailed(upload: str) -> list[str]:
     """The types of events about an import that an email was asked for."""
     rows = execute(
-        "SELECT e.type FROM events e JOIN deliveries d ON d.event_id = e.id WHERE e.subject_id = %(id)s ORDER BY e.id",
+        "SELECT e.type FROM events e JOIN deliveries d ON d.event_id = e.id"
+        " WHERE e.subject_id = %(id)s AND d.destination = 'email' ORDER BY e.id",
         id=UUID(upload),
     )
     return [row.type for row in rows]

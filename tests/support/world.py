@@ -14,6 +14,7 @@ from quintet.db.session import writing
 from quintet.identity.keys import token_keys
 from quintet.identity.one_time_tokens import LIFETIMES, mint
 from tests.support.api import Api
+from tests.support.browsers import subscription
 from tests.support.people import person
 
 NEW_PASSWORD = "another good phrase 42 indeed"
@@ -219,6 +220,52 @@ class World:
             id=made.json()["id"],
             message=self.message_id,
         )
+
+    @cached_property
+    def webhook_id(self) -> UUID:
+        """A webhook of the owner's that gets no event by itself."""
+        return self._one(
+            "INSERT INTO webhooks (owner_id, url, types, secret)"
+            " VALUES (%(owner)s, 'https://example.com/hook', '{none}', 'secret') RETURNING id",
+            owner=self.owner.id,
+        )
+
+    @cached_property
+    def delivery_id(self) -> UUID:
+        """An event that has arrived at that webhook."""
+        return self._one(
+            "INSERT INTO webhook_deliveries (webhook_id, event_id, type, status, next_attempt_at, done_at)"
+            " VALUES (%(w)s, uuidv7(), 'project.created', 'delivered', NULL, now()) RETURNING id",
+            w=self.webhook_id,
+        )
+
+    @cached_property
+    def notification_id(self) -> UUID:
+        """Something the owner is told of."""
+        return self._one(
+            "INSERT INTO notifications (user_id, event_id, kind, scope, data, in_app, email)"
+            " VALUES (%(owner)s, uuidv7(), 'project_added', 'project:' || %(project)s, '{}', true, 'off') RETURNING id",
+            owner=self.owner.id,
+            project=self.project_id,
+        )
+
+    @cached_property
+    def push_subscription_id(self) -> UUID:
+        """A browser of the owner's."""
+        made = self.owner.post("/notifications/push-subscriptions", subscription())
+        assert made.status == 201, made
+        return UUID(made.json()["id"])
+
+    def unsubscribe_token(self) -> str:
+        """What the unsubscribe links of the owner's emails hold."""
+        token = secrets.token_urlsafe(32)
+        self._one(
+            "INSERT INTO unsubscribe_tokens (token, user_id, kind) VALUES (%(token)s, %(owner)s, 'mention')"
+            " ON CONFLICT (user_id, kind) DO UPDATE SET token = excluded.token RETURNING user_id",
+            token=token,
+            owner=self.owner.id,
+        )
+        return token
 
     @cached_property
     def division_id(self) -> UUID:

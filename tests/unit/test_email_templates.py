@@ -7,12 +7,14 @@ from xml.etree import ElementTree
 import pytest
 
 from functions.email_sender.emails import EMAILS
-from functions.email_sender.rendering import Content, render, shortened
-from quintet.events.types import DELIVERED_TO
+from functions.email_sender.rendering import Content, Value, render, shortened
+from quintet.events.types import DELIVERED_TO, EventType
 
 TEMPLATES = sorted({email.template for email in EMAILS.values()})
+UNSUBSCRIBE_URL = "https://api.example.com/prod/notifications/unsubscribe?token=def-_456"
 URL = "https://api.example.com/prod/auth/password-reset/page?token=abc-_123&x='%22"
-TAME = {
+NOTIFICATIONS = {"notification", "digest"}
+TAME: dict[str, Value] = {
     "name": "Ada Lovelace",
     "email": "ada@example.com",
     "at": "20 November 2026 at 14:03 UTC",
@@ -21,7 +23,15 @@ TAME = {
     "file_name": "plan.pdf",
     "reason": "Its content is image/png.",
     "campaign": "Spring",
+    "address": "https://example.com/hook",
+    "description": "The shop",
     "dry_run": "",
+    "headline": "Grace Hopper wrote to you",
+    "detail": "The engine is ready.",
+    "items": [{"headline": "Due tomorrow: A plan", "detail": "The engine"}],
+    "count": "2 notifications",
+    "more": "1",
+    "because": "somebody wrote to you",
     **{f"rows_{kind}": "1,000" for kind in ("total", "created", "updated", "duplicate", "invalid")},
 }
 HOSTILE = {
@@ -39,8 +49,10 @@ HOSTILE = {
 }
 
 
-def rendered(template: str, **values: str) -> Content:
-    return render(template, **(TAME | values))
+def rendered(template: str, **values: Value) -> Content:
+    """An email of the tame values and these; notifications can be unsubscribed from."""
+    link: dict[str, Value] = {"unsubscribe_url": UNSUBSCRIBE_URL} if template in NOTIFICATIONS else {}
+    return render(template, **(TAME | link | values))
 
 
 def structure(content: Content) -> list[tuple[str, list[str]]]:
@@ -73,7 +85,8 @@ def test_given_hostile_values_then_they_are_words_and_nothing_else(template: str
     tame = rendered(template)
 
     # WHEN a person, a file and a reason are called that
-    hostile = rendered(template, name=value or "x", file_name=value, reason=value or "x")
+    words = {"headline": value or "x", "detail": value or "x"}
+    hostile = rendered(template, name=value or "x", file_name=value, reason=value or "x", items=[words], **words)
 
     # THEN they change neither the HTML's elements nor the text's lines
     assert structure(hostile) == structure(tame)
@@ -99,7 +112,7 @@ def test_given_any_email_then_both_forms_hold_the_same_link_and_nothing_is_fetch
 
     has_link = any(email.link for email in EMAILS.values() if email.template == template)
     links = {element.attrib["href"] for element in elements if "href" in element.attrib}
-    assert links == ({URL} if has_link else set())
+    assert links == ({URL} if has_link else {UNSUBSCRIBE_URL} if template in NOTIFICATIONS else set())
     assert content.text.splitlines().count(URL) == has_link
     # nothing loads from elsewhere, which would tell when it was read
     assert not {"src", "srcset", "background"} & {name for element in elements for name in element.attrib}
@@ -128,4 +141,5 @@ def test_given_a_secret_in_an_email_then_its_repr_does_not_show_it() -> None:
 
 
 def test_given_the_events_that_are_mailed_then_each_has_its_email() -> None:
-    assert set(EMAILS) == {type for type, destinations in DELIVERED_TO.items() if "email" in destinations}
+    always = {type for type, destinations in DELIVERED_TO.items() if "email" in destinations}
+    assert set(EMAILS) == always | {EventType.NOTIFICATION_CREATED}  # that one when it is wanted

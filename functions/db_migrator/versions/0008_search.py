@@ -4,7 +4,7 @@ message mentioned before."""
 from alembic import op
 
 revision = "0008"
-down_revision = "0004"
+down_revision = "0006"
 
 # Of what stands between words PostgreSQL's parser would make addresses, tags and paths, for which it looks ahead again
 # and again: `a_a_a…`, 64 KB of it, took it 25 seconds. Letters and digits are Unicode's, whatever the server's locale.

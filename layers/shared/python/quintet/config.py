@@ -45,9 +45,20 @@ class Settings:
     import_lease_seconds: int = 60
     """How long an import that shows no sign of life is left alone."""
 
+    webhooks_allow_private: bool = False
+    """Lets webhooks have http: addresses and private ones, on one machine and in tests alone."""
+
     files_bucket: str = ""
     archive_bucket: str = ""
     token_secret_id: str = ""
+    push_secret_id: str = ""
+    push_services: tuple[str, ...] = (
+        "fcm.googleapis.com",
+        "updates.push.services.mozilla.com",
+        "*.push.apple.com",
+        "*.notify.windows.com",
+    )
+    """Hosts of the push services that browsers use (`*` stands for one name or more): we send to no others."""
     queue_urls: Mapping[str, str] = field(default_factory=dict)
     """From every `<NAME>_QUEUE_URL`: queue name -> URL."""
 

@@ -51,6 +51,18 @@ def send(outgoing: Iterable[Outgoing]) -> set[str]:
     return failed
 
 
+def send_messages_after_commit(session: Session, queue: str, messages: Sequence[Any]) -> None:
+    """`send_messages` once the transaction has committed, for what the dispatcher sends when this fails."""
+
+    def send_all() -> None:
+        try:
+            send_messages(queue, messages)
+        except Exception:
+            logger.warning("Could not send to the queue %s; the dispatcher will.", queue, exc_info=True)
+
+    after_commit(session, send_all)
+
+
 def send_messages(queue: str, messages: Sequence[Any]) -> None:
     """Put JSON messages on a queue, ten a call; raises when one is refused."""
     rest = iter(messages)

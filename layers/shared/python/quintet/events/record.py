@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from quintet.db.reads import Params, rows
 from quintet.events.outbox import send_after_commit
-from quintet.events.types import DELIVERED_TO, EventType
+from quintet.events.types import DELIVERED_TO, NOT_FOR_WEBHOOKS, WEBHOOK_TYPES, EventType
 
 SYSTEM = "system"
 """The scope of what concerns the whole installation."""
@@ -17,9 +17,11 @@ SYSTEM = "system"
 _AT_ONCE = 1_000
 """Events of one statement, which has 65,535 parameters at most."""
 
-_RECORD = """
-    INSERT INTO events (actor_id, ip, request_id, type, subject_type, subject_id, data, scope) {source}
-    RETURNING id, type"""
+# The function makes a delivery to `webhooks` if some webhook wants the event, and says whether it did.
+_RECORD = f"""
+    INSERT INTO events (actor_id, ip, request_id, type, subject_type, subject_id, data, scope) {{source}}
+    RETURNING id, type,
+        CASE WHEN subject_type NOT IN {NOT_FOR_WEBHOOKS} THEN sent_to_webhooks(id, type) END AS wanted"""
 
 _EVENT = """
     %(actor_id)s, %(ip)s, %(request_id)s,
@@ -30,7 +32,10 @@ _AND_DELIVER = """
         INSERT INTO deliveries (event_id, destination)
         SELECT id, destination FROM event, jsonb_array_elements_text(%(routes)s -> type) AS destination
     )
-    SELECT id, type FROM event"""
+    SELECT id, type, wanted FROM event"""
+
+_DELIVER_MORE = """
+    INSERT INTO deliveries (event_id, destination) SELECT * FROM unnest(%(ids)s::uuid[], %(destinations)s::text[])"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,8 @@ class Happening:
     subject: UUID | None
     scope: str
     data: dict[str, Any] = field(default_factory=dict)
+    to: tuple[str, ...] = ()
+    """Destinations besides those that `DELIVERED_TO` names for every event of the type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +81,7 @@ def record(
     """Record that `type` happened to `subject` (whose kind is the type's first word); returns the event's id.
 
     `data` is JSON: ids and facts, no personal data, no secrets. `actor_id` stands in when nobody is signed in
-    yet. What `DELIVERED_TO` names is sent to its queues after the commit, and again until it is done.
+    yet. What `DELIVERED_TO` names, and what webhooks want, is sent to queues after the commit, and again until done.
     """
     [event_id] = _record(session, [Happening(type, subject, scope, data or {})], actor_id)
     return event_id
@@ -96,9 +103,15 @@ def _record(session: Session, happened: Sequence[Happening], actor_id: UUID | No
     if routes := {event.type.value: DELIVERED_TO[event.type] for event in happened if event.type in DELIVERED_TO}:
         statement, params = _AND_DELIVER.format(record=statement), {**params, "routes": Jsonb(routes)}
     recorded = rows(session, statement, params)
-    for event_id, type in recorded:
-        for destination in DELIVERED_TO.get(type, ()):
-            send_after_commit(session, event_id, destination)
+    more = [(row.id, destination) for row, event in zip(recorded, happened, strict=True) for destination in event.to]
+    if more:
+        ids, destinations = zip(*more, strict=True)
+        session.connection().exec_driver_sql(_DELIVER_MORE, {"ids": [*ids], "destinations": [*destinations]})
+    for row in recorded:
+        for destination in (*DELIVERED_TO.get(row.type, ()), *(("webhooks",) if row.wanted else ())):
+            send_after_commit(session, row.id, destination)
+    for event_id, destination in more:
+        send_after_commit(session, event_id, destination)
     return [row.id for row in recorded]
 
 
@@ -117,7 +130,7 @@ def change_and_record(
     `change` is SQL that returns the subject's `id`, or no row: then nothing is recorded, and None comes back. Its
     `params` and an event's have different names. For events that are only recorded.
     """
-    assert type not in DELIVERED_TO, f"{type} is delivered, which takes a transaction"
+    assert type not in WEBHOOK_TYPES | DELIVERED_TO.keys(), f"{type} is delivered, which takes a transaction"
     recorded = _RECORD.format(source=f"SELECT {_EVENT.format(n=0, subject='changed.id')} FROM changed")
     both = f"WITH changed AS ({change}), event AS ({recorded}) SELECT id FROM changed"
     happened = [Happening(type, None, scope, data or {})]

@@ -45,6 +45,7 @@ class EventType(StrEnum):
     TASK_UPDATED = "task.updated"  # fields; changes: [before, after] of those three; assignee_id: whose it is now
     TASK_ASSIGNED = "task.assigned"  # to assignee_id, by creating or changing it
     TASK_REMOVED = "task.removed"  # assignee_id: whose it was
+    TASK_DUE = "task.due"  # tomorrow, where its assignee_id lives; due_date
 
     FOLDER_CREATED = "folder.created"
     FOLDER_UPDATED = "folder.updated"
@@ -88,6 +89,20 @@ class EventType(StrEnum):
     MESSAGE_REACTION_ADDED = "message.reaction_added"
     MESSAGE_REACTION_REMOVED = "message.reaction_removed"
 
+    WEBHOOK_CREATED = "webhook.created"
+    WEBHOOK_UPDATED = "webhook.updated"
+    WEBHOOK_REMOVED = "webhook.removed"
+    WEBHOOK_SECRET_ROTATED = "webhook.secret_rotated"
+    WEBHOOK_PAUSED = "webhook.paused"  # by us: data says why
+    WEBHOOK_TEST = "webhook.test"  # sent to that webhook alone
+    WEBHOOK_REDELIVERED = "webhook.redelivered"
+    NOTIFICATION_CREATED = "notification.created"
+    NOTIFICATION_READ = "notification.read"  # data: `up_to` when those before it are too
+    NOTIFICATION_DIGEST_DUE = "notification_digest.due"  # subject: the account; data: date
+    ACCOUNT_NOTIFICATIONS_CHANGED = "account.notifications_changed"  # where it wants to be told; data: kinds
+    PUSH_SUBSCRIPTION_CREATED = "push_subscription.created"
+    PUSH_SUBSCRIPTION_REMOVED = "push_subscription.removed"  # data: gone, when the push service says so
+
     SIGNING_KEY_ROTATED = "signing_key.rotated"
     SIGNING_KEY_REVOKED = "signing_key.revoked"  # all of them
     ADDRESS_SUPPRESSED = "address.suppressed"
@@ -104,7 +119,33 @@ DELIVERED_TO: dict[EventType, tuple[str, ...]] = {
     EventType.FILE_REJECTED: ("email",),
     EventType.FILE_REMOVED: ("uploads",),
     EventType.CAMPAIGN_DISTRIBUTION_REQUESTED: ("campaigns",),
-    EventType.CAMPAIGN_UPLOAD_FINISHED: ("email",),
-    EventType.CAMPAIGN_UPLOAD_FAILED: ("email",),
+    EventType.CAMPAIGN_UPLOAD_FINISHED: ("email", "notifications"),
+    EventType.CAMPAIGN_UPLOAD_FAILED: ("email", "notifications"),
+    EventType.TASK_ASSIGNED: ("notifications",),
+    EventType.TASK_DUE: ("notifications",),
+    EventType.MESSAGE_CREATED: ("notifications",),
+    EventType.MESSAGE_UPDATED: ("notifications",),
+    EventType.CONVERSATION_CREATED: ("notifications",),
+    EventType.CONVERSATION_MEMBER_ADDED: ("notifications",),
+    EventType.PROJECT_MEMBER_SET: ("notifications",),
+    EventType.NOTIFICATION_DIGEST_DUE: ("email",),
+    EventType.WEBHOOK_PAUSED: ("email",),
 }
-"""Event type -> the queues it goes to. An event that is not here is only recorded."""
+"""Event type -> the queues it goes to. An event that is not here is only recorded, unless who records it
+says otherwise (`Happening.to`): that of a notification goes where the person wants to be told."""
+
+NOT_FOR_WEBHOOKS = (
+    "account",
+    "address",
+    "notification",
+    "notification_digest",
+    "push_subscription",
+    "role",
+    "session",
+    "signing_key",
+    "webhook",
+)
+"""Subjects whose events leave the house by no webhook: what protects accounts, and other ways of being told."""
+
+WEBHOOK_TYPES = frozenset(type for type in EventType if type.partition(".")[0] not in NOT_FOR_WEBHOOKS)
+"""What one can subscribe to: these go to the queue `webhooks` too, while somebody does."""

@@ -36,6 +36,7 @@ LIMITS: dict[str, tuple[Limit, ...]] = {
     "message": (Limit("account", 120, 60), Limit("ip", 1200, 60)),
     "reaction": (Limit("account", 300, 60), Limit("ip", 3000, 60)),
     "search": (Limit("account", 60, 60), Limit("ip", 600, 60)),
+    "webhook": (Limit("account", 60, 60),),
 }
 """What is limited, and how. Every name is a policy in the `RateLimit-Policy` header."""
 

@@ -6,11 +6,9 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from quintet.db.models.files import File
-from quintet.db.session import after_commit
-from quintet.events.outbox import send_messages
+from quintet.events.outbox import send_messages_after_commit
 from quintet.events.record import record, scope_of
 from quintet.events.types import EventType
-from quintet.observability import logger
 
 QUEUE = "campaigns"
 
@@ -31,14 +29,7 @@ def message(upload_id: UUID) -> dict[str, Any]:
 
 def send_after_commit(session: Session, upload_id: UUID) -> None:
     """Have the upload worked on once the transaction has committed; the dispatcher sends what this misses."""
-
-    def send() -> None:
-        try:
-            send_messages(QUEUE, [message(upload_id)])
-        except Exception:
-            logger.warning("Could not send to the queue %s; the dispatcher will.", QUEUE, exc_info=True)
-
-    after_commit(session, send)
+    send_messages_after_commit(session, QUEUE, [message(upload_id)])
 
 
 def file_decided(session: Session, file: File) -> None:

@@ -1,0 +1,60 @@
+"""THE list of who is told of which event."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from quintet.events.types import EventType
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """A kind of notification that an event makes."""
+
+    kind: str
+    whom: str
+    """SQL: the `user_id` of those who are told. Parameters are the event's: `event_id`, `subject_id`, `data`,
+    `scope_id`. Whoever did it is not told, nor is who takes no part in its scope."""
+    keeps: tuple[str, ...] = ()
+    """Facts of the event that the notification has too."""
+
+
+def _named(field: str) -> str:
+    return f"SELECT (%(data)s ->> '{field}')::uuid AS user_id"
+
+
+def _listed(field: str) -> str:
+    return f"SELECT value::uuid AS user_id FROM jsonb_array_elements_text(%(data)s -> '{field}')"
+
+
+_ASSIGNEE = f"""
+    SELECT t.assignee_id AS user_id FROM tasks t
+    WHERE t.id = %(subject_id)s AND t.assignee_id = ({_named("assignee_id")})"""
+"""Who has the task, if it is still the one whom the event names."""
+
+_OTHER_ONE = """
+    SELECT m.user_id FROM conversation_members m JOIN conversations c ON c.id = m.conversation_id
+    WHERE c.id = %(scope_id)s AND NOT c.is_group"""
+
+_NEW_MEMBER = f"""
+    SELECT m.user_id FROM project_members m JOIN events e ON e.at = m.created_at
+    WHERE e.id = %(event_id)s AND m.project_id = %(subject_id)s AND m.user_id = ({_named("user_id")})"""
+"""Who became a member in the event's own transaction; of others it says that their role changed."""
+
+_UPLOADER = "SELECT created_by AS user_id FROM campaign_uploads WHERE id = %(subject_id)s"
+
+_MENTION = Told(kind="mention", whom=_listed("mentions"))
+
+TOLD: Mapping[EventType, tuple[Told, ...]] = {
+    EventType.TASK_ASSIGNED: (Told(kind="task_assigned", whom=_ASSIGNEE),),
+    EventType.TASK_DUE: (Told(kind="task_due", whom=_ASSIGNEE, keeps=("due_date",)),),
+    EventType.MESSAGE_CREATED: (_MENTION, Told(kind="direct_message", whom=_OTHER_ONE)),
+    EventType.MESSAGE_UPDATED: (_MENTION,),
+    EventType.CONVERSATION_CREATED: (
+        Told(kind="conversation_added", whom=f"{_listed('member_ids')} WHERE (%(data)s -> 'is_group')::bool"),
+    ),
+    EventType.CONVERSATION_MEMBER_ADDED: (Told(kind="conversation_added", whom=_named("user_id")),),
+    EventType.PROJECT_MEMBER_SET: (Told(kind="project_added", whom=_NEW_MEMBER, keeps=("role",)),),
+    EventType.CAMPAIGN_UPLOAD_FINISHED: (Told(kind="import_finished", whom=_UPLOADER),),
+    EventType.CAMPAIGN_UPLOAD_FAILED: (Told(kind="import_failed", whom=_UPLOADER),),
+}
+"""Event type -> what it makes. One event tells nobody twice: what comes first counts."""

@@ -1,0 +1,1 @@
+"""Pushes notifications to browsers (RFC 8030)."""

@@ -1,0 +1,65 @@
+"""When it is tried again, and what an answer means."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+
+from functions.webhook_sender.posting import Answer
+
+if TYPE_CHECKING:
+    from quintet.db.models.webhooks import DeliveryStatus, PausedReason  # 40 ms, for names alone
+
+_MINUTE, _HOUR = 60, 3600
+
+SCHEDULE = (_MINUTE, 5 * _MINUTE, 30 * _MINUTE, 2 * _HOUR, 5 * _HOUR, 8 * _HOUR, 9 * _HOUR)
+"""Seconds from each failed attempt to the next; the last one is a day and half an hour after the first.
+
+The dispatcher looks once a minute, so nothing shorter would be true.
+"""
+
+_ASKS_FOR_TIME = (429, 503)
+_GONE = 410
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What becomes of a delivery after an attempt."""
+
+    status: "DeliveryStatus"
+    error: str | None = None
+    again_in: int | None = None
+    """Seconds."""
+    pause: "PausedReason | None" = None
+    """Why the webhook is to be paused: it is `gone`, or it is `failing` unless other events do arrive there."""
+
+
+def judge(answer: Answer, attempts: int) -> Verdict:
+    """What the answer to the attempt with this number (from 1) means."""
+    status = answer.status
+    if status is not None and 200 <= status < 300:
+        return Verdict("delivered")
+    error = answer.error or f"It answered {status}."
+    if status is not None and 300 <= status < 400:
+        error = f"It answered {status}; redirects are not followed."
+    if status == _GONE:
+        return Verdict("failed", error, pause="gone")
+    if attempts > len(SCHEDULE):
+        return Verdict("failed", error, pause="failing")
+    wait = SCHEDULE[attempts - 1]
+    if status in _ASKS_FOR_TIME:
+        wait = max(wait, min(_seconds(answer.retry_after), max(SCHEDULE)))
+    return Verdict("pending", error, again_in=wait)
+
+
+def _seconds(retry_after: str | None) -> int:
+    """What a Retry-After says, a number or a date (RFC 9110, 10.2.3); 0 when it is neither."""
+    text = (retry_after or "").strip()
+    if text.isascii() and text.isdigit():
+        return int(text[:9])
+    try:
+        at = parsedate_to_datetime(text)
+        # One without a zone means UTC, as HTTP's always do.
+        return max(0, int((at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)).total_seconds()))
+    except (ValueError, OverflowError):
+        return 0
