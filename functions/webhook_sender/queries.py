@@ -9,16 +9,16 @@ from quintet.db.json import timestamp
 from quintet.db.reads import rows
 from quintet.events.consumer import Claimed
 from quintet.identity.permissions import EVERYTHING, Permission
-from quintet.identity.scopes import READERS, parts
+from quintet.identity.scopes import READERS, is_public, parts
 
 _MAY_READ = f"""
     SELECT w.id FROM webhooks w JOIN users u ON u.id = w.owner_id
     WHERE {{wanted}} AND w.status = 'active' AND u.status = 'active' AND (
         w.owner_id IN ({READERS})
-        OR %(scope_kind)s <> 'conversation' AND EXISTS (
+        OR %(public)s AND EXISTS (
             SELECT FROM user_roles ur JOIN roles r ON r.id = ur.role_id
             WHERE ur.user_id = w.owner_id AND r.permissions && '{{{{{EVERYTHING},{Permission.EVENTS_READ_ALL}}}}}'))"""
-"""Active webhooks whose owners may, at this moment, read the events of a scope."""
+"""Active webhooks whose owners may, at this moment, read an event."""
 
 _WANTING = _MAY_READ.format(wanted="(w.types = '{}' OR w.types @> ARRAY[%(type)s::text])")
 _PERMITTED = _MAY_READ.format(wanted="w.id = %(webhook_id)s")
@@ -51,7 +51,7 @@ _CLAIM = f"""
 
 # As Standard Webhooks has it; `data` is the event as its readers know it, without whose address it came from.
 _LOAD = f"""
-    SELECT w.url, w.owner_id, e.scope, jsonb_build_object(
+    SELECT w.url, w.owner_id, e.type, e.scope, jsonb_build_object(
                'type', e.type, 'timestamp', {timestamp("e.at")}, 'data', jsonb_build_object(
                    'id', e.id, 'at', {timestamp("e.at")}, 'type', e.type, 'actor_id', e.actor_id,
                    'subject_type', e.subject_type, 'subject_id', e.subject_id, 'data', e.data,
@@ -80,7 +80,7 @@ _PAUSE = """
 
 def plan(session: Session, event: Claimed) -> list[UUID]:
     """Note down to which webhooks the event goes; the new deliveries."""
-    params = {"event_id": event.id, "type": event.type, **parts(event.scope)}
+    params = {"event_id": event.id, "type": event.type, **_readers_of(event.type, event.scope)}
     return [row.id for row in rows(session, _PLAN, params)]
 
 
@@ -99,9 +99,13 @@ def load(session: Session, claimed: Any) -> Any:
     return found
 
 
-def permitted(session: Session, webhook_id: UUID, scope: str) -> bool:
-    """Whether the webhook is active, and its owner may read this scope now."""
-    return bool(rows(session, _PERMITTED, {"webhook_id": webhook_id, **parts(scope)}))
+def permitted(session: Session, webhook_id: UUID, *, type: str, scope: str) -> bool:
+    """Whether the webhook is active, and its owner may read an event of this type and scope now."""
+    return bool(rows(session, _PERMITTED, {"webhook_id": webhook_id, **_readers_of(type, scope)}))
+
+
+def _readers_of(type: str, scope: str) -> dict[str, Any]:
+    return {"public": is_public(type, scope), **parts(scope)}
 
 
 def finish(session: Session, claimed: Any, **outcome: Any) -> None:

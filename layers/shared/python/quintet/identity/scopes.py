@@ -49,6 +49,11 @@ READERS = """
 """Those who take part in a scope, each once; its parameters are `parts`."""
 
 
+def is_public(type: str, scope: str) -> bool:
+    """Whether `PUBLIC` is true of an event."""
+    return not scope.startswith("conversation:") and type.partition(".")[0] not in ("conversation", "message")
+
+
 def parts(scope: str) -> dict[str, str | UUID | None]:
     """The parameters `scope_kind` and `scope_id` of a scope: `project:ID`, ..., or `system`, which has no id."""
     kind, _, id = scope.partition(":")
