@@ -10,15 +10,22 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, StringConstraints, Tag
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+)
 
+from functions.conversations.links import Href
 from quintet.http.schemas import NO_NUL
 
 MAX_BYTES = 64 * 1024
 MAX_DEPTH = 20
-
-_HREF = r"^([hH][tT][tT][pP][sS]?://[^\s\x00-\x20/<>\"\\^`{|}][^\s\x00-\x20<>\"\\^`{|}]*|[mM][aA][iI][lL][tT][oO]:[^\s\x00-\x20<>\"\\^`{|}]+)$"
-"""An address of http, https or mailto without what RFC 3986 keeps out, spaces and controls among it."""
 
 
 def _tag(value: Any) -> str | None:
@@ -65,9 +72,7 @@ class CodeMark(_Part):
 class LinkAttributes(_Part):
     """Where a link leads."""
 
-    href: Annotated[str, StringConstraints(max_length=2048, pattern=_HREF)] = Field(
-        description="http, https or mailto.", examples=["https://example.com"]
-    )
+    href: Href = Field(description="http, https or mailto.", examples=["https://example.com"])
 
 
 class LinkMark(_Part):
@@ -213,7 +218,7 @@ Block = Annotated[
 
 
 class DocumentNode(_Part):
-    """Rich text: 64 KB of JSON, nodes in 20 levels at most."""
+    """Rich text that says something, or mentions somebody: 64 KB of JSON, nodes in 20 levels at most."""
 
     type: Literal["doc"]
     content: Annotated[list[Block], Field(min_length=1)]
@@ -241,7 +246,19 @@ def _within(node: Any, levels: int) -> bool:
     return levels > 0 and (not isinstance(children, list) or all(_within(child, levels - 1) for child in children))
 
 
-Document = Annotated[DocumentNode, BeforeValidator(_bounded)]
+def _saying_something(document: DocumentNode) -> DocumentNode:
+    if not any(isinstance(node, MentionNode) or getattr(node, "text", "").strip() for node in _parts(document)):
+        raise ValueError("says nothing")
+    return document
+
+
+def _parts(node: Any) -> Iterator[Any]:
+    yield node
+    for child in getattr(node, "content", ()):
+        yield from _parts(child)
+
+
+Document = Annotated[DocumentNode, BeforeValidator(_bounded), AfterValidator(_saying_something)]
 
 
 def of_text(text: str) -> dict[str, Any]:

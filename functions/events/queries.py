@@ -15,7 +15,7 @@ from quintet.feed.reading import COMPLETE, columns, probed, read_after, start_of
 from quintet.identity.campaigns import rights
 from quintet.identity.permissions import Permission
 from quintet.identity.principal import Principal
-from quintet.identity.scopes import CONVERSATIONS, MINE, READABLE, parts
+from quintet.identity.scopes import CONVERSATIONS, MINE, OWN, PUBLIC, READABLE, parts
 from quintet.pagination import PageRequest, page_bytes
 
 _EPOCH = datetime(1970, 1, 2, tzinfo=UTC)
@@ -60,11 +60,16 @@ def _found(caller: Principal, filters: Filters, order: str) -> str:
     matching = f"{_FILTERS} {order}"
     limited = f"{matching} LIMIT %(limit)s + 1"
     if filters.scope:
-        return f"SELECT * FROM events e WHERE e.scope = %(scope)s AND {_visible(caller, filters)} AND {limited}"
+        told = f"{_visible(caller, filters)} AND {PUBLIC if _of_another(caller, filters.scope) else 'true'}"
+        return f"SELECT * FROM events e WHERE e.scope = %(scope)s AND {told} AND {limited}"
     if caller.can(Permission.EVENTS_READ_ALL):  # and yet not what happens in other people's conversations
-        public = f"SELECT * FROM events e WHERE NOT starts_with(e.scope, 'conversation:') AND {limited}"
-        return f"({public}) UNION ALL {probed(CONVERSATIONS, matching)}"
+        public = f"SELECT * FROM events e WHERE {PUBLIC} AND {limited}"
+        return f"(({public}) UNION {probed(OWN, matching)}) UNION ALL {probed(CONVERSATIONS, matching)}"
     return probed(MINE, matching)
+
+
+def _of_another(caller: Principal, scope: str) -> bool:
+    return scope.startswith("user:") and scope != f"user:{caller.user_id}"
 
 
 def _visible(caller: Principal, filters: Filters) -> str:

@@ -24,7 +24,7 @@ _FILTERS = {
     "status": "p.status = %(status)s",
     "owner_id": "p.owner_id = %(owner_id)s",
     "product_type": "p.product_type = %(product_type)s",
-    "q": "p.search @@ websearch_to_tsquery('simple', %(q)s)",
+    "q": "p.search @@ words_sought(%(q)s)",
 }
 
 _MEMBERS = f"""

@@ -92,7 +92,7 @@ _FILTERS = {
     "assignee_id": "t.assignee_id = %(assignee_id)s",
     "status": "t.status = %(status)s",
     "due_before": f"{_DUE} < %(due_before)s",
-    "q": "t.search @@ websearch_to_tsquery('simple', %(q)s)",
+    "q": "t.search @@ words_sought(%(q)s)",
 }
 _IN_PROJECT = "t.project_id BETWEEN %(project_id)s AND %(project_id)s"
 """The same as equality, but not to the planner: with that it may walk the tasks of all projects in this order, which

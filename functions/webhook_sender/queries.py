@@ -10,16 +10,16 @@ from quintet.db.reads import rows
 from quintet.events.consumer import Claimed
 from quintet.feed.reading import columns
 from quintet.identity.permissions import EVERYTHING, Permission
-from quintet.identity.scopes import READERS, parts
+from quintet.identity.scopes import READERS, is_public, parts
 
 _MAY_READ = f"""
     SELECT w.id FROM webhooks w JOIN users u ON u.id = w.owner_id
     WHERE {{wanted}} AND w.status = 'active' AND u.status = 'active' AND (
         w.owner_id IN ({READERS})
-        OR %(scope_kind)s <> 'conversation' AND EXISTS (
+        OR %(public)s AND EXISTS (
             SELECT FROM user_roles ur JOIN roles r ON r.id = ur.role_id
             WHERE ur.user_id = w.owner_id AND r.permissions && '{{{{{EVERYTHING},{Permission.EVENTS_READ_ALL}}}}}'))"""
-"""Active webhooks whose owners may, at this moment, read the events of a scope."""
+"""Active webhooks whose owners may, at this moment, read an event."""
 
 _WANTING = _MAY_READ.format(wanted="(w.types = '{}' OR w.types @> ARRAY[%(type)s::text])")
 _PERMITTED = _MAY_READ.format(wanted="w.id = %(webhook_id)s")
@@ -52,7 +52,7 @@ _CLAIM = f"""
 
 # As Standard Webhooks has it; `data` is the event as its readers know it, without whose address it came from.
 _LOAD = f"""
-    SELECT w.url, w.owner_id, e.scope, jsonb_build_object(
+    SELECT w.url, w.owner_id, e.type, e.scope, jsonb_build_object(
                'type', e.type, 'timestamp', {timestamp("e.at")},
                'data', (SELECT to_jsonb(event) - 'ip' - 'request_id' FROM (SELECT {columns()}) event))::text AS body,
            w.secret, CASE WHEN w.former_secret_until > now() THEN w.former_secret END AS former_secret
@@ -79,7 +79,7 @@ _PAUSE = """
 
 def plan(session: Session, event: Claimed) -> list[UUID]:
     """Note down to which webhooks the event goes; the new deliveries."""
-    params = {"event_id": event.id, "type": event.type, **parts(event.scope)}
+    params = {"event_id": event.id, "type": event.type, **_readers_of(event.type, event.scope)}
     return [row.id for row in rows(session, _PLAN, params)]
 
 
@@ -98,9 +98,13 @@ def load(session: Session, claimed: Any) -> Any:
     return found
 
 
-def permitted(session: Session, webhook_id: UUID, scope: str) -> bool:
-    """Whether the webhook is active, and its owner may read this scope now."""
-    return bool(rows(session, _PERMITTED, {"webhook_id": webhook_id, **parts(scope)}))
+def permitted(session: Session, webhook_id: UUID, *, type: str, scope: str) -> bool:
+    """Whether the webhook is active, and its owner may read an event of this type and scope now."""
+    return bool(rows(session, _PERMITTED, {"webhook_id": webhook_id, **_readers_of(type, scope)}))
+
+
+def _readers_of(type: str, scope: str) -> dict[str, Any]:
+    return {"public": is_public(type, scope), **parts(scope)}
 
 
 def finish(session: Session, claimed: Any, **outcome: Any) -> None:

@@ -53,7 +53,9 @@ def attempt(delivery_id: UUID, message: SQSRecord) -> None:
         if claimed is None:
             return
         found = queries.load(session, claimed)
-        permitted = found.scope is not None and queries.permitted(session, claimed.webhook_id, found.scope)
+        permitted = found.scope is not None and queries.permitted(
+            session, claimed.webhook_id, type=found.type, scope=found.scope
+        )
     if not permitted:
         answer, latency_ms = Answer(), None
         verdict = Verdict("failed", "Not sent: the webhook is paused, or its owner may no longer read the event.")

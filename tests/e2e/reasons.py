@@ -48,6 +48,8 @@ REASONS = re.compile(
             "Send content(, text)? or (text|attachments)",
             "Not one emoji",
             "Larger than 64 KB",
+            "Says nothing",
+            "Send a word that is to be there",
             "A conversation takes somebody else",
             "A direct conversation has neither",
             "Only members of the conversation can be mentioned",

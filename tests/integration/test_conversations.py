@@ -10,11 +10,22 @@ from functions.conversations.members.schemas import ConversationMemberRead
 from functions.maintenance.expiry import remove_expired_rows
 from quintet.http.schemas import Output, Page
 from tests.support.api import Api
-from tests.support.conversing import conversation_of, direct, events_in, group, said_often, say, texts, unread
+from tests.support.conversing import (
+    conversation_of,
+    direct,
+    events_in,
+    group,
+    may_send_on,
+    said_often,
+    say,
+    texts,
+    unread,
+)
 from tests.support.expect import pointers
 from tests.support.people import person
 from tests.support.projects import ids
 from tests.support.statements import counted, execute
+from tests.support.uploading import project_of
 
 NOBODY = "01900000-0000-7000-8000-000000000000"
 
@@ -103,6 +114,26 @@ def test_given_an_idempotency_key_when_repeated_then_one_group_is_made(user: Api
     assert ids(user.get("/conversations")) == [first.json()["id"]]
 
 
+def test_given_no_more_conversations_in_an_hour_then_those_there_are_can_be_found_and_repeats_are_answered(
+    user: Api, friend: Api
+) -> None:
+    talk, key = direct(user, friend), {"idempotency-key": "start"}
+    may_send_on(user)
+    made = user.post("/conversations", {"title": "Once"}, headers=key)
+    [row] = execute("SELECT hits FROM rate_counters WHERE key LIKE 'conversation:account:%%'")
+    again = user.post("/conversations", {"user_id": str(friend.id)})
+    assert (again.status, again.json()["id"]) == (200, talk)
+    assert execute("SELECT hits FROM rate_counters WHERE key LIKE 'conversation:account:%%'") == [row]
+    execute("UPDATE rate_counters SET hits = 1000000 WHERE key LIKE 'conversation:%%'")
+    assert friend.post("/conversations", {"user_id": str(user.id)}).status == 200
+    repeated = user.post("/conversations", {"title": "Once"}, headers=key)
+    assert (repeated.status, repeated.json(), repeated.header("idempotency-replayed")) == (201, made.json(), "true")
+    assert user.post("/conversations", {"title": "Twice"}, headers=key).status == 422
+    assert user.post("/conversations", {"title": "Twice"}, headers={"idempotency-key": "new"}).status == 429
+    assert execute("SELECT FROM idempotency_keys WHERE key = 'new'") == []
+    may_send_on(user)
+
+
 def test_given_conversations_then_that_with_the_latest_message_is_first_and_pages_go_on(user: Api, friend: Api) -> None:
     made = [group(user, friend) for _ in range(5)]
     with_friend = direct(friend, user)
@@ -161,7 +192,8 @@ def test_given_a_group_when_its_owner_names_it_anew_then_the_others_may_not_and_
 
 
 def test_given_an_etag_then_it_changes_with_whatever_the_representation_says(user: Api, friend: Api) -> None:
-    conversation = group(user, friend)
+    project_id = project_of(user)
+    conversation = group(user, friend, project_id=project_id)
     path = f"/conversations/{conversation}"
     tags = []
 
@@ -178,6 +210,8 @@ def test_given_an_etag_then_it_changes_with_whatever_the_representation_says(use
     friend.put(f"{path}/read", {"message_id": message["id"]})
     assert moved()
     user.patch("/users/me", {"full_name": "Renamed"})
+    assert moved()
+    execute("UPDATE conversations SET project_id = NULL WHERE id = %(id)s", id=conversation)
     assert moved()
     # AND what is said in between keeps nobody from changing the title
     assert user.patch(path, {"title": "x"}, headers={"if-match": user.get(path).header("etag") or ""}).status == 200
@@ -289,6 +323,53 @@ def test_given_members_then_they_leave_and_the_owner_removes_and_a_group_keeps_a
     assert events_in(conversation)[-1][0] == "conversation.removed"
 
 
+def test_given_an_owner_whose_account_is_disabled_then_who_joined_first_of_the_others_acts_and_inherits(
+    user: Api, friend: Api
+) -> None:
+    gone, third, newcomer = person(), person(), person()
+    conversation = group(user)
+    path = f"/conversations/{conversation}"
+    for joining in (gone, friend, third):
+        user.post(f"{path}/members", {"user_id": str(joining.id)})
+    execute("UPDATE users SET status = 'disabled' WHERE id = ANY(%(ids)s)", ids=[user.id, gone.id])
+    # THEN one of them may do all, and the others may not
+    assert third.patch(path, {"title": "Mine"}).status == third.delete(path).status == 403
+    assert friend.patch(path, {"title": "Ours"}).status == 200
+    assert friend.post(f"{path}/members", {"user_id": str(newcomer.id)}).status == 200
+    # WHEN the owner is taken off THEN that one owns it, and not who joined before and is disabled too
+    assert friend.delete(f"{path}/members/{user.id}").status == 204
+    roles = {m["id"]: m["role"] for m in conversation_of(third, conversation)["members"]}
+    assert [id for id, role in roles.items() if role == "owner"] == [str(friend.id)]
+    # AND so when an owner leaves
+    assert friend.delete(f"{path}/members/{friend.id}").status == 204
+    assert third.patch(path, {"title": "Third's"}).status == 200
+
+
+def test_given_conversations_others_began_then_an_account_can_be_removed_for_good(user: Api, friend: Api) -> None:
+    admin, victim = person("admin"), person()
+    unanswered, begun, shared = direct(user, victim), direct(victim, friend), group(user, victim, friend)
+    inherited = group(user, victim)
+    user.delete(f"/conversations/{inherited}/members/{user.id}")
+    say(user, unanswered, "Hello?")
+    assert admin.delete(f"/users/{victim.id}", query=[("purge", "true")]).status == 204
+    # THEN what it said nothing in is gone, and the group is told
+    assert [user.get(f"/conversations/{id}").status for id in (unanswered, shared)] == [404, 200]
+    assert friend.get(f"/conversations/{begun}").status == 404
+    assert conversation_of(friend, shared)["member_count"] == 2
+    left = ("conversation.member_removed", shared, {"user_id": str(victim.id)})
+    assert events_in(shared)[1:] == [left]
+    assert events_in(inherited)[-1][0] == "conversation.removed"
+    own = user.get("/events", query=[("scope", f"user:{user.id}"), ("type", "conversation.removed")]).json()["items"]
+    assert [item["subject_id"] for item in own] == [unanswered]
+    # AND an account that said something is not removed, nor what it was in
+    shared = group(user, friend)
+    talk = direct(user, friend)
+    say(friend, talk)
+    refused = admin.delete(f"/users/{friend.id}", query=[("purge", "true")])
+    assert (refused.status, "messages: 1" in refused.json()["detail"]) == (409, True)
+    assert conversation_of(user, shared)["member_count"] == 2
+
+
 def test_given_somebody_removed_then_they_read_nothing_any_more_and_all_of_it_when_they_are_back(
     user: Api, friend: Api
 ) -> None:
@@ -347,6 +428,34 @@ def test_given_the_log_then_members_read_what_happens_and_nobody_else_not_even_a
     assert types[0] == "conversation.member_added"
 
 
+def test_given_what_members_are_told_for_themselves_then_administrators_read_only_their_own(
+    user: Api, friend: Api
+) -> None:
+    admin = person("admin")
+    cursor = admin.get("/events", query=[("after", "latest")]).json()["next_cursor"]
+    removed, left = group(user, friend, admin), group(user, friend, admin)
+    user.delete(f"/conversations/{left}/members/{friend.id}")
+    user.delete(f"/conversations/{left}/members/{admin.id}")
+    user.delete(f"/conversations/{removed}")
+
+    def about(client: Api, **query: str) -> list[tuple[str, str]]:
+        items = client.get("/events", query=[("limit", "50"), *query.items()]).json()["items"]
+        return [(item["type"], item["subject_id"]) for item in items if item["subject_id"] in (left, removed)]
+
+    told = [("conversation.member_removed", left), ("conversation.removed", removed)]
+    for client in (friend, admin):
+        assert about(client, scope=f"user:{client.id}") == told[::-1]
+        assert about(client, after=cursor) == told
+        assert about(client) == about(client, subject_type="conversation") == told[::-1]
+    for query in ({"scope": f"user:{friend.id}"}, {"subject_id": left, "actor_id": str(friend.id)}):
+        assert about(admin, **query) == about(admin, after=cursor, **query) == []
+    other = person("admin")
+    assert about(other, after=cursor) == about(other) == about(other, subject_type="conversation") == []
+    # AND nothing is read twice
+    own = [item["id"] for item in admin.get("/events", query=[("limit", "50")]).json()["items"]]
+    assert len(own) == len(set(own))
+
+
 @pytest.mark.parametrize(
     ("path", "model"), [("/conversations", Page[ConversationRead]), ("/conversations/{id}", ConversationRead)]
 )
@@ -376,7 +485,7 @@ def test_given_each_kind_of_request_then_its_round_trips_to_the_database_are_few
         with counted() as statements:
             answer = user.get(method, query=[tuple(query.split("="))] if query else [])
         assert answer.status == 200, answer
-        assert len(statements) == 2, (read, statements)
+        assert len(statements) == (3 if query else 2), (read, statements)  # a search is counted
     # BEGIN, identity, COMMIT; the count; BEGIN, lock, member, what it refers to, message, event, answer, COMMIT
     assert round_trips("POST", f"{path}/messages", 201, {"text": "x"}) == 12
     # BEGIN, identity, position, where it is, event, COMMIT

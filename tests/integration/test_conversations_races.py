@@ -1,13 +1,16 @@
 """Many at once: one conversation for a pair, messages in the order of their ids, counts that are right."""
 
 import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from quintet.db.engine import owner_engine
 from tests.support.api import Api
 from tests.support.conversing import events_in, group, may_send_on, say, texts, unread
 from tests.support.people import person
@@ -150,6 +153,54 @@ def test_given_somebody_who_sends_while_they_are_removed_then_all_of_it_is_befor
     sent, _ = at_once(send, remove)
     types = [type for type, _, _ in events_in(conversation)]
     assert types == ["conversation.created", *["message.created"] * sent, "conversation.member_removed"]
+
+
+def test_given_somebody_who_edits_or_reacts_while_they_are_removed_then_nothing_comes_after_that() -> None:
+    owner, friend = person(), person()
+    conversation = group(owner, friend)
+    path = f"/messages/{say(friend, conversation, 'before')['id']}"
+    # GIVEN a removal that is about to commit
+    with owner_engine().connect() as removal, removal.begin():
+        where = {"c": conversation, "u": friend.id}
+        removal.exec_driver_sql("SELECT FROM conversations WHERE id = %(c)s FOR NO KEY UPDATE", where)
+        removal.exec_driver_sql(
+            "DELETE FROM conversation_members WHERE conversation_id = %(c)s AND user_id = %(u)s", where
+        )
+        doing: list[Callable[[], Any]] = [
+            lambda: friend.patch(path, {"text": "after"}),
+            lambda: friend.put(f"{path}/reactions/%F0%9F%A6%86"),
+            lambda: friend.post(f"/conversations/{conversation}/messages", {"text": "after"}),
+            lambda: friend.delete(path),
+        ]
+        with ThreadPoolExecutor(len(doing)) as threads:
+            answers = [threads.submit(action) for action in doing]
+            time.sleep(0.5)
+            assert not any(answer.done() for answer in answers)
+            # WHEN it commits THEN whoever waited for it is no member
+            removal.commit()
+    assert {answer.result().status for answer in answers} == {404}
+    assert texts(owner, conversation) == ["before"]
+    assert [type for type, _, _ in events_in(conversation)] == ["conversation.created", "message.created"]
+
+
+def test_given_a_conversation_that_is_locked_then_strangers_wait_for_it_no_longer_than_for_none() -> None:
+    owner, stranger = person(), person()
+    conversation = group(owner)
+    message = say(owner, conversation)["id"]
+    with owner_engine().connect() as busy, busy.begin():
+        busy.exec_driver_sql("SELECT FROM conversations WHERE id = %s FOR UPDATE", (conversation,))
+        busy.exec_driver_sql("SELECT FROM messages WHERE id = %s FOR UPDATE", (message,))
+        began = time.perf_counter()
+        for answer in (
+            stranger.patch(f"/conversations/{conversation}", {"title": "x"}),
+            stranger.post(f"/conversations/{conversation}/messages", {"text": "x"}),
+            stranger.delete(f"/conversations/{conversation}/members/{owner.id}"),
+            stranger.patch(f"/messages/{message}", {"text": "x"}),
+            stranger.delete(f"/messages/{message}"),
+            stranger.put(f"/messages/{message}/reactions/%F0%9F%A6%86"),
+        ):
+            assert answer.status == 404, answer
+        assert time.perf_counter() - began < 2
 
 
 def test_given_owners_who_all_leave_at_once_then_the_group_has_one_owner_until_it_is_gone() -> None:

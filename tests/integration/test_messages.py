@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID
 
 import pytest
@@ -95,7 +96,8 @@ def test_given_plain_text_when_sent_then_it_is_one_paragraph(user: Api, conversa
         ({"text": " "}, "/text"),
         ({"text": "x" * 16_001}, "/text"),
         ({"text": "x\n" * 7_000}, "/text"),
-        ({"text": "x", "content": paragraph()}, ""),
+        ({"text": "x", "content": paragraph({"type": "text", "text": "y"})}, ""),
+        ({"content": paragraph(), "attachments": [NOBODY]}, "/content"),
         ({"text": "x", "reply_to_id": NOBODY}, "/reply_to_id"),
         ({"text": "x", "attachments": [NOBODY]}, "/attachments/0"),
         ({"text": "x", "attachments": [NOBODY] * 21}, "/attachments"),
@@ -134,11 +136,30 @@ def test_given_too_many_messages_in_a_minute_then_429(user: Api, conversation: s
     [account] = [limit for limit in LIMITS["message"] if limit.by == "account"]
     say(user, conversation)
     execute("UPDATE rate_counters SET hits = %(hits)s WHERE key LIKE 'message:account:%%'", hits=account.hits)
-    refused = user.post(f"/conversations/{conversation}/messages", {"text": "x"})
+    path, key = f"/conversations/{conversation}/messages", {"idempotency-key": "send"}
+    refused = user.post(path, {"text": "x"}, headers=key)
     assert refused.status == 429
     assert refused.header("retry-after")
-    execute("DELETE FROM rate_counters WHERE key LIKE 'message:account:%%'")
+    execute("UPDATE rate_counters SET hits = 0 WHERE key LIKE 'message:account:%%'")
     assert len(texts(user, conversation)) == 1
+    # AND what was sent can be repeated, since that sends nothing
+    sent = user.post(path, {"text": "x"}, headers=key)
+    execute("UPDATE rate_counters SET hits = %(hits)s WHERE key LIKE 'message:account:%%'", hits=account.hits)
+    repeated = user.post(path, {"text": "x"}, headers=key)
+    assert (sent.status, repeated.status, repeated.json()) == (201, 201, sent.json())
+    assert len(texts(user, conversation)) == 2
+    execute("DELETE FROM rate_counters WHERE key LIKE 'message:account:%%'")
+
+
+def test_given_too_many_edits_or_reactions_in_a_minute_then_429(user: Api, friend: Api, conversation: str) -> None:
+    path = f"/messages/{say(user, conversation)['id']}"
+    user.patch(path, {"text": "x"}), user.put(f"{path}/reactions/{DUCK}")
+    execute(
+        "UPDATE rate_counters SET hits = 1000 WHERE key LIKE 'message:account:%%' OR key LIKE 'reaction:account:%%'"
+    )
+    assert user.patch(path, {"text": "y"}).status == user.put(path, {"text": "y"}).status == 429
+    assert user.put(f"{path}/reactions/{DUCK}").status == user.delete(f"{path}/reactions/{DUCK}").status == 429
+    assert (friend.put(f"{path}/reactions/{DUCK}").status, user.get(path).json()["text"]) == (204, "x")
 
 
 def test_given_files_when_attached_then_members_download_them_until_they_are_removed(
@@ -208,6 +229,48 @@ def test_given_a_reply_then_it_names_a_message_of_the_same_conversation(
     elsewhere = say(user, direct(user, friend))
     refused = user.post(f"/conversations/{conversation}/messages", {"text": "x", "reply_to": elsewhere["id"]})
     assert pointers(refused) == ["/reply_to_id"]
+
+
+def test_given_somebody_who_left_then_a_message_that_mentions_them_can_still_be_edited(
+    user: Api, friend: Api, conversation: str
+) -> None:
+    path = f"/conversations/{conversation}"
+    said = user.post(f"{path}/messages", {"content": paragraph(mention(friend))}).json()
+    other = say(user, conversation)
+    user.delete(f"{path}/members/{friend.id}")
+    content = paragraph({"type": "text", "text": "Ask "}, mention(friend))
+    edited = user.patch(f"/messages/{said['id']}", {"content": content})
+    assert (edited.status, edited.json()["text"], edited.json()["mentions"]) == (200, "Ask @A Friend", [str(friend.id)])
+    # AND no other message begins to mention them, nor this one again
+    for message_id in (other["id"], said["id"]):
+        assert user.patch(f"/messages/{message_id}", {"text": "nobody"}).status == 200
+        assert pointers(user.patch(f"/messages/{message_id}", {"content": content})) == [
+            "/content/content/0/content/1/attrs/id"
+        ]
+
+
+def test_given_mentions_that_come_and_go_then_each_is_new_once(user: Api, friend: Api, conversation: str) -> None:
+    third = person()
+    user.post(f"/conversations/{conversation}/members", {"user_id": str(third.id)})
+    path = f"/messages/{say(user, conversation)['id']}"
+    for named in ([friend], [], [friend], [third, friend], [third], [third, friend]):
+        content = paragraph({"type": "text", "text": f"{len(named)} "}, *map(mention, named))
+        assert user.patch(path, {"content": content}).status == 200
+        assert set(user.get(path).json()["mentions"]) == {str(client.id) for client in named}
+    new = [data["mentions"] for type, _, data in events_in(conversation) if type == "message.updated"]
+    assert new == [[str(friend.id)], [], [], [str(third.id)], [], []]
+
+
+def test_given_a_sent_file_when_moved_into_a_project_then_it_is_the_projects(
+    user: Api, friend: Api, conversation: str
+) -> None:
+    file_id = attachment(user)
+    said = say(user, conversation, attachments=[file_id])
+    assert friend.get(f"/files/{file_id}").status == 200
+    execute("UPDATE files SET project_id = %(p)s WHERE id = %(f)s", p=project_of(user), f=file_id)
+    for path in (f"/files/{file_id}", f"/files/{file_id}/content"):
+        assert (friend.get(path).status, user.get(path).status < 400) == (404, True)
+    assert friend.get(f"/messages/{said['id']}").json()["attachments"] == []
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
@@ -291,6 +354,35 @@ def test_given_reactions_then_they_are_counted_once_each_and_taken_back(
     assert friend.put(f"{path}/reactions/{DUCK}").status == 409
 
 
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        (["❤", "❤️"], "❤️"),
+        (["🏳‍🌈", "🏳️‍🌈"], "🏳️‍🌈"),
+        (["1⃣", "1️⃣"], "1️⃣"),
+        (["🏃‍♂", "🏃‍♂️"], "🏃‍♂️"),
+        (["👍️", "👍"], "👍"),
+        (["🕵🏽‍♂", "🕵🏽‍♂️"], "🕵🏽‍♂️"),
+        (["🇩🇪"], "🇩🇪"),
+    ],
+)
+def test_given_an_emoji_in_two_forms_then_it_is_one(user: Api, conversation: str, sent: list[str], kept: str) -> None:
+    path = f"/messages/{say(user, conversation)['id']}"
+    for emoji in sent:
+        assert user.put(f"{path}/reactions/{quote(emoji)}").status == 204
+    assert user.get(path).json()["reactions"] == [{"emoji": kept, "count": 1, "mine": True}]
+    assert user.delete(f"{path}/reactions/{quote(sent[0])}").status == 204
+    assert user.get(path).json()["reactions"] == []
+
+
+def test_given_files_alone_then_the_list_says_how_many_were_sent(user: Api, conversation: str) -> None:
+    user.post(f"/conversations/{conversation}/messages", {"attachments": [attachment(user), attachment(user)]})
+    last = user.get(f"/conversations/{conversation}").json()["last_message"]
+    assert (last["text"], last["attachment_count"]) == ("", 2)
+    say(user, conversation)
+    assert user.get(f"/conversations/{conversation}").json()["last_message"]["attachment_count"] == 0
+
+
 def test_given_a_reading_position_then_it_only_moves_forwards(user: Api, friend: Api, conversation: str) -> None:
     first, second, third = (say(user, conversation, str(n)) for n in range(3))
     path = f"/conversations/{conversation}/read"
@@ -333,6 +425,41 @@ def test_given_messages_then_pages_go_on_to_older_ones_and_back_to_newer_ones(us
         "later 2",
         "later 1",
     ]
+
+
+def test_given_very_long_messages_then_a_page_is_what_a_function_can_answer_and_the_next_goes_on(
+    user: Api, friend: Api, conversation: str
+) -> None:
+    said_often(user, conversation, 30, '"' * 65_000)
+    execute(
+        "UPDATE messages SET content = %(content)s WHERE conversation_id = %(c)s",
+        content=json.dumps(paragraph({"type": "text", "text": '"' * 32_000})),
+        c=conversation,
+    )
+    # THEN Lambda's answer, where each quotation mark is escaped once more, stays below its 6 MB
+    pages: list[dict[str, Any]] = []
+    cursor: dict[str, str] = {}
+    while not pages or pages[-1]["next_cursor"]:
+        answer = friend.get(f"/conversations/{conversation}/messages", query=list(cursor.items()))
+        assert len(json.dumps(answer.body.decode(), ensure_ascii=False).encode()) < 6_000_000
+        pages.append(answer.json())
+        cursor = {"cursor": pages[-1]["next_cursor"]}
+    numbers = [int(item["text"].split()[1]) for part in pages for item in part["items"]]
+    assert numbers == list(range(30, 0, -1))
+    assert 1 < len(pages) < 6
+    # AND on the way back as many, next to where it began
+    back = page(friend, conversation, after=pages[-1]["previous_cursor"])
+    assert len(back["items"]) == len(pages[0]["items"])
+    assert back["items"][-1]["id"] == pages[-2]["items"][-1]["id"]
+    # AND a message alone is always a page
+    assert len(page(friend, conversation, limit=1)["items"]) == 1
+
+
+def test_given_long_names_then_what_they_make_of_a_text_is_bounded(user: Api, conversation: str) -> None:
+    execute("UPDATE users SET full_name = repeat('n', 100) WHERE id = %(id)s", id=user.id)
+    refused = user.post(f"/conversations/{conversation}/messages", {"content": paragraph(*[mention(user)] * 700)})
+    assert (refused.status, pointers(refused)) == (400, ["/content"])
+    assert texts(user, conversation) == []
 
 
 @pytest.mark.parametrize(

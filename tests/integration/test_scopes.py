@@ -4,8 +4,9 @@ from uuid import UUID
 
 import pytest
 
+from quintet.db.engine import owner_engine
 from quintet.db.session import reading
-from quintet.identity.scopes import MINE, READERS, parts
+from quintet.identity.scopes import MINE, PUBLIC, READERS, parts
 from tests.support.world import World
 
 
@@ -40,3 +41,15 @@ def test_given_a_scope_then_its_readers_are_those_who_count_it_among_theirs(
         }
     assert {name for name, id in people.items() if id in readers} == among == expected
     assert len(readers) == len(expected)
+
+
+def test_given_what_is_of_no_conversation_then_an_index_has_it_in_the_feeds_order(stack: object) -> None:
+    def sorted_by(condition: str) -> bool:
+        with owner_engine().begin() as connection:
+            connection.exec_driver_sql("SET LOCAL enable_sort = off")
+            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+            walk = f"SELECT * FROM events WHERE {condition} ORDER BY transaction_id, id LIMIT 5"
+            return "Sort  (" in str(connection.exec_driver_sql(f"EXPLAIN {walk}").scalars().all())
+
+    assert sorted_by("true")
+    assert not sorted_by(PUBLIC)

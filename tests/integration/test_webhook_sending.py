@@ -21,7 +21,7 @@ from infra.local.events import sqs_event
 from infra.local.invocation import invoke
 from quintet.config import settings
 from tests.support.api import Api, events_about
-from tests.support.conversing import direct
+from tests.support.conversing import direct, group
 from tests.support.expect import logged, problem
 from tests.support.mailroom import listening
 from tests.support.people import person
@@ -162,6 +162,22 @@ def test_given_people_and_scopes_then_each_gets_what_they_may_read_when_it_is_se
     got = {name: {found["type"] for found in deliveries(who, hooks[name])} for name, who in people.items()}
     both = {"project.updated", "conversation.created"}
     assert got == {"owner": both, "member": both, "stranger": set(), "auditor": {"project.updated"}}
+
+
+def test_given_what_members_of_conversations_are_told_for_themselves_then_it_is_sent_to_them_alone(
+    receiver: Receiver,
+) -> None:
+    owner, member, auditor = person(), person(), person().with_permissions("events:read_all")
+    conversation = group(owner, member)
+    people = (owner, member, auditor)
+    webhooks = [subscribe(who, receiver, "conversation.removed") for who in people]
+    assert owner.delete(f"/conversations/{conversation}").status == 204
+    work_off()
+    assert [len(deliveries(who, made)) for who, made in zip((owner, member, auditor), webhooks, strict=True)] == [
+        1,
+        1,
+        0,
+    ]
 
 
 def test_given_a_member_who_is_removed_then_not_even_what_happened_before_is_sent_to_them(

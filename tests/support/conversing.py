@@ -64,7 +64,7 @@ def texts(client: Api, conversation: str, **query: Any) -> list[str]:
 
 def may_send_on(client: Api) -> None:
     """As if minutes had passed: the rate limits begin anew."""
-    execute("DELETE FROM rate_counters WHERE key LIKE 'message:%%' OR key LIKE 'conversation:%%'")
+    execute("DELETE FROM rate_counters WHERE key ~ '^(message|conversation|reaction|search):'")
     assert client
 
 

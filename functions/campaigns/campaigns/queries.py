@@ -21,7 +21,7 @@ _ASSIGNED = f"""SELECT {_COLUMNS} FROM campaign_assignments m JOIN campaigns p O
 _FILTERS = {
     "status": "p.status = %(status)s",
     "created_by": "p.created_by = %(created_by)s",
-    "q": "p.search @@ websearch_to_tsquery('simple', %(q)s)",
+    "q": "p.search @@ words_sought(%(q)s)",
 }
 
 

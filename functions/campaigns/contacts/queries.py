@@ -33,8 +33,10 @@ _FILTERS = {
 _NUMBER = re.compile(r"\+?[\d\s()./-]+", re.ASCII)
 _DOMAIN = re.compile(r"@?([^\s@%_\\]+\.[^\s@%_\\]+)")
 _FEWEST_DIGITS = 4
-_LAST_WORD = re.compile(r"""(.*\s)?([^\s"-][^\s"]+)""", re.DOTALL)
-"""What precedes it, and the word, which may not be all there yet; not one that is quoted or left out."""
+_LAST_WORD = re.compile(r"([^\"]*?)([^\W_]+)")
+"""What precedes it, and the word, which may not be all there yet; not one that is quoted."""
+_LEFT_OUT = re.compile(r"(^|\s)-$")
+"""What precedes a word that is not to be there."""
 
 _MAY_SEE = f"""(
     {there_is("k.campaign_id", owned("c"))} OR k.agent_id = {OWN_AGENT} AND {worked_on("k.campaign_id")})"""
@@ -85,11 +87,10 @@ def list_contacts(
 
 def _search(q: str) -> tuple[str, dict[str, str]]:
     """SQL of a search, and its parameters: words, of which the last may be a beginning, a number, or a domain."""
-    ways, params = ["k.search @@ websearch_to_tsquery('simple', %(q)s)"], {"q": q}
-    if last := _LAST_WORD.fullmatch(q):
-        ways.append("k.search @@ (websearch_to_tsquery('simple', %(first)s) && %(last)s::tsquery)")
-        word = last[2].lower().replace("\\", "\\\\").replace("'", "''")
-        params |= {"first": last[1] or "", "last": f"'{word}':*"}
+    ways, params = ["k.search @@ words_sought(%(q)s)"], {"q": q}
+    if (last := _LAST_WORD.fullmatch(q)) and not _LEFT_OUT.search(last[1]):
+        ways.append("k.search @@ (words_sought(%(first)s) && %(last)s::tsquery)")
+        params |= {"first": last[1], "last": f"'{last[2].lower()}':*"}
     if _NUMBER.fullmatch(q) and len(digits := re.sub(r"\D", "", q).lstrip("0")) >= _FEWEST_DIGITS:
         ways.append("k.phone LIKE '%%' || %(digits)s")
         params["digits"] = digits

@@ -46,8 +46,15 @@ _MEMBERS = f"""(SELECT json_agg(m) FROM (
     FROM (SELECT * FROM conversation_members WHERE conversation_id = c.id
           ORDER BY joined_at, user_id LIMIT {SHOWN_MEMBERS}) m JOIN users u ON u.id = m.user_id
     ORDER BY m.joined_at, m.user_id) m)"""
+_ATTACHED = """(
+    SELECT count(*) FROM attachments a JOIN files f ON f.id = a.file_id
+    WHERE a.message_id = m.id AND f.project_id IS NULL)"""
 _LAST = f"""(SELECT row_to_json(m) FROM (
-    SELECT {columns_of(MessagePreview, "m", sender_name="u.full_name", text=f"left(m.text, {PREVIEW})")}
+    SELECT {
+    columns_of(
+        MessagePreview, "m", sender_name="u.full_name", text=f"left(m.text, {PREVIEW})", attachment_count=_ATTACHED
+    )
+}
     FROM messages m JOIN users u ON u.id = m.sender_id WHERE m.id = c.last_message_id) m)"""
 _COLUMNS = columns_of(
     ConversationRead,
@@ -84,7 +91,7 @@ def read_conversation(session: Session, caller: Principal, conversation_id: UUID
     """One conversation, and a word that changes with what is not in its row; 404 when the caller takes no part."""
     statement = f"""
         SELECT row_to_json(r)::text, r.version, left(md5(concat_ws(
-            ' ', r.last_message, r.members, r.last_read_message_id, r.unread_count)), 16)
+            ' ', r.project_id, r.last_message, r.members, r.last_read_message_id, r.unread_count)), 16)
         FROM (SELECT {_COLUMNS} FROM ({_MINE} AND c.id = %(id)s) c) r"""
     found = rows(session, statement, {"id": conversation_id, "caller": caller.user_id})
     if not found:

@@ -1,11 +1,12 @@
 """HTTP of conversations."""
 
+from typing import Annotated, NamedTuple
 from uuid import UUID
 
-from fastapi import Request
+from fastapi import Depends, Request
 from starlette.responses import Response
 
-from functions.conversations.access import ConversationLimit
+from functions.conversations.access import limit
 from functions.conversations.conversations import queries, service
 from functions.conversations.conversations.schemas import (
     ConversationCreate,
@@ -35,21 +36,40 @@ async def list_conversations(
     return listed(queries.list_conversations(session, caller, paging, project_id=project_id, is_group=is_group))
 
 
+class _Start(NamedTuple):
+    new: ConversationCreate
+    there: UUID | None
+
+
+async def _start(request: Request, session: SessionDep, caller: Caller, new: ConversationCreate) -> _Start:
+    """What is asked for; and the direct conversation when there is it already: finding is not counted."""
+    there = service.find_direct(session, caller, user_id=new.user_id) if new.user_id else None
+    if there is None:
+        await limit(request, session, caller, "conversation")
+    return _Start(new, there)
+
+
 @router.post(
     "",
     status_code=201,
     response_model=ConversationRead,
-    dependencies=[ConversationLimit, Idempotent],
     responses={
         200: {"description": "The direct conversation that there is.", "model": ConversationRead},
         **responses(429),
     },
 )
 async def create_conversation(
-    request: Request, session: SessionDep, caller: Caller, new: ConversationCreate
+    request: Request,
+    session: SessionDep,
+    caller: Caller,
+    start: Annotated[_Start, Depends(_start)],
+    claimed: Annotated[None, Idempotent],
 ) -> Response:
     """Start a direct conversation, of which there is one for two accounts, or a group, which the caller owns."""
-    if new.user_id:
+    new, there = start
+    if there:
+        conversation_id, is_new = there, False
+    elif new.user_id:
         conversation_id, is_new = service.start_direct(session, caller, user_id=new.user_id)
     else:
         conversation_id, is_new = service.create_group(session, caller, new=new), True
@@ -74,7 +94,10 @@ async def read_conversation(request: Request, session: SessionDep, caller: Calle
 async def update_conversation(
     session: SessionDep, caller: Caller, conversation_id: UUID, change: ConversationUpdate, expected: IfMatch
 ) -> Response:
-    """Change a group's title; for its owner."""
+    """Change a group's title; for its owner.
+
+    While the owner's account is disabled, the active member who joined first may do all that an owner may.
+    """
     service.update_conversation(session, caller, conversation_id=conversation_id, change=change, expected=expected)
     read, _ = queries.read_conversation(session, caller, conversation_id)
     return changed(read)

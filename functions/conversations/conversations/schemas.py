@@ -66,6 +66,7 @@ class MessagePreview(Output):
     sender_id: UUID
     sender_name: str
     text: str = Field(description=f"Its first {PREVIEW} characters; empty once it is deleted.")
+    attachment_count: int
     created_at: Timestamp
     deleted_at: Timestamp | None
 

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import Select, delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -13,10 +13,16 @@ from quintet.db.models.accounts import User
 from quintet.db.models.conversations import Conversation, ConversationMember
 from quintet.db.models.projects import Project, ProjectMember
 from quintet.errors import BadRequest, FieldError, NotFound
+from quintet.events.conversations import mark_removed, tell_removed
 from quintet.events.record import record, scope_of
 from quintet.events.types import EventType
 from quintet.identity.membership import require_role
 from quintet.identity.principal import Principal
+
+
+def find_direct(session: Session, caller: Principal, *, user_id: UUID) -> UUID | None:
+    """The direct conversation of the caller and this account, if there is one."""
+    return session.scalar(_direct(caller, user_id))
 
 
 def start_direct(session: Session, caller: Principal, *, user_id: UUID) -> tuple[UUID, bool]:
@@ -26,19 +32,15 @@ def start_direct(session: Session, caller: Principal, *, user_id: UUID) -> tuple
     """
     if user_id == caller.user_id:
         raise BadRequest.at("/user_id", "A conversation takes somebody else.")
-    key = ":".join(sorted((str(caller.user_id), str(user_id))))
-    there = select(Conversation.id).where(Conversation.direct_key == key)
-    if found := session.scalar(there):
-        return found, False
     require_accounts(session, {user_id: "/user_id"})
     made = session.scalar(
         insert(Conversation)
-        .values(is_group=False, direct_key=key, created_by=caller.user_id)
+        .values(is_group=False, direct_key=_key(caller, user_id), created_by=caller.user_id)
         .on_conflict_do_nothing(index_elements=["direct_key"])
         .returning(Conversation.id)
     )
     if made is None:
-        return session.scalars(there).one(), False
+        return session.scalars(_direct(caller, user_id)).one(), False
     both = (caller.user_id, user_id)
     session.execute(insert(ConversationMember).values([{"conversation_id": made, "user_id": id} for id in both]))
     record_of(session, EventType.CONVERSATION_CREATED, made, is_group=False, member_ids=[str(id) for id in both])
@@ -75,7 +77,7 @@ def update_conversation(
 ) -> None:
     """Change a group's title; for its owner."""
     conversation, role = locked_conversation(session, caller, conversation_id)
-    require_owned_group(conversation, role)
+    require_owned_group(session, caller, conversation, role)
     conversation.require_version(expected)
     if fields := conversation.apply(change.changes()):
         record_of(session, EventType.CONVERSATION_UPDATED, conversation_id, fields=fields)
@@ -84,9 +86,9 @@ def update_conversation(
 def remove_conversation(
     session: Session, caller: Principal, *, conversation_id: UUID, expected: frozenset[int] | None
 ) -> None:
-    """Remove a group for everybody; for its owner. `maintenance` deletes what was said, of which there may be much."""
+    """Remove a group for everybody; for its owner."""
     conversation, role = locked_conversation(session, caller, conversation_id)
-    require_owned_group(conversation, role)
+    require_owned_group(session, caller, conversation, role)
     conversation.require_version(expected)
     members = session.scalars(
         delete(ConversationMember)
@@ -94,15 +96,7 @@ def remove_conversation(
         .returning(ConversationMember.user_id)
     ).all()
     mark_removed(session, conversation)
-    for user_id in members:  # who can read nothing of the conversation any more, this neither
-        record(session, EventType.CONVERSATION_REMOVED, subject=conversation_id, scope=scope_of("user", user_id))
-
-
-def mark_removed(session: Session, conversation: Conversation) -> None:
-    """Nobody takes part any more."""
-    conversation.removed_at = func.now()
-    conversation.touch()
-    record_of(session, EventType.CONVERSATION_REMOVED, conversation.id)
+    tell_removed(session, conversation_id, members)
 
 
 def require_accounts(session: Session, users: dict[UUID, str]) -> None:
@@ -116,6 +110,14 @@ def require_accounts(session: Session, users: dict[UUID, str]) -> None:
 def record_of(session: Session, type: EventType, conversation_id: UUID, **data: Any) -> None:
     """Record what happened to a conversation, for its members."""
     record(session, type, subject=conversation_id, scope=scope_of("conversation", conversation_id), data=data)
+
+
+def _key(caller: Principal, user_id: UUID) -> str:
+    return ":".join(sorted((str(caller.user_id), str(user_id))))
+
+
+def _direct(caller: Principal, user_id: UUID) -> Select[UUID]:
+    return select(Conversation.id).where(Conversation.direct_key == _key(caller, user_id))
 
 
 def _require_project(session: Session, caller: Principal, project_id: UUID) -> None:

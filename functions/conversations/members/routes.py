@@ -47,7 +47,7 @@ async def remove_conversation_member(
 ) -> Response:
     """Leave a group, or take a member off it as its owner.
 
-    When the owner leaves, the member who joined first owns it; when the last one leaves, it is removed.
+    When the owner leaves, the active member who joined first owns it; when the last one leaves, it is removed.
     """
     service.remove_member(session, caller, conversation_id=conversation_id, user_id=user_id)
     return Response(status_code=204)

@@ -1,19 +1,20 @@
 """The rules of members. A group always has one owner; nobody's rows outlast their taking part."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from functions.conversations.access import locked_conversation, require_group, require_owned_group
 from functions.conversations.conversations.schemas import MAX_MEMBERS
-from functions.conversations.conversations.service import mark_removed, record_of, require_accounts
+from functions.conversations.conversations.service import record_of, require_accounts
 from functions.conversations.members import queries
 from functions.conversations.members.schemas import ReadPosition
 from quintet.db.models.conversations import ConversationMember
 from quintet.errors import BadRequest, Conflict, NotFound
+from quintet.events.conversations import leave
 from quintet.events.record import record, scope_of
 from quintet.events.types import EventType
 from quintet.identity.principal import Principal
@@ -32,7 +33,7 @@ def add_members(session: Session, caller: Principal, *, conversation_id: UUID, u
     They read what was said before, of which nothing counts as unread.
     """
     conversation, role = locked_conversation(session, caller, conversation_id)
-    require_owned_group(conversation, role)
+    require_owned_group(session, caller, conversation, role)
     require_accounts(session, users)
     new = [
         {"conversation_id": conversation_id, "user_id": id, "last_read_message_id": conversation.last_message_id}
@@ -52,45 +53,13 @@ def add_members(session: Session, caller: Principal, *, conversation_id: UUID, u
 
 
 def remove_member(session: Session, caller: Principal, *, conversation_id: UUID, user_id: UUID) -> None:
-    """Leave a group, or take somebody off it as its owner. When the owner leaves, who joined first takes over."""
+    """Leave a group, or take somebody off it as its owner. When the owner leaves, who acts for it then takes over."""
     conversation, role = locked_conversation(session, caller, conversation_id)
     require_group(conversation)
     if user_id != caller.user_id:
-        require_owned_group(conversation, role)
-    at = ConversationMember.conversation_id == conversation_id
-    removed = session.scalar(
-        delete(ConversationMember).where(at, ConversationMember.user_id == user_id).returning(ConversationMember.role)
-    )
-    if removed is None:
+        require_owned_group(session, caller, conversation, role)
+    if not leave(session, conversation, user_id):
         raise NotFound("This account takes no part in the conversation.")
-    data: dict[str, Any] = {"user_id": str(user_id)}
-    if removed == "owner":
-        oldest = (
-            select(ConversationMember.user_id)
-            .where(at)
-            .order_by(ConversationMember.joined_at, ConversationMember.user_id)
-            .limit(1)
-        )
-        heir = session.scalar(
-            update(ConversationMember)
-            .where(at, ConversationMember.user_id == oldest.scalar_subquery())
-            .values(role="owner")
-            .returning(ConversationMember.user_id)
-        )
-        if heir:
-            data["owner_id"] = str(heir)
-    conversation.touch()
-    record_of(session, EventType.CONVERSATION_MEMBER_REMOVED, conversation_id, **data)
-    # Who is gone can read nothing of the conversation any more, this neither.
-    record(
-        session,
-        EventType.CONVERSATION_MEMBER_REMOVED,
-        subject=conversation_id,
-        scope=scope_of("user", user_id),
-        data={"user_id": str(user_id)},
-    )
-    if removed == "owner" and "owner_id" not in data:
-        mark_removed(session, conversation)
 
 
 def set_read(session: Session, caller: Principal, *, conversation_id: UUID, message_id: UUID) -> ReadPosition:

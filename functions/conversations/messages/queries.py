@@ -22,25 +22,35 @@ _COLUMNS = columns_of(
     attachments="""coalesce((
         SELECT json_agg(json_build_object('id', f.id, 'file_name', f.file_name,
             'content_type', coalesce(f.detected_type, f.content_type), 'size', f.size) ORDER BY a.position)
-        FROM attachments a JOIN files f ON f.id = a.file_id WHERE a.message_id = m.id), '[]')""",
+        FROM attachments a JOIN files f ON f.id = a.file_id
+        WHERE a.message_id = m.id AND f.project_id IS NULL), '[]')""",
     mentions="""coalesce((
-        SELECT json_agg(user_id ORDER BY user_id) FROM message_mentions WHERE message_id = m.id), '[]')""",
+        SELECT json_agg(user_id ORDER BY user_id) FROM message_mentions
+        WHERE message_id = m.id AND current), '[]')""",
     reactions="""coalesce((
         SELECT json_agg(json_build_object('emoji', emoji, 'count', n, 'mine', mine) ORDER BY first, emoji)
         FROM (SELECT emoji, count(*) AS n, bool_or(user_id = %(caller)s) AS mine, min(created_at) AS first
               FROM message_reactions WHERE message_id = m.id GROUP BY emoji) r), '[]')""",
 )
 
+PAGE_BYTES = 2_000_000
+"""Of a page's items, but for the last. A function answers 6 MB at most, in a string where each quotation mark is
+escaped once more."""
+
 # What is beside a page's messages is looked for once they are found.
 _PAGE = f"""
-    SELECT p.* FROM (SELECT WHERE {is_member("%(conversation_id)s")}) v LEFT JOIN (
+    WITH found AS MATERIALIZED (
         SELECT row_to_json(r)::text AS item, r.id FROM (
             SELECT {_COLUMNS} FROM (
                 SELECT * FROM messages
                 WHERE (conversation_id, id) {{beyond}} (%(conversation_id)s, %(from)s)
                   AND (conversation_id, id) {{within}} (%(conversation_id)s, {{end}})
                 ORDER BY conversation_id {{order}}, id {{order}} LIMIT %(limit)s + 1) m
-            JOIN users u ON u.id = m.sender_id) r) p ON true
+            JOIN users u ON u.id = m.sender_id) r)
+    SELECT p.* FROM (SELECT WHERE {is_member("%(conversation_id)s")}) v LEFT JOIN (
+        SELECT item, id, count(*) OVER () AS found,
+               sum(octet_length(item)) OVER (ORDER BY id {{order}}) - octet_length(item) AS bytes_before
+        FROM found) p ON p.bytes_before < {PAGE_BYTES}
     ORDER BY p.id {{order}}"""
 OLDER = _PAGE.format(beyond="<", within=">=", end=FIRST, order="DESC")
 NEWER = _PAGE.format(beyond=">", within="<=", end=LAST, order="ASC")
@@ -56,9 +66,12 @@ _REFERRED_TO = """
                SELECT FROM messages WHERE id = %(reply_to_id)s AND conversation_id = %(conversation_id)s) AS reply,
            ARRAY(SELECT id FROM files WHERE id = ANY(%(files)s) AND owner_id = %(caller)s AND project_id IS NULL
                AND purpose = 'attachment' AND status = 'ready') AS files,
-           (SELECT coalesce(json_object_agg(u.id, u.full_name), '{}') FROM conversation_members m
-            JOIN users u ON u.id = m.user_id
-            WHERE m.conversation_id = %(conversation_id)s AND m.user_id = ANY(%(mentions)s)) AS names"""
+           (SELECT coalesce(json_object_agg(u.id, u.full_name), '{}') FROM users u
+            WHERE u.id = ANY(%(mentions)s) AND (
+                EXISTS (SELECT FROM conversation_members m
+                        WHERE m.conversation_id = %(conversation_id)s AND m.user_id = u.id)
+                OR EXISTS (SELECT FROM message_mentions m
+                           WHERE m.message_id = %(message_id)s AND m.user_id = u.id AND m.current))) AS names"""
 
 # The time of the message, which waited for its turn, and not that of the transaction.
 _INSERT = """
@@ -80,6 +93,16 @@ _INSERT = """
     )
     SELECT id FROM message"""
 
+_MENTION = """
+    WITH gone AS (
+        UPDATE message_mentions SET current = false WHERE message_id = %(message_id)s AND user_id <> ALL(%(mentions)s)
+    ), here AS (
+        INSERT INTO message_mentions (message_id, user_id) SELECT %(message_id)s, unnest(%(mentions)s::uuid[])
+        ON CONFLICT (message_id, user_id) DO UPDATE SET current = true
+    )
+    SELECT user_id FROM unnest(%(mentions)s::uuid[]) user_id
+    WHERE user_id NOT IN (SELECT user_id FROM message_mentions WHERE message_id = %(message_id)s)"""
+
 
 def list_messages(
     session: Session, caller: Principal, conversation_id: UUID, paging: PageRequest, *, after: str | None
@@ -99,8 +122,8 @@ def list_messages(
     found = rows(session, sql, params)
     if not found:
         raise NotFound
-    more = len(found) > paging.limit
     kept = [row for row in found[: paging.limit] if row.id is not None]  # one row of nulls is an empty page
+    more = bool(kept) and kept[0].found > len(kept)
     if after is not None:
         kept.reverse()
     next_cursor = encode_cursor(kept[-1].id) if kept and (more or after is not None) else None
@@ -125,12 +148,17 @@ def referred_to(
     caller: Principal,
     *,
     conversation_id: UUID,
+    message_id: UUID | None,
     reply_to_id: UUID | None,
     files: list[UUID],
     mentions: list[UUID],
 ) -> Any:
-    """What of this is there: `reply` (bool), `files` (ids the caller may attach), `names` (of members, by id)."""
+    """What of this is there: `reply` (bool), `files` (ids the caller may attach), `names` by id.
+
+    Those are of members, and of whom the message, when it is one that is edited, mentions already.
+    """
     params = {
+        "message_id": message_id,
         "conversation_id": conversation_id,
         "caller": caller.user_id,
         "reply_to_id": reply_to_id,
@@ -163,6 +191,12 @@ def insert_message(
     }
     [[message_id]] = rows(session, _INSERT, params)
     return message_id  # type: ignore[no-any-return]
+
+
+def replace_mentions(session: Session, message_id: UUID, mentions: list[UUID]) -> list[UUID]:
+    """Make these the message's mentions; those of them whom it never mentioned before."""
+    found = rows(session, _MENTION, {"message_id": message_id, "mentions": mentions})
+    return [row.user_id for row in found]
 
 
 def _json(cursor: str | None) -> str:

@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import Query, Request
 from starlette.responses import Response
 
-from functions.conversations.access import MessageLimit
+from functions.conversations.access import MessageLimit, ReactionLimit
 from functions.conversations.messages import queries, service
 from functions.conversations.messages.schemas import Emoji, MessageCreate, MessagePage, MessageRead, MessageUpdate
 from quintet.http.answers import changed, created, listed
@@ -34,7 +34,9 @@ async def list_messages(
 ) -> Response:
     """List the messages of a conversation, newest first; `cursor` goes on to older ones, `after` back to newer ones.
 
-    Who asks `after` again and again misses none: messages are made one after the other.
+    Their order is that of their ids, not that of the events, which are in the order of transactions. Who asks `after`
+    again and again misses none: messages are made one after the other. Of very long ones a page has fewer than `limit`:
+    it ends after 2 MB, and the cursors go on from there.
     """
     return listed(queries.list_messages(session, caller, conversation_id, paging, after=after))
 
@@ -65,7 +67,12 @@ async def read_message(request: Request, session: SessionDep, caller: Caller, me
     return fresh(request, read, variant=variant)
 
 
-@router.change("/messages/{message_id}", response_model=MessageRead, responses=responses(403, 409))
+@router.change(
+    "/messages/{message_id}",
+    response_model=MessageRead,
+    dependencies=[MessageLimit],
+    responses=responses(403, 409, 429),
+)
 async def update_message(
     session: SessionDep, caller: Caller, message_id: UUID, change: MessageUpdate, expected: IfMatch
 ) -> Response:
@@ -82,14 +89,24 @@ async def delete_message(session: SessionDep, caller: Caller, message_id: UUID, 
     return Response(status_code=204)
 
 
-@router.put("/messages/{message_id}/reactions/{emoji}", status_code=204, responses=responses(409))
+@router.put(
+    "/messages/{message_id}/reactions/{emoji}",
+    status_code=204,
+    dependencies=[ReactionLimit],
+    responses=responses(409, 429),
+)
 async def add_reaction(session: SessionDep, caller: Caller, message_id: UUID, emoji: Emoji) -> Response:
     """Put an emoji to a message. May be repeated."""
     service.add_reaction(session, caller, message_id=message_id, emoji=emoji)
     return Response(status_code=204)
 
 
-@router.delete("/messages/{message_id}/reactions/{emoji}", status_code=204)
+@router.delete(
+    "/messages/{message_id}/reactions/{emoji}",
+    status_code=204,
+    dependencies=[ReactionLimit],
+    responses=responses(429),
+)
 async def remove_reaction(session: SessionDep, caller: Caller, message_id: UUID, emoji: Emoji) -> Response:
     """Take an emoji of the caller's away from a message. May be repeated."""
     service.remove_reaction(session, caller, message_id=message_id, emoji=emoji)

@@ -17,11 +17,27 @@ _one_emoji = TypeAdapter(Annotated[str, StringConstraints(max_length=32, pattern
 """One emoji by UTS #51, 1.4.9, in the regular expressions of pydantic's core, which know Unicode's properties."""
 
 
-def _emoji(value: str) -> str:
+_textual = TypeAdapter(Annotated[str, StringConstraints(pattern=r"^[\p{Emoji}--\p{Emoji_Presentation}]$")])
+"""A character that is shown as text unless U+FE0F follows."""
+
+
+def _is(kind: TypeAdapter[str], value: str) -> bool:
     try:
-        return _one_emoji.validate_python(value)
+        return bool(kind.validate_python(value))
     except ValueError:
-        raise ValueError("not one emoji") from None
+        return False
+
+
+def _emoji(value: str) -> str:
+    """The emoji in the form UTS #51 calls fully qualified, of which there is one: ❤ and ❤️ are one emoji."""
+    if not _is(_one_emoji, value):
+        raise ValueError("not one emoji")
+    plain = value.replace("\ufe0f", "")
+    following = f"{plain[1:]}\0"
+    return "".join(
+        f"{one}\ufe0f" if _is(_textual, one) and not "\U0001f3fb" <= after <= "\U0001f3ff" else one
+        for one, after in zip(plain, following, strict=True)
+    )
 
 
 Emoji = Annotated[

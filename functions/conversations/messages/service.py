@@ -11,18 +11,17 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from functions.conversations.access import locked_conversation
-from functions.conversations.document import mentioned, plain_text
+from functions.conversations.access import locked_conversation, locked_message
+from functions.conversations.document import MAX_BYTES, mentioned, plain_text
 from functions.conversations.messages import queries
 from functions.conversations.messages.schemas import MessageCreate, MessageUpdate
 from quintet.db.models.conversations import (
     Attachment,
-    ConversationMember,
     Message,
     MessageMention,
     MessageReaction,
 )
-from quintet.errors import BadRequest, Conflict, FieldError, Forbidden, NotFound
+from quintet.errors import BadRequest, Conflict, FieldError, Forbidden
 from quintet.events.record import record, scope_of
 from quintet.events.types import EventType
 from quintet.identity.principal import Principal
@@ -66,20 +65,12 @@ def update_message(
         raise Conflict("The message is deleted.")
     content = change.document()
     mentions = mentioned(content)
-    text = _checked(session, caller, message.conversation_id, content, mentions)
+    text = _checked(session, caller, message.conversation_id, content, mentions, message_id=message_id)
     if not message.apply({"content": content}):
         return
     message.text, message.edited_at = text, func.now()
     session.flush()
-    before = set(
-        session.scalars(
-            delete(MessageMention).where(MessageMention.message_id == message_id).returning(MessageMention.user_id)
-        )
-    )
-    if mentions:
-        rows = [{"message_id": message_id, "user_id": user_id} for user_id in mentions]
-        session.execute(insert(MessageMention).values(rows))
-    new = [user_id for user_id in mentions if user_id not in before]
+    new = queries.replace_mentions(session, message_id, list(mentions))
     _record(session, EventType.MESSAGE_UPDATED, message_id, message.conversation_id, mentions=_strings(new))
 
 
@@ -99,7 +90,7 @@ def delete_message(session: Session, caller: Principal, *, message_id: UUID, exp
 
 def add_reaction(session: Session, caller: Principal, *, message_id: UUID, emoji: str) -> None:
     """Put an emoji to a message. Repeatable."""
-    message = _locked(session, caller, message_id, share=True)
+    message = locked_message(session, caller, message_id, share=True)
     if message.deleted_at:
         raise Conflict("The message is deleted.")
     new = {"message_id": message_id, "user_id": caller.user_id, "emoji": emoji}
@@ -116,7 +107,7 @@ def add_reaction(session: Session, caller: Principal, *, message_id: UUID, emoji
 
 def remove_reaction(session: Session, caller: Principal, *, message_id: UUID, emoji: str) -> None:
     """Take the caller's emoji away again. Repeatable."""
-    message = _locked(session, caller, message_id, share=True)
+    message = locked_message(session, caller, message_id, share=True)
     removed = session.scalar(
         delete(MessageReaction)
         .where(
@@ -137,6 +128,7 @@ def _checked(
     content: dict[str, Any],
     mentions: dict[UUID, str],
     *,
+    message_id: UUID | None = None,
     files: list[UUID] | None = None,
     reply_to_id: UUID | None = None,
 ) -> str:
@@ -146,6 +138,7 @@ def _checked(
         session,
         caller,
         conversation_id=conversation_id,
+        message_id=message_id,
         reply_to_id=reply_to_id,
         files=files,
         mentions=list(mentions),
@@ -168,26 +161,16 @@ def _checked(
         errors.append(FieldError("/reply_to_id", "There is no message with this id in the conversation."))
     if errors:
         raise BadRequest("The input is not valid.", errors=errors)
-    return plain_text(content, names)
+    text = plain_text(content, names)
+    if len(text.encode()) > MAX_BYTES:
+        raise BadRequest.at("/content", "Larger than 64 KB with the names of those who are mentioned.")
+    return text
 
 
 def _locked_own(session: Session, caller: Principal, message_id: UUID) -> Message:
-    message = _locked(session, caller, message_id)
+    message = locked_message(session, caller, message_id)
     if message.sender_id != caller.user_id:
         raise Forbidden("This is for who sent the message.")
-    return message
-
-
-def _locked(session: Session, caller: Principal, message_id: UUID, *, share: bool = False) -> Message:
-    """The message, locked against changes, or `share`d with others who change what is beside it; 404 for strangers."""
-    message = session.get(Message, message_id, with_for_update={"read": share, "key_share": not share})
-    if message is None or not session.scalar(
-        select(ConversationMember.user_id).where(
-            ConversationMember.conversation_id == message.conversation_id,
-            ConversationMember.user_id == caller.user_id,
-        )
-    ):
-        raise NotFound
     return message
 
 

@@ -68,7 +68,7 @@ def read_file(session: Session, caller: Principal, file_id: UUID) -> Found:
         FROM files f CROSS JOIN LATERAL (SELECT {_FILE}) r
         WHERE f.id = %(id)s
           AND (CASE WHEN f.project_id IS NULL THEN f.owner_id = %(caller)s ELSE {visible("f.project_id")} END
-               OR {attached("f.id")})"""
+               OR {attached("f")})"""
     row = session.connection().exec_driver_sql(statement, {"id": file_id, **rights(caller)}).one_or_none()
     if row is None:
         raise NotFound

@@ -76,13 +76,16 @@ def disable_account(session: Session, caller: Principal, *, user_id: UUID, expec
 
 
 def purge_account(session: Session, caller: Principal, *, user_id: UUID, expected: frozenset[int] | None) -> None:
-    """Remove for good, if nothing of the account's own would be left behind."""
+    """Remove for good, if nothing of the account's own would be left behind. Of conversations that is what it said."""
     _require_access(caller, user_id, {"status"})
     user = _locked(session, user_id, expected)
     held = _roles_of(session, user_id)
     _require_power_over(caller, held)
     if _is_admin(user.status, held):
         _require_another_admin(session, user_id)
+    from quintet.events.conversations import leave_all  # and the models of all that conversations are about
+
+    leave_all(session, user_id)
     if left := references_to(session, user_id):
         listed = ", ".join(f"{kind}: {n}" for kind, n in left.items())
         raise Conflict(f"Still refers to this account: {listed}. Remove or hand over these, or only disable it.")

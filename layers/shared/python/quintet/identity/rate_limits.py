@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from quintet.db.reads import rows
+from quintet.db.reads import ReadSession, rows
 from quintet.db.session import commit, reading
 from quintet.errors import TooManyRequests
 
@@ -34,6 +34,8 @@ LIMITS: dict[str, tuple[Limit, ...]] = {
     # An office of hundreds may share one address.
     "conversation": (Limit("account", 100, 3600), Limit("ip", 1000, 3600)),
     "message": (Limit("account", 120, 60), Limit("ip", 1200, 60)),
+    "reaction": (Limit("account", 300, 60), Limit("ip", 3000, 60)),
+    "search": (Limit("account", 60, 60), Limit("ip", 600, 60)),
     "webhook": (Limit("account", 60, 60),),
     # When the network comes back, everybody in that office connects again, with each of their devices.
     "realtime_ticket": (Limit("account", 120, 60), Limit("ip", 3000, 60)),
@@ -61,9 +63,13 @@ def count(session: Session, name: str, **values: str) -> dict[str, str]:
     """
     limits = {_key(name, limit.by, *(values[part] for part in limit.by.split("+"))): limit for limit in LIMITS[name]}
     params = {"keys": list(limits), "seconds": [limit.seconds for limit in limits.values()]}
-    commit(session)  # gives its connection back, of which there may be only one
-    with reading() as counting:  # in autocommit: counted whatever becomes of the request
-        counted = rows(counting, _COUNT, params)
+    # In autocommit: counted whatever becomes of the request. There may be only one connection.
+    if isinstance(session, ReadSession):
+        counted = rows(session, _COUNT, params)
+    else:
+        commit(session)  # gives it back
+        with reading() as counting:
+            counted = rows(counting, _COUNT, params)
     nearest = min(counted, key=lambda row: limits[row.key].hits - row.hits)
     headers = _headers(name, limits[nearest.key], nearest.hits, nearest.resets_in)
     if nearest.hits > limits[nearest.key].hits:

@@ -12,9 +12,14 @@ from quintet.identity.conversations import is_member
 CONVERSATIONS = """
     SELECT 'conversation:' || conversation_id AS scope FROM conversation_members WHERE user_id = %(caller)s"""
 
+PUBLIC = "NOT starts_with(scope, 'conversation:') AND subject_type NOT IN ('conversation', 'message')"
+"""What permissions to read everything are about: not what happens in other people's conversations, of which something
+is told in members' own scopes too. Word for word as the indexes of events have it."""
+
+OWN = "SELECT 'user:' || %(caller)s::text AS scope"
+
 MINE = f"""
-    SELECT 'user:' || %(caller)s::text AS scope
-    UNION ALL {CONVERSATIONS}
+    {OWN} UNION ALL {CONVERSATIONS}
     UNION ALL SELECT 'project:' || project_id FROM project_members WHERE user_id = %(caller)s
     UNION ALL SELECT 'campaign:' || campaign_id FROM (
         SELECT id AS campaign_id FROM campaigns WHERE created_by = %(caller)s
@@ -48,6 +53,11 @@ def readers(kind: str, id: str) -> str:
 
 READERS = readers("%(scope_kind)s", "%(scope_id)s::uuid")
 """Those who take part in one scope; its parameters are `parts`."""
+
+
+def is_public(type: str, scope: str) -> bool:
+    """Whether `PUBLIC` is true of an event."""
+    return not scope.startswith("conversation:") and type.partition(".")[0] not in ("conversation", "message")
 
 
 def parts(scope: str) -> dict[str, str | UUID | None]:

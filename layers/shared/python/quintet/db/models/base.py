@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, MetaData, Text, Uuid, func, text
-from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
-from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Mapped, mapped_column
+from sqlalchemy import CheckConstraint, Computed, ForeignKey, MetaData, Text, Uuid, func, text
+from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP, TSVECTOR
+from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Mapped, deferred, mapped_column
 
 from quintet.errors import PreconditionFailed
 
@@ -44,6 +44,14 @@ Version = Annotated[int, mapped_column(server_default=text("1"))]
 def references(column: InstrumentedAttribute[UUID] | str, *, ondelete: str, index: bool = True, **options: Any) -> Any:
     """A foreign key to `column` (by name within the same class), indexed unless an index begins with it already."""
     return mapped_column(ForeignKey(column, ondelete=ondelete), index=index, **options)
+
+
+def searched(vector: str) -> Any:
+    """A column, made by the database, that finds a row by its words: `search @@ words_sought(%(q)s)`.
+
+    `vector` is SQL of the function `words_of`: between words may stand anything, and takes no time to read over.
+    """
+    return deferred(mapped_column(TSVECTOR, Computed(vector, persisted=True)))
 
 
 def one_of(column: str, *values: str) -> CheckConstraint:

@@ -17,11 +17,11 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects.postgresql import CITEXT, TSVECTOR
-from sqlalchemy.orm import Mapped, deferred, mapped_column
+from sqlalchemy.dialects.postgresql import CITEXT
+from sqlalchemy.orm import Mapped, mapped_column
 
 from quintet.db.models.accounts import User
-from quintet.db.models.base import Base, Changing, CreatedAt, Id, one_of, references
+from quintet.db.models.base import Base, Changing, CreatedAt, Id, one_of, references, searched
 from quintet.db.models.files import File
 
 CampaignStatus = Literal["draft", "active", "paused", "completed"]
@@ -55,15 +55,7 @@ class Campaign(Changing, Base):
     """Contacts have been shared out, and are again when agents come or go."""
     created_by: Mapped[UUID] = references(User.id, ondelete="RESTRICT", index=False)
     archived_at: Mapped[datetime | None]
-    search: Mapped[str] = deferred(
-        mapped_column(
-            TSVECTOR,
-            Computed(
-                "setweight(to_tsvector('simple', name), 'A') || setweight(to_tsvector('simple', description), 'B')",
-                persisted=True,
-            ),
-        )
-    )
+    search: Mapped[str] = searched("setweight(words_of(name), 'A') || setweight(words_of(description), 'B')")
 
 
 class Agent(Changing, Base):
@@ -170,15 +162,9 @@ class Contact(Changing, Base):
     worked_version: Mapped[int | None]
     """The version that somebody's work made last; what imports do is none."""
     match_key: Mapped[str] = mapped_column(Computed("coalesce(email, phone)", persisted=True))
-    search: Mapped[str] = deferred(
-        mapped_column(
-            TSVECTOR,
-            Computed(
-                "to_tsvector('simple', coalesce(full_name, '') || ' ' || coalesce(email, '') || ' ' "
-                "|| coalesce(phone, '') || ' ' || coalesce(external_id, ''))",
-                persisted=True,
-            ),
-        )
+    search: Mapped[str] = searched(
+        "words_of(coalesce(full_name, '') || ' ' || coalesce(email, '') || ' ' "
+        "|| coalesce(phone, '') || ' ' || coalesce(external_id, ''))"
     )
 
 

@@ -8,12 +8,11 @@ from datetime import datetime
 from typing import Any, Literal, get_args
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Computed, Index, Text, text
-from sqlalchemy.dialects.postgresql import TSVECTOR
-from sqlalchemy.orm import Mapped, deferred, mapped_column
+from sqlalchemy import CheckConstraint, Index, Text, text
+from sqlalchemy.orm import Mapped, mapped_column
 
 from quintet.db.models.accounts import User
-from quintet.db.models.base import Base, Changing, CreatedAt, Id, one_of, references
+from quintet.db.models.base import Base, Changing, CreatedAt, Id, one_of, references, searched
 from quintet.db.models.files import File
 from quintet.db.models.projects import Project
 
@@ -82,7 +81,7 @@ class Message(Changing, Base):
     reply_to_id: Mapped[UUID | None] = references("messages.id", ondelete="SET NULL")
     edited_at: Mapped[datetime | None]
     deleted_at: Mapped[datetime | None]
-    search: Mapped[str] = deferred(mapped_column(TSVECTOR, Computed("to_tsvector('simple', text)", persisted=True)))
+    search: Mapped[str] = searched("words_of(text)")
 
 
 class Attachment(Base):
@@ -96,12 +95,13 @@ class Attachment(Base):
 
 
 class MessageMention(Base):
-    """Whom a message names."""
+    """Whom a message names, or, no longer `current`, has named: nobody is told of the same message twice."""
 
     __tablename__ = "message_mentions"
 
     message_id: Mapped[UUID] = references(Message.id, ondelete="CASCADE", index=False, primary_key=True)
     user_id: Mapped[UUID] = references(User.id, ondelete="CASCADE", primary_key=True)
+    current: Mapped[bool] = mapped_column(server_default=text("true"))
 
 
 class MessageReaction(Base):

@@ -11,6 +11,8 @@ from sqlalchemy.types import UserDefinedType
 
 from quintet.db.models.base import Base, CreatedAt, Id
 
+_PUBLIC = text("NOT starts_with(scope, 'conversation:') AND subject_type NOT IN ('conversation', 'message')")
+
 
 class Xid8(UserDefinedType[int]):
     """PostgreSQL's 64-bit transaction id."""
@@ -28,19 +30,13 @@ class Event(Base):
     __tablename__ = "events"
     __table_args__ = (
         Index("ix_events_scope_transaction_id_id", "scope", "transaction_id", "id"),
-        Index("ix_events_transaction_id_id", "transaction_id", "id"),
         # The audit trail is read newest first: of a scope, of what somebody did, of what was done to something.
         Index("ix_events_scope_id", "scope", "id"),
         Index("ix_events_actor_id_id", "actor_id", "id"),
         Index("ix_events_subject_id_id", "subject_id", "id"),
         # For those who may read every event but other people's conversations.
-        Index("ix_events_public_id", "id", postgresql_where=text("NOT starts_with(scope, 'conversation:')")),
-        Index(
-            "ix_events_public_transaction_id_id",
-            "transaction_id",
-            "id",
-            postgresql_where=text("NOT starts_with(scope, 'conversation:')"),
-        ),
+        Index("ix_events_public_id", "id", postgresql_where=_PUBLIC),
+        Index("ix_events_public_transaction_id_id", "transaction_id", "id", postgresql_where=_PUBLIC),
         {"postgresql_partition_by": "RANGE (id)"},
     )
 

@@ -4,12 +4,11 @@ from datetime import datetime
 from typing import Any, Literal, get_args
 from uuid import UUID
 
-from sqlalchemy import Computed, Index, Text, text
-from sqlalchemy.dialects.postgresql import TSVECTOR
-from sqlalchemy.orm import Mapped, deferred, mapped_column
+from sqlalchemy import Index, Text, text
+from sqlalchemy.orm import Mapped, mapped_column
 
 from quintet.db.models.accounts import User
-from quintet.db.models.base import Base, Changing, CreatedAt, Id, one_of, references
+from quintet.db.models.base import Base, Changing, CreatedAt, Id, one_of, references, searched
 
 ProjectStatus = Literal["draft", "active", "completed", "archived"]
 ProductType = Literal["physical_product", "software", "service"]
@@ -34,15 +33,7 @@ class Project(Changing, Base):
     product_type: Mapped[ProductType | None] = mapped_column(Text)
     settings: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
     archived_at: Mapped[datetime | None]
-    search: Mapped[str] = deferred(
-        mapped_column(
-            TSVECTOR,
-            Computed(
-                "setweight(to_tsvector('simple', title), 'A') || setweight(to_tsvector('simple', description), 'B')",
-                persisted=True,
-            ),
-        )
-    )
+    search: Mapped[str] = searched("setweight(words_of(title), 'A') || setweight(words_of(description), 'B')")
 
 
 class ProjectMember(Base):

@@ -4,12 +4,11 @@ import datetime as dt
 from typing import Literal, get_args
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Computed, Index, Label, Text, UniqueConstraint, literal_column, text
-from sqlalchemy.dialects.postgresql import TSVECTOR
-from sqlalchemy.orm import Mapped, deferred, mapped_column
+from sqlalchemy import CheckConstraint, Index, Label, Text, UniqueConstraint, literal_column, text
+from sqlalchemy.orm import Mapped, mapped_column
 
 from quintet.db.models.accounts import User
-from quintet.db.models.base import Base, Changing, Id, one_of, references
+from quintet.db.models.base import Base, Changing, Id, one_of, references, searched
 from quintet.db.models.projects import Project
 
 TaskStatus = Literal["todo", "in_progress", "blocked", "done"]
@@ -63,12 +62,4 @@ class Task(Changing, Base):
     due_date: Mapped[dt.date | None]
     position: Mapped[str] = mapped_column(Text(collation="C"))
     created_by: Mapped[UUID] = references(User.id, ondelete="RESTRICT")
-    search: Mapped[str] = deferred(
-        mapped_column(
-            TSVECTOR,
-            Computed(
-                "setweight(to_tsvector('simple', title), 'A') || setweight(to_tsvector('simple', description), 'B')",
-                persisted=True,
-            ),
-        )
-    )
+    search: Mapped[str] = searched("setweight(words_of(title), 'A') || setweight(words_of(description), 'B')")
