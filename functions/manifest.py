@@ -141,6 +141,7 @@ FUNCTIONS: dict[str, Function] = {
         description="What people are told of, and where they want to be told",
         routes=("notifications",),
         needs=_API | {Need.PUSH_SECRET},
+        sends_to=frozenset({"realtime"}),
     ),
     "events": Function(
         description="The audit trail and the feed",
@@ -226,7 +227,7 @@ FUNCTIONS: dict[str, Function] = {
         description="Tells people in their morning of tasks due tomorrow, and gathers the digests of the day",
         schedule="rate(15 minutes)",
         needs=frozenset({Need.DATABASE}),
-        sends_to=frozenset({"notifications", "email"}),
+        sends_to=frozenset({"notifications", "email", "webhooks", "realtime"}),
         timeout=300,
     ),
     "maintenance": Function(

@@ -53,8 +53,8 @@ class EmailedChannels(Channels):
 class ChannelsUpdate(Update):
     """The fields to change."""
 
-    in_app: bool = True
-    push: bool = True
+    in_app: bool = Field(True, strict=True)
+    push: bool = Field(True, strict=True)
 
 
 class EmailedChannelsUpdate(ChannelsUpdate):

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import httpx2
 import psutil
+import psycopg
 import pytest
 
 from infra.local.mail import Mail
@@ -169,9 +170,18 @@ class Stand:
         """An HTTP client who is signed in with a new account."""
         with self.client() as client:
             new = {"email": email, "password": PASSWORD, "full_name": "Some Body"}
-            client.post("/auth/register", json=new).raise_for_status()
+            answer = client.post("/auth/register", json=new)
+            if answer.status_code == httpx2.codes.TOO_MANY_REQUESTS:
+                self.forgive()
+                answer = client.post("/auth/register", json=new)
+            answer.raise_for_status()
             signed = client.post("/auth/login", json={"email": email, "password": PASSWORD})
         return self.client(headers={"authorization": f"Bearer {signed.json()['access_token']}"}, **options)
+
+    def forgive(self) -> None:
+        """Forget what was counted for rate limits: everybody here comes from one address."""
+        with psycopg.connect(self.running().environment["DATABASE_OWNER_URL"]) as connection:
+            connection.execute("DELETE FROM rate_counters")
 
     def mails(self, to: str = "") -> list[Mail]:
         """What it sent (to that address), the oldest first."""

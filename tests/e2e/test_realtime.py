@@ -1,7 +1,6 @@
 """People connected to a running stand: they chat, come and go, misbehave; the stand is killed among them."""
 
 import asyncio
-import itertools
 import json
 import os
 import random
@@ -24,7 +23,7 @@ from tests.e2e.stand import Stand, eventually
 
 FOLLOWERS = int(os.environ.get("FOLLOWERS", "8"))
 SECONDS = float(os.environ.get("FOLLOW_SECONDS", "10"))
-"""`FOLLOWERS=50 FOLLOW_SECONDS=120` for what issue 4 asks for."""
+"""`FOLLOWERS=50 FOLLOW_SECONDS=120` makes it the long run."""
 
 
 Person = tuple[str, httpx2.Client]
@@ -35,21 +34,12 @@ Somebody = Callable[[Stand], Person]
 def somebody() -> Iterator[Callable[[Stand], Person]]:
     """Makes accounts: the id of each, and a client that is closed at the end."""
     with ExitStack() as until_over:
-        made = itertools.count(1)
 
         def make(stand: Stand) -> Person:
-            if next(made) % 10 == 0:
-                forgive(stand)
             client = until_over.enter_context(stand.sign_up(f"{secrets.token_hex(6)}@example.com"))
             return client.get("/users/me").json()["id"], client
 
         yield make
-
-
-def forgive(stand: Stand) -> None:
-    """As if an hour had passed: all of this comes from one address."""
-    with psycopg.connect(stand.running().environment["DATABASE_OWNER_URL"]) as connection:
-        connection.execute("DELETE FROM rate_counters")
 
 
 def group_of(owner: httpx2.Client, *members: str) -> str:

@@ -40,7 +40,7 @@ ALLOWED: dict[str, set[str]] = {
     "agents": CONNECT | SEND,
     "reports": CONNECT,
     "webhooks": CONNECT | SEND,
-    "notifications": CONNECT | READ_SECRET,
+    "notifications": CONNECT | READ_SECRET | SEND,
     "events": CONNECT,
     "realtime": CONNECT | SOCKETS,
     "system": CONNECT | {"s3:ListBucket", "sqs:GetQueueAttributes"},

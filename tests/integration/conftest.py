@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -15,6 +16,7 @@ from tests.support.api import Api
 from tests.support.people import person
 from tests.support.scratch import function_of, scratch
 from tests.support.sockets import Socket, gateway
+from tests.support.uploading import forget_what_is_due
 
 
 @pytest.fixture
@@ -33,6 +35,24 @@ def owner(stack: object) -> Api:
 def project(owner: Api) -> str:
     """The path of a project of theirs, in its first version."""
     return f"/projects/{owner.post('/projects', {'title': 'A project'}).json()['id']}"
+
+
+@pytest.fixture
+def nothing_due(stack: object) -> None:
+    """Nothing that other tests have left is for the dispatcher to send."""
+    forget_what_is_due()
+
+
+@pytest.fixture
+def own_queues(stack: object, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Queues that nobody else has sent to."""
+    for queue in settings().queue_urls:
+        made = aws.sqs().create_queue(QueueName=f"{queue}-{uuid4().hex}")
+        monkeypatch.setenv(f"{queue.upper()}_QUEUE_URL", made["QueueUrl"])
+    settings.cache_clear()
+    yield
+    monkeypatch.undo()
+    settings.cache_clear()
 
 
 @pytest.fixture(scope="module")

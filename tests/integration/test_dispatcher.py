@@ -25,16 +25,13 @@ from quintet.events.record import record, scope_of
 from quintet.events.types import EventType
 from tests.support.api import Api
 from tests.support.statements import execute
-from tests.support.uploading import forget_uploads, received
-
-_QUIET = "UPDATE deliveries SET done_at = now() WHERE done_at IS NULL"
+from tests.support.uploading import forget_what_is_due, received
 
 
 @pytest.fixture(autouse=True)
 def quiet(stack: object) -> None:
     """Nothing is due, and nothing is queued."""
-    execute(_QUIET)
-    forget_uploads()
+    forget_what_is_due()
     for queue in ("email", "uploads"):
         received(queue)
     dispatch()  # what other tests have left to be tallied

@@ -125,7 +125,7 @@ def test_given_a_permanent_bounce_when_it_is_reported_then_the_account_gets_no_m
     message = {"event_id": str(event_id), "destination": "email"}
     assert invoke("email_sender", sqs_event("email", [message])) == {"batchItemFailures": []}
     with owner_engine().connect() as connection:
-        sql = "SELECT error FROM deliveries WHERE event_id = %(id)s"
+        sql = "SELECT error FROM deliveries WHERE event_id = %(id)s AND destination = 'email'"
         note = connection.exec_driver_sql(sql, {"id": event_id}).scalar_one()
     assert note == "The address bounced or complained before."
 

@@ -273,6 +273,7 @@ def test_given_an_object_with_several_versions_when_deleting_then_all_of_them_go
     assert read(user, neighbour)["status"] == "ready"
 
 
+@pytest.mark.usefixtures("nothing_due")
 def test_given_a_crash_after_the_commit_when_deleting_then_the_dispatcher_has_the_object_deleted(
     user: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:

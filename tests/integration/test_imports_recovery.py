@@ -95,6 +95,7 @@ def test_given_no_time_then_each_message_does_a_chunk_and_asks_for_the_next(
 
 
 @pytest.mark.parametrize("at", range(8))
+@pytest.mark.usefixtures("nothing_due")
 def test_given_a_crash_between_two_chunks_then_the_next_run_goes_on(
     boss: Api, campaign: str, upload: UUID, at: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,6 +190,7 @@ def test_given_large_rows_then_chunks_have_fewer(
     whole(boss, campaign, upload)
 
 
+@pytest.mark.usefixtures("nothing_due")
 def test_given_a_file_that_is_deleted_then_its_import_fails_and_an_earlier_one_can_be_undone(
     boss: Api, campaign: str, upload: UUID
 ) -> None:

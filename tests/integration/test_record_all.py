@@ -12,7 +12,7 @@ from quintet.events.record import Happening, Origin, originate, record_all, scop
 from quintet.events.types import EventType
 from tests.support.statements import counted, execute
 
-pytestmark = pytest.mark.usefixtures("stack")
+pytestmark = pytest.mark.usefixtures("own_queues")
 
 
 def _happened(scope: str) -> list[Happening]:
@@ -56,7 +56,6 @@ def test_given_many_events_when_recorded_then_they_are_there_in_order_and_what_h
 
 def test_given_a_transaction_that_fails_then_nothing_is_recorded_and_nothing_sent() -> None:
     scope = scope_of("project", uuid4())
-    _sent("email")
 
     def fail() -> None:
         with writing() as session:
@@ -72,7 +71,6 @@ def test_given_a_transaction_that_fails_then_nothing_is_recorded_and_nothing_sen
 def test_given_more_events_than_a_statement_takes_then_all_are_recorded_in_order_and_some_sent_at_once() -> None:
     scope = scope_of("project", uuid4())
     happened = [Happening(EventType.TASK_UPDATED, uuid4(), scope, {"n": n}) for n in range(20_001)]
-    _sent("realtime")
     with counted() as statements, writing() as session:
         record_all(session, happened)
     assert len(statements) == 2 + 21

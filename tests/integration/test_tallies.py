@@ -17,7 +17,6 @@ from tests.support.api import Api
 from tests.support.campaigns import activity_of, agent_of, campaign_of, contact_of
 from tests.support.people import person
 from tests.support.statements import execute
-from tests.support.uploading import forget_uploads
 
 pytestmark = pytest.mark.usefixtures("stack")
 
@@ -173,6 +172,7 @@ def test_given_writers_and_two_dispatchers_at_once_then_nobody_fails_and_every_m
     assert seconds == 7 * len(contacts) * 8
 
 
+@pytest.mark.usefixtures("nothing_due")
 def test_given_the_minute_then_the_dispatcher_merges_and_says_how_much(user: Api) -> None:
     merge()
     campaign_id = campaign_of(user)
@@ -181,7 +181,6 @@ def test_given_the_minute_then_the_dispatcher_merges_and_says_how_much(user: Api
         execute("UPDATE contacts SET status = %(s)s WHERE id = %(id)s", s=status, id=contact_id)
     # GIVEN one row for the new contact, two for each change
     assert tallies("contact_tallies", campaign_id) == {False: 5}
-    forget_uploads()
     answer = invoke("event_dispatcher", schedule_event("event_dispatcher"))
     assert answer["tallies"] == 5
     # THEN what cancelled out is gone

@@ -46,8 +46,8 @@ from tests.support.uploading import project_of, received
 
 
 @pytest.fixture(autouse=True)
-def quiet(stack: object) -> Iterator[None]:
-    """Nobody subscribes to anything, before and after."""
+def quiet(own_queues: None) -> Iterator[None]:
+    """Nobody subscribes to anything, before and after, and nothing is queued."""
     remove_all()
     yield
     remove_all()

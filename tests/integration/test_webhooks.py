@@ -29,8 +29,8 @@ NOTHING = ["division.removed"]
 
 
 @pytest.fixture(autouse=True)
-def quiet(stack: object) -> Iterator[None]:
-    """Nobody subscribes to anything, before and after."""
+def quiet(own_queues: None) -> Iterator[None]:
+    """Nobody subscribes to anything, before and after, and nothing is queued."""
     remove_all()
     yield
     remove_all()
@@ -219,6 +219,7 @@ def test_given_time_then_deliveries_are_kept_for_30_days(user: Api, webhook: dic
     assert len(deliveries(user, webhook)) == 3
 
 
+@pytest.mark.usefixtures("nothing_due")
 def test_given_due_deliveries_then_each_is_sent_once_by_two_dispatchers_at_once(
     user: Api, webhook: dict[str, Any]
 ) -> None:
@@ -237,6 +238,7 @@ def test_given_due_deliveries_then_each_is_sent_once_by_two_dispatchers_at_once(
     assert len(sent) == len(set(sent)) == 150
 
 
+@pytest.mark.usefixtures("nothing_due")
 def test_given_a_queue_that_does_not_answer_then_the_dispatcher_says_so_and_comes_back(
     user: Api, webhook: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

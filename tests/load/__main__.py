@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infra.bundling import LAMBDA_PLATFORM, dependencies_layer, shared_layer
-from tests.load import chat, cold, warm
+from tests.load import chat, cold, frames, warm
 from tests.load.deployed import Runtime, runtime
 from tests.load.imports import Imports
 from tests.load.stand import Stand, stand
@@ -132,6 +132,19 @@ def measure_chat(run: Runtime, people: Stand, quick: bool) -> list[Row]:
     return rows
 
 
+def measure_frames(run: Runtime, people: Stand, quick: bool) -> list[Row]:
+    """From a message to its frame, on a stand of its own."""
+    with tempfile.TemporaryDirectory(prefix="quintet-bench-") as scratch:
+        folder = Path(scratch)
+        folder.chmod(0o755)
+        found, alone = frames.delays(folder, members=(1, 10, 200), messages=5 if quick else 60)
+    delays = {f"{count} connected": found[count] for count in found} | {"of that, the gateway's": alone}
+    return [
+        Row(f"message to frame, {name} (ms, p50)", "", of.p50 * 1000, None, None, f"p99 {of.p99 * 1000:.3g} ms")
+        for name, of in delays.items()
+    ]
+
+
 def measure_reports(run: Runtime, people: Stand, quick: bool) -> list[Row]:
     """A report on a campaign of a million contacts and a million activities."""
     seconds = warm.reports(run, people, rounds=5 if quick else 25)
@@ -175,6 +188,7 @@ PARTS: dict[str, Callable[[Runtime, Stand, bool], list[Row]]] = {
     "trips": measure_round_trips,
     "pages": measure_pages,
     "chat": measure_chat,
+    "frames": measure_frames,
     "reports": measure_reports,
     "imports": measure_imports,
     "layer": measure_layer,

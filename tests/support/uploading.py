@@ -115,8 +115,9 @@ def work_off() -> list[dict[str, Any]]:
     return done
 
 
-def forget_uploads() -> None:
-    """What other tests have left: nothing waits for an object any more, and no import for anybody."""
+def forget_what_is_due() -> None:
+    """What other tests have left: nothing waits for an object, no import for anybody, no delivery for its consumer."""
+    execute("UPDATE deliveries SET done_at = now() WHERE done_at IS NULL")
     execute("UPDATE files SET status = 'rejected' WHERE status IN ('pending', 'uploaded')")
     execute("UPDATE campaign_uploads SET status = 'cancelled' WHERE status IN ('uploaded', 'processing', 'reverting')")
 
