@@ -51,7 +51,7 @@ def test_given_many_events_when_recorded_then_they_are_there_in_order_and_what_h
         expected = {row.id for row in found if row.type in types}
         assert {row.event_id for row in delivered if row.destination == queue} == expected
         assert expected <= set(_sent(queue))
-    assert len(delivered) == 3 + 3 + 12
+    assert len([row for row in delivered if row.destination != "webhooks"]) == 3 + 3 + 12  # others may subscribe
 
 
 def test_given_a_transaction_that_fails_then_nothing_is_recorded_and_nothing_sent() -> None:

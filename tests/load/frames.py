@@ -97,7 +97,7 @@ def _prepared(stand: Stand, members: tuple[int, ...]) -> tuple[list[str], dict[i
             [groups[count]] = connection.execute(made, [sender]).fetchone() or ()
             connection.execute(
                 "INSERT INTO conversation_members (conversation_id, user_id) SELECT %s, unnest(%s::uuid[])",
-                [groups[count], [sender, *(person[0] for person in people[:count])]],
+                [groups[count], [UUID(sender), *(person[0] for person in people[:count])]],
             )
     return tickets, groups
 

@@ -78,8 +78,11 @@ class Stand:
         return psycopg.connect(self.environment["DATABASE_OWNER_URL"], autocommit=True)
 
     def people(self) -> list[Person]:
-        """Everybody, in a fixed order."""
-        query = "SELECT u.id, u.email, s.id FROM users u JOIN sessions s ON s.user_id = u.id ORDER BY u.id"
+        """Everybody, in a fixed order, with their first session."""
+        query = (
+            "SELECT DISTINCT ON (u.id) u.id, u.email, s.id"
+            " FROM users u JOIN sessions s ON s.user_id = u.id ORDER BY u.id, s.id"
+        )
         with self.owner() as connection:
             return [Person(*row) for row in connection.execute(query)]
 
