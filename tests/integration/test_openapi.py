@@ -9,93 +9,10 @@ from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from functions.manifest import FUNCTIONS, PREFIXES
+from functions.manifest import FUNCTIONS
 from infra import openapi
 from tests.support.api import Api
-from tests.support.documented import document, operation_of, operations
-from tests.support.people import person
-
-ID = "01900000-0000-7000-8000-000000000000"
-
-DOCUMENTED = {
-    "livo-dev": """
-        POST /auth/register
-        POST /auth/login
-        POST /auth/logout
-        GET /users
-        GET /users/{id}
-        PUT /users/{id}
-        DELETE /users/{id}
-        GET /projects
-        GET /projects/{id}
-        POST /projects
-        PUT /projects/{id}
-        DELETE /projects/{id}""",
-    "The MVP development platform": """
-        POST /login
-        POST /logout
-        GET /projects
-        POST /projects
-        GET /projects/{id}
-        PUT /projects/{id}
-        DELETE /projects/{id}
-        POST /files
-        GET /files
-        GET /files/{id}
-        PUT /files/{id}
-        DELETE /files/{id}""",
-    "EPOP": """
-        POST /api/auth/login
-        POST /api/auth/refresh
-        POST /api/auth/logout
-        POST /api/auth/password-reset
-        POST /api/auth/password-reset/confirm
-        GET /api/projects
-        POST /api/projects
-        GET /api/projects/{id}
-        PUT /api/projects/{id}
-        DELETE /api/projects/{id}
-        GET /api/tasks
-        POST /api/tasks
-        PUT /api/tasks/{id}
-        GET /api/conversations
-        POST /api/conversations
-        GET /api/conversations/{id}/messages
-        POST /api/conversations/{id}/messages
-        GET /api/files/presign-upload
-        GET /api/files/presign-download
-        GET /api/admin/users
-        POST /api/admin/users
-        PUT /api/admin/users/{id}
-        DELETE /api/admin/users/{id}""",
-    "Welcomedly": """
-        POST /api/auth/register
-        POST /api/auth/login
-        POST /api/auth/logout
-        GET /api/users/{id}
-        PATCH /api/users/{id}
-        GET /api/campaigns
-        POST /api/campaigns
-        GET /api/campaigns/{id}
-        PATCH /api/campaigns/{id}
-        DELETE /api/campaigns/{id}
-        POST /api/campaigns/{id}/assign
-        GET /api/agents
-        GET /api/reports/campaigns/{id}
-        GET /api/reports/agents/{id}""",
-    "opencourse": """
-        POST /api/v1/auth/register
-        POST /api/v1/auth/login
-        GET /api/v1/users/me
-        PUT /api/v1/users/me""",
-}
-"""What the products' own documents promise of accounts, users, administration, projects, files and campaigns."""
-
-ROWS = [
-    pytest.param(*row.split(), id=f"{product}: {row.strip()}")
-    for product, rows in DOCUMENTED.items()
-    for row in rows.strip().splitlines()
-]
+from tests.support.documented import document, operations
 
 
 def test_given_the_document_then_another_library_finds_it_valid() -> None:
@@ -113,24 +30,7 @@ def test_given_the_kept_document_then_the_api_serves_it_and_links_have_the_stage
     assert "public" in (answer.header("cache-control") or "")
 
 
-@pytest.mark.parametrize(("method", "path"), ROWS)
-def test_given_a_promise_of_a_product_then_the_document_has_it_and_every_prefix_answers(
-    stack: object, method: str, path: str
-) -> None:
-    operation = operation_of(method, path.format(id=ID))
-    assert operation is not None
-    caller = person("admin")
-    bare = re.sub(r"^/api(/v1)?", "", path).format(id=ID)
-    for prefix in PREFIXES:
-        answer = caller.request(method, prefix + bare)
-        assert answer.status not in (405, 501), answer
-        # A 404 may say that this project is not there, but not that nothing is at the address.
-        assert b"nothing at this address" not in answer.body, answer
-        assert answer.status < 500, answer
-
-
 def test_given_a_path_nobody_serves_then_404_says_so(api: Api) -> None:
-    """The words the test before looks for."""
     assert "nothing at this address" in api.get("/projects-of-yesterday").json()["detail"]
     assert "nothing at this address" in api.get("/projects/a/b/c/d").json()["detail"]
 

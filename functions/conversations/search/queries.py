@@ -4,21 +4,18 @@ The words are no column, so that the planner knows how frequent they are: rare o
 ones it rather looks for in the caller's conversations. Of very many messages with them the newest are ranked.
 """
 
-import base64
-import binascii
-import struct
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from functions.conversations.search.highlights import highlight
 from functions.conversations.search.schemas import MessageFound
 from quintet.db.reads import rows
 from quintet.errors import BadRequest, NotFound
+from quintet.highlights import highlight
 from quintet.http.schemas import Page
 from quintet.identity.conversations import is_member
 from quintet.identity.principal import Principal
-from quintet.pagination import PageRequest
+from quintet.pagination import PageRequest, decode_rank, encode_rank
 
 RANKED = 1_000
 
@@ -45,8 +42,6 @@ _EVERYWHERE = """m.conversation_id = ANY (ARRAY(
     SELECT conversation_id FROM conversation_members WHERE user_id = %(caller)s))"""
 _IN_ONE = f"m.conversation_id = %(conversation_id)s AND {is_member('%(conversation_id)s')}"
 
-_FIRST = (float("inf"), UUID(int=2**128 - 1))
-
 
 def search_sql(*, everywhere: bool) -> str:
     """The statement, for all the caller's conversations or the one that is named."""
@@ -59,7 +54,7 @@ def search_messages(
     session: Session, caller: Principal, paging: PageRequest, *, q: str, conversation_id: UUID | None
 ) -> bytes:
     """A page of messages that have these words, the best first; 404 for a conversation the caller takes no part in."""
-    rank, id = _decode(paging.cursor) if paging.cursor else _FIRST
+    rank, id = decode_rank(paging.cursor)
     params = {
         "q": q,
         "caller": caller.user_id,
@@ -75,19 +70,5 @@ def search_messages(
         raise BadRequest.at("query/q", "Send a word that is to be there; by what is not there alone nothing is found.")
     kept = [row for row in found[: paging.limit] if row.id is not None]  # one row of nulls is an empty page
     items = [MessageFound(**row._asdict(), highlight=highlight(row.text, q)) for row in kept]
-    following = _encode(kept[-1].rank, kept[-1].id) if len(found) > paging.limit else None
+    following = encode_rank(kept[-1].rank, kept[-1].id) if len(found) > paging.limit else None
     return Page[MessageFound](items=items, next_cursor=following).model_dump_json().encode()
-
-
-def _encode(rank: float, id: UUID) -> str:
-    """A cursor that holds the sort key, not a row: that may be edited or deleted in between."""
-    return base64.urlsafe_b64encode(struct.pack(">f", rank) + id.bytes).rstrip(b"=").decode()
-
-
-def _decode(cursor: str) -> tuple[float, UUID]:
-    try:
-        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        [rank] = struct.unpack(">f", raw[:4])
-        return rank, UUID(bytes=raw[4:])
-    except (ValueError, binascii.Error, struct.error):
-        raise BadRequest.at("query/cursor", "Send a next_cursor of an earlier answer, as it was.") from None

@@ -2,12 +2,14 @@
 
 import base64
 import binascii
+import struct
 from dataclasses import dataclass
 from uuid import UUID
 
 from quintet.errors import BadRequest
 
 _LAST = UUID(int=2**128 - 1)
+_BEST = (float("inf"), _LAST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +35,31 @@ def decode_cursor(cursor: str, parameter: str = "cursor") -> UUID:
     try:
         return UUID(bytes=base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
     except (ValueError, binascii.Error):
-        raise BadRequest.at(f"query/{parameter}", "Send a next_cursor of an earlier answer, as it was.") from None
+        raise _foreign(parameter) from None
+
+
+def encode_rank(rank: float, id: UUID) -> str:
+    """A cursor that begins after this rank (of 32 bits) and id. No row: that may be edited or deleted in between."""
+    return base64.urlsafe_b64encode(struct.pack(">f", rank) + id.bytes).rstrip(b"=").decode()
+
+
+def decode_rank(cursor: str | None) -> tuple[float, UUID]:
+    """The rank and id that such a cursor begins after, before all without one; 400 when it is none of ours."""
+    if not cursor:
+        return _BEST
+    try:
+        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        [rank] = struct.unpack(">f", raw[:4])
+        return rank, UUID(bytes=raw[4:])
+    except (ValueError, binascii.Error, struct.error):
+        raise _foreign("cursor") from None
 
 
 def page_bytes(items: str | None, next_cursor: str | None) -> bytes:
     """The list object around items that are JSON already, comma-separated."""
     cursor = f'"{next_cursor}"' if next_cursor else "null"
     return f'{{"items":[{items or ""}],"next_cursor":{cursor}}}'.encode()
+
+
+def _foreign(parameter: str) -> BadRequest:
+    return BadRequest.at(f"query/{parameter}", "Send a next_cursor of an earlier answer, as it was.")

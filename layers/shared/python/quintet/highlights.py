@@ -1,5 +1,5 @@
-"""Where in a message the words are. Here and not in the database, whose headlines take a second for a long text, and
-leave out what people wrote where it takes that for a tag or a number."""
+"""Where in a text the words are that were sought. Here and not in the database, whose headlines take a second for a
+long text, and leave out what people wrote where it takes that for a tag or a number."""
 
 import html
 import re
