@@ -79,10 +79,10 @@ FUNCTIONS: dict[str, Function] = {
         memory=1769,  # one whole vCPU: argon2 is what a sign-in costs
     ),
     "users": Function(
-        description="Accounts, administration of accounts, roles and divisions",
+        description="Accounts, administration of accounts, exports of their data, roles and divisions",
         routes=("users", "admin", "roles", "divisions"),
-        needs=_API,
-        sends_to=frozenset({"email", "webhooks", "realtime"}),
+        needs=_API | {Need.FILES_READ},  # to sign links to exports
+        sends_to=frozenset({"email", "webhooks", "realtime", "exports"}),
         memory=1769,  # argon2 again: an administrator sets passwords
     ),
     "projects": Function(
@@ -143,6 +143,11 @@ FUNCTIONS: dict[str, Function] = {
         needs=_API | {Need.PUSH_SECRET},
         sends_to=frozenset({"realtime"}),
     ),
+    "search": Function(
+        description="One search over everything the caller may read",
+        routes=("search",),
+        needs=_API,
+    ),
     "events": Function(
         description="The audit trail and the feed",
         routes=("events",),
@@ -175,6 +180,14 @@ FUNCTIONS: dict[str, Function] = {
         sends_to=frozenset({"campaigns", "email", "webhooks", "notifications", "realtime"}),
         connections=3,  # one stages while one merges; the third shows that both are alive
         memory=3008,
+        timeout=900,
+    ),
+    "exporter": Function(
+        description="Puts all of a person's data together as one archive",
+        queue=Queue("exports", batch_size=1, max_concurrency=4),
+        needs=frozenset({Need.DATABASE, Need.FILES_READ, Need.FILES_WRITE}),
+        sends_to=frozenset({"email", "uploads"}),
+        memory=1769,  # one whole vCPU, to compress
         timeout=900,
     ),
     "notifier": Function(
@@ -220,7 +233,9 @@ FUNCTIONS: dict[str, Function] = {
         description="Sends again what a crash kept from its queue, and merges tallies",
         schedule="rate(1 minute)",
         needs=frozenset({Need.DATABASE, Need.FILES_READ}),
-        sends_to=frozenset({"uploads", "email", "campaigns", "webhooks", "notifications", "push", "realtime"}),
+        sends_to=frozenset(
+            {"uploads", "email", "campaigns", "webhooks", "notifications", "push", "realtime", "exports"}
+        ),
         timeout=55,
     ),
     "reminders": Function(
@@ -231,7 +246,7 @@ FUNCTIONS: dict[str, Function] = {
         timeout=300,
     ),
     "maintenance": Function(
-        description="Partitions ahead and archived, expired rows removed, signing key rotated",
+        description="Partitions ahead and archived, expired rows and deleted accounts removed, signing key rotated",
         schedule="rate(1 day)",
         needs=frozenset(
             {
@@ -242,7 +257,7 @@ FUNCTIONS: dict[str, Function] = {
                 Need.FILES_READ,
             }
         ),
-        sends_to=frozenset({"uploads", "webhooks", "realtime"}),
+        sends_to=frozenset({"uploads", "webhooks", "realtime", "email", "notifications"}),
         timeout=900,
     ),
     "db_migrator": Function(

@@ -43,6 +43,23 @@ async def verify(request: Request, session: SessionDep, token: TokenField) -> HT
     return _page("message.html", title="Thank you", text="Your email address is verified.")
 
 
+@router.get("/account-restore/page", response_class=HTMLResponse)
+async def restore_page(token: TokenQuery) -> HTMLResponse:
+    """The page that the link opens by which a deleted account is taken back."""
+    return _page("restore.html", token=token)
+
+
+@router.post("/account-restore/page", response_class=HTMLResponse, responses=_RESPONSES)
+async def restore(request: Request, session: SessionDep, token: TokenField) -> HTMLResponse:
+    """Take the account back, as the page's button does."""
+    rate_limit(request, session, "token_confirm")
+    try:
+        service.restore_account(session, token=token)
+    except BadRequest as problem:
+        return _page("message.html", 400, title="This did not work", text=_reason(problem))
+    return _page("message.html", title="Welcome back", text="Your account is yours again. Sign in as before.")
+
+
 @router.get("/password-reset/page", response_class=HTMLResponse)
 async def password_page(token: TokenQuery) -> HTMLResponse:
     """The page a password link opens: a form for the new password."""

@@ -11,6 +11,7 @@ from functions.auth.cookies import COOKIE, check_origin, clear_cookie, set_cooki
 from functions.auth.schemas import (
     AccountCreate,
     AccountRead,
+    AccountRestore,
     EmailVerificationConfirm,
     KeySet,
     PasswordChange,
@@ -171,6 +172,14 @@ async def confirm_email(request: Request, session: SessionDep, sent: EmailVerifi
     """Verify the address with the mailed token."""
     rate_limit(request, session, "token_confirm")
     service.confirm_email(session, token=sent.token)
+    return Response(status_code=204)
+
+
+@router.post("/auth/account-restore/confirm", status_code=204, responses=responses(429))
+async def restore_account(request: Request, session: SessionDep, sent: AccountRestore) -> Response:
+    """Take back a deleted account with the mailed token."""
+    rate_limit(request, session, "token_confirm")
+    service.restore_account(session, token=sent.token)
     return Response(status_code=204)
 
 

@@ -110,6 +110,12 @@ class EmailVerificationConfirm(Input):
     token: Token
 
 
+class AccountRestore(Input):
+    """The token that was mailed when the account was deleted."""
+
+    token: Token
+
+
 class KeySet(Output):
     """A JWK set (RFC 7517)."""
 

@@ -29,6 +29,10 @@ class Email:
     """The account's name was typed by an administrator, so it may be shown before the address is proven."""
     to_proven: bool = False
     """It says what others wrote, so it goes to no address that may be a stranger's."""
+    to_disabled: bool = False
+    """It goes to an account that its owner has deleted, too."""
+    last: bool = False
+    """The account is erased: it goes to the address it had, and that is forgotten."""
 
 
 _VERIFY = Link(
@@ -38,6 +42,12 @@ _VERIFY = Link(
 )
 _RESET = Link(purpose="password_reset", path="/auth/password-reset/page", lifetime=LIFETIMES["password_reset"])
 _INVITE = Link(purpose=_RESET.purpose, path=_RESET.path, lifetime=timedelta(days=3))  # nobody is waiting for it
+
+_RESTORE = Link(
+    purpose="account_restore",
+    path="/auth/account-restore/page",
+    lifetime=LIFETIMES["account_restore"],
+)
 
 _VERIFICATION = Email(template="verification", link=_VERIFY)
 
@@ -49,6 +59,10 @@ EMAILS: Mapping[EventType, Email] = {
     EventType.ACCOUNT_EMAIL_VERIFIED: Email(template="welcome"),
     EventType.ACCOUNT_PASSWORD_RESET_REQUESTED: Email(template="password_reset", link=_RESET),
     EventType.ACCOUNT_PASSWORD_CHANGED: Email(template="password_changed"),
+    EventType.ACCOUNT_DELETION_REQUESTED: Email(template="deletion_requested", link=_RESTORE, to_disabled=True),
+    EventType.ACCOUNT_RESTORED: Email(template="account_restored"),
+    EventType.ACCOUNT_ERASED: Email(template="account_erased", to_disabled=True, last=True),
+    EventType.EXPORT_READY: Email(template="export_ready"),
     EventType.FILE_REJECTED: Email(template="file_rejected"),
     EventType.CAMPAIGN_UPLOAD_FINISHED: Email(template="import_finished"),
     EventType.CAMPAIGN_UPLOAD_FAILED: Email(template="import_failed"),

@@ -1,12 +1,12 @@
 """From an event to its email: whom it goes to, whether it may, and with which link."""
 
 from collections.abc import Callable
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 from uuid import UUID
 
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
-from sqlalchemy import exists, func, select
+from sqlalchemy import delete, exists, func, select
 from sqlalchemy.orm import Session
 
 from functions.email_sender.emails import EMAILS, Email, Link
@@ -19,6 +19,7 @@ from quintet.config import settings
 from quintet.db.models.accounts import User
 from quintet.db.models.addresses import FormerAddress, SuppressedAddress
 from quintet.db.models.campaigns import Campaign, CampaignUpload
+from quintet.db.models.exports import Export
 from quintet.db.models.files import File
 from quintet.db.models.webhooks import Webhook
 from quintet.db.partitions import time_of
@@ -49,6 +50,9 @@ def send_email(event: Claimed) -> str | None:
     except NotSent as reason:
         logger.info("No email is sent: %s", reason, event_id=str(event.id), email=email.template)
         return str(reason)
+    if email.last:
+        with writing() as session:
+            session.execute(delete(FormerAddress).where(FormerAddress.event_id == event.id))
     logger.info("An email is sent.", event_id=str(event.id), email=email.template, message_id=message_id)
     return None
 
@@ -58,20 +62,19 @@ def compose(session: Session, event: Claimed, email: Email) -> Message:
     if event.data.get("invited") is False:
         raise NotSent("An administrator has set the password.")
     user_id, facts = _FACTS.get(event.type, _account)(session, event)
-    user, to = _recipient(session, event, user_id)
+    user, to = _recipient(session, event, user_id, email)
     if email.to_proven and not user.email_verified_at:
         raise NotSent("The address is not verified.")
     if email.link:
         if email.link.purpose == "email_verification" and user.email_verified_at:
             raise NotSent("The address is verified already.")
         facts |= _link(session, user, email.link)
-    at = time_of(event.id).astimezone(UTC)
     content = render(
         email.template,
         # Before an address is proven, its name may be a stranger's message to whoever reads it.
         name=user.full_name if user.email_verified_at or email.named_by_us else "",
         email=to,
-        at=f"{at.day} {at:%B %Y at %H:%M} UTC",
+        at=_on(time_of(event.id)),
         **facts,
     )
     return Message(to=to, content=content, unsubscribe_url=str(facts.get("unsubscribe_url", "")))
@@ -119,22 +122,34 @@ def _paused_webhook(session: Session, event: Claimed) -> About:
     return row.owner_id, {**facts, "reason": str(event.data["reason"])}
 
 
+def _export(session: Session, event: Claimed) -> About:
+    export = session.get(Export, event.subject_id)
+    if export is None or export.expires_at is None:
+        raise NotSent("The export is gone.")
+    return export.user_id, {
+        "archive": f"GET {settings().api_url}/users/me/export/content",
+        "size": f"{max(1, (export.size or 0) // 1024):,} KB",
+        "until": _on(export.expires_at),
+    }
+
+
 _FACTS: dict[str, Callable[[Session, Claimed], About]] = {
     EventType.FILE_REJECTED: _rejected_file,
     EventType.CAMPAIGN_UPLOAD_FINISHED: _import,
     EventType.CAMPAIGN_UPLOAD_FAILED: _import,
     EventType.WEBHOOK_PAUSED: _paused_webhook,
+    EventType.EXPORT_READY: _export,
     EventType.NOTIFICATION_CREATED: notification,
     EventType.NOTIFICATION_DIGEST_DUE: digest,
 }
 """Event type -> whom it is about, and what the email says of it."""
 
 
-def _recipient(session: Session, event: Claimed, user_id: UUID | None) -> tuple[User, str]:
+def _recipient(session: Session, event: Claimed, user_id: UUID | None, email: Email) -> tuple[User, str]:
     """The account and its address, or the one it had until `event`, if that may be written to."""
     if user_id is None:
         raise NotSent("Nobody has this address.")
-    to = func.coalesce(FormerAddress.email, User.email)
+    to = FormerAddress.email if email.last else func.coalesce(FormerAddress.email, User.email)
     row = session.execute(
         select(User, to, exists().where(SuppressedAddress.email == to))
         .outerjoin(FormerAddress, FormerAddress.event_id == event.id)
@@ -143,7 +158,9 @@ def _recipient(session: Session, event: Claimed, user_id: UUID | None) -> tuple[
     if row is None:
         raise NotSent("The account is gone.")
     user, address, suppressed = row
-    if user.status != "active":
+    if address is None:
+        raise NotSent("The address is forgotten.")
+    if user.status != "active" and not email.to_disabled:
         raise NotSent("The account is disabled.")
     if suppressed:
         raise NotSent("The address bounced or complained before.")
@@ -156,6 +173,12 @@ def _link(session: Session, user: User, link: Link) -> dict[str, str]:
         "url": f"{settings().api_url}{link.path}?{urlencode({'token': token})}",
         "valid_for": _in_words(link.lifetime),
     }
+
+
+def _on(time: datetime) -> str:
+    """`20 November 2026 at 14:03 UTC`."""
+    at = time.astimezone(UTC)
+    return f"{at.day} {at:%B %Y at %H:%M} UTC"
 
 
 def _in_words(time: timedelta) -> str:

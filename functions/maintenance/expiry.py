@@ -8,6 +8,8 @@ from sqlalchemy import delete
 from quintet.db.models.files import File
 from quintet.db.partitions import oldest_kept, uuid_at
 from quintet.db.session import reading, writing
+from quintet.events.record import record_all
+from quintet.exports import removed_export
 from quintet.files.events import record_removed
 from quintet.files.objects import head
 
@@ -41,6 +43,11 @@ EXPIRED: tuple[tuple[str, str], ...] = (
 _REMOVE = """
     DELETE FROM {table} WHERE ctid = ANY (ARRAY(
         SELECT ctid FROM {table} WHERE {expired} LIMIT {batch} FOR UPDATE SKIP LOCKED))"""
+
+_EXPIRE_EXPORTS = """
+    UPDATE exports SET status = 'expired', version = version + 1, updated_at = now()
+    WHERE id IN (SELECT id FROM exports WHERE status = 'ready' AND expires_at < now() LIMIT %(limit)s)
+    RETURNING id, user_id, bucket, key"""
 
 _ABANDONED = """
     SELECT id, bucket, key, created_at FROM files
@@ -78,6 +85,18 @@ def remove_abandoned_uploads(time_left: Callable[[], bool]) -> int:
             break
         at, id = files[-1].created_at, files[-1].id
     return removed
+
+
+def expire_exports(time_left: Callable[[], bool]) -> int:
+    """Have the archives removed that were kept long enough; returns how many."""
+    expired, batch = 0, BATCH
+    while batch == BATCH and time_left():
+        with writing(owner=True) as session:
+            found = session.connection().exec_driver_sql(_EXPIRE_EXPORTS, {"limit": BATCH}).all()
+            record_all(session, [removed_export(row.id, row.user_id, row.bucket, row.key, None) for row in found])
+        batch = len(found)
+        expired += batch
+    return expired
 
 
 def _abandon(file_id: UUID) -> bool:

@@ -12,10 +12,14 @@ from constructs import Construct
 from infra.buckets import ANNOUNCED, BROWSER_METHODS, BROWSER_REMEMBERS, BROWSER_SEES
 from infra.config import Environment
 from infra.constructs.logging import removal
+from quintet.exports import KEPT, PREFIX
 from quintet.files.objects import UPLOADS
 
 _ABANDONED_PARTS = Duration.days(2)
 _OLD_VERSIONS = Duration.days(30)
+_EXPORTS = s3.LifecycleRule(  # should nobody have removed them
+    prefix=PREFIX, expiration=Duration.days(KEPT.days + 1), noncurrent_version_expiration=Duration.days(1)
+)
 
 
 class Storage(Construct):
@@ -38,7 +42,7 @@ class Storage(Construct):
             ],
             removal_policy=removal(env),
         )
-        self.files = self._bucket("Files", [], cors=_browsers(env))
+        self.files = self._bucket("Files", [], cors=_browsers(env), rules=[_EXPORTS])
         self.archive = self._bucket(
             "Archive",
             [
@@ -51,7 +55,11 @@ class Storage(Construct):
         self._announce(uploads)
 
     def _bucket(
-        self, id: str, transitions: Sequence[s3.Transition], cors: Sequence[s3.CorsRule] | None = None
+        self,
+        id: str,
+        transitions: Sequence[s3.Transition],
+        cors: Sequence[s3.CorsRule] | None = None,
+        rules: Sequence[s3.LifecycleRule] = (),
     ) -> s3.Bucket:
         bucket = s3.Bucket(
             self,
@@ -72,7 +80,8 @@ class Storage(Construct):
                     abort_incomplete_multipart_upload_after=_ABANDONED_PARTS,
                     noncurrent_version_expiration=_OLD_VERSIONS,
                     transitions=list(transitions) or None,
-                )
+                ),
+                *rules,
             ],
             removal_policy=removal(self._env),
         )

@@ -31,7 +31,7 @@ DELETE_FILES = {"s3:DeleteObject", "s3:DeleteObjectVersion", "s3:AbortMultipartU
 
 ALLOWED: dict[str, set[str]] = {
     "auth": CONNECT | READ_SECRET | SEND,
-    "users": CONNECT | SEND,
+    "users": CONNECT | READ_FILES | SEND,
     "projects": CONNECT | SEND,
     "tasks": CONNECT | SEND,
     "conversations": CONNECT | SEND,
@@ -41,11 +41,13 @@ ALLOWED: dict[str, set[str]] = {
     "reports": CONNECT,
     "webhooks": CONNECT | SEND,
     "notifications": CONNECT | READ_SECRET | SEND,
+    "search": CONNECT,
     "events": CONNECT,
     "realtime": CONNECT | SOCKETS,
     "system": CONNECT | {"s3:ListBucket", "sqs:GetQueueAttributes"},
     "upload_processor": CONNECT | READ_FILES | DELETE_FILES | CONSUME | SEND,
     "campaign_processor": CONNECT | READ_FILES | WRITE_FILES | CONSUME | SEND,
+    "exporter": CONNECT | READ_FILES | WRITE_FILES | CONSUME | SEND,
     "notifier": CONNECT | CONSUME | SEND,
     "push_sender": CONNECT | CONSUME | READ_SECRET,
     "realtime_broadcaster": CONNECT | CONSUME | SOCKETS,
@@ -122,9 +124,12 @@ def test_the_roles_are_those_functions_alone(env: Synthesised) -> None:
         (
             "s3:GetObject",
             "StorageFiles",
-            {"files", "campaigns", "campaign_processor", "upload_processor", "event_dispatcher", "maintenance"},
+            {
+                *("files", "campaigns", "campaign_processor", "upload_processor", "event_dispatcher", "maintenance"),
+                *("users", "exporter"),
+            },
         ),
-        ("s3:PutObject", "StorageFiles", {"files", "campaigns", "campaign_processor"}),
+        ("s3:PutObject", "StorageFiles", {"files", "campaigns", "campaign_processor", "exporter"}),
         ("s3:PutObject", "StorageArchive", {"maintenance"}),
         ("s3:GetObject", "StorageArchive", {"maintenance"}),
         ("s3:DeleteObject", "StorageArchive", set()),

@@ -58,7 +58,7 @@ def test_given_head_then_the_headers_of_get_without_its_body(owner: Api, project
         ("HEAD", "/auth/login", "POST"),
         ("GET", "/api/v1/auth/register/", "POST"),
         ("BREW", "/health", "GET, HEAD"),
-        ("OPTIONS", "/users/me", "GET, HEAD, PATCH, PUT"),
+        ("OPTIONS", "/users/me", "DELETE, GET, HEAD, PATCH, PUT"),
     ],
 )
 def test_given_a_method_the_address_has_not_then_405_lists_every_one_it_has(
@@ -70,7 +70,7 @@ def test_given_a_method_the_address_has_not_then_405_lists_every_one_it_has(
         problem(refused, 405)
 
 
-@pytest.mark.parametrize(("method", "path"), [("DELETE", "/users/me"), ("PUT", "/files/multipart")])
+@pytest.mark.parametrize(("method", "path"), [("DELETE", "/files/presign-upload"), ("PUT", "/files/multipart")])
 def test_given_an_address_of_its_own_then_it_is_not_taken_for_the_id_of_something(
     owner: Api, method: str, path: str
 ) -> None:

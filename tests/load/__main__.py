@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infra.bundling import LAMBDA_PLATFORM, dependencies_layer, shared_layer
-from tests.load import chat, cold, frames, warm
+from tests.load import chat, cold, frames, search, warm
 from tests.load.deployed import Runtime, runtime
 from tests.load.imports import Imports
 from tests.load.stand import Stand, stand
@@ -132,6 +132,29 @@ def measure_chat(run: Runtime, people: Stand, quick: bool) -> list[Row]:
     return rows
 
 
+def measure_search(run: Runtime, people: Stand, quick: bool) -> list[Row]:
+    """Searches, of two sizes. Uses `people` up: their database becomes the smaller."""
+    rows = LARGE // 10 if quick else LARGE
+    stands = {"large": people.copy("search"), "small": people}
+    search.fill(stands["large"], tasks=rows)
+    search.fill(stands["small"], tasks=SMALL)
+    seconds = search.searches(run, stands, rounds=3 if quick else 15)
+    of = {"much": "of who has nearly all", "little": f"of who has {search.LITTLE:,}"}
+    return [
+        ratio(
+            f"search, {word} word, {rows:,} tasks, {of[whose]}",
+            f"at {SMALL:,} tasks",
+            seconds,
+            f"{name}_{whose}_large",
+            f"{name}_{whose}_small",
+            1.5,
+            1.2,
+        )
+        for name, word in (("common", "frequent"), ("rarely", "rare"))
+        for whose in of
+    ]
+
+
 def measure_frames(run: Runtime, people: Stand, quick: bool) -> list[Row]:
     """From a message to its frame, on a stand of its own."""
     with tempfile.TemporaryDirectory(prefix="quintet-bench-") as scratch:
@@ -188,6 +211,7 @@ PARTS: dict[str, Callable[[Runtime, Stand, bool], list[Row]]] = {
     "trips": measure_round_trips,
     "pages": measure_pages,
     "chat": measure_chat,
+    "search": measure_search,
     "frames": measure_frames,
     "reports": measure_reports,
     "imports": measure_imports,

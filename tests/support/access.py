@@ -11,6 +11,7 @@ from typing import Any
 
 from tests.support.api import PASSWORD
 from tests.support.browsers import subscription
+from tests.support.people import person
 from tests.support.world import NEW_PASSWORD, World, form
 
 ROLES = frozenset(
@@ -155,6 +156,16 @@ def _attachment(world: World) -> dict[str, Any]:
     return {"file_id": world.attachment_id}
 
 
+def _leaves(_: World) -> Parts:
+    person("admin")  # or an administrator might be the last
+    return {"json_body": {"password": PASSWORD}}
+
+
+def _exported(world: World) -> Parts:
+    assert world.export_id
+    return {}
+
+
 ACCESS: dict[str, Access] = {
     # --- accounts ---
     "GET /.well-known/jwks.json": _public(),
@@ -179,11 +190,18 @@ ACCESS: dict[str, Access] = {
     ),
     "GET /auth/email-verification/page": _public(_token_page),
     "POST /auth/email-verification/page": _public(lambda w: _urlencoded(f"token={w.mailed('email_verification')}")),
+    "POST /auth/account-restore/confirm": _public(lambda w: {"json_body": {"token": w.restoring()}}),
+    "GET /auth/account-restore/page": _public(_token_page),
+    "POST /auth/account-restore/page": _public(lambda w: _urlencoded(f"token={w.restoring()}")),
     "GET /sessions": _signed_in(),
     "DELETE /sessions/{session_id}": Access(ok=OWNER_ALONE),
     # --- users ---
     "GET /users/me": _signed_in(),
     **_both("/users/me", _signed_in(json_(full_name="Changed"))),
+    "DELETE /users/me": _signed_in(_leaves),
+    "POST /users/me/export": _signed_in(),
+    "GET /users/me/export": Access(ok=OWNER_ALONE, sends=_exported),
+    "GET /users/me/export/content": Access(ok=OWNER_ALONE, sends=_exported),
     "GET /users": _admin(),
     "GET /users/{user_id}": Access(ok=SELF),
     **_both("/users/{user_id}", Access(ok=SELF, sends=json_(full_name="Changed"))),
@@ -386,6 +404,8 @@ ACCESS: dict[str, Access] = {
     "GET /reports/agents/{agent_id}": Access(ok=WORK, path=_working_agent),
     # --- real time ---
     "POST /realtime/tickets": _signed_in(),
+    # --- search: everybody finds their own ---
+    "GET /search": _signed_in(lambda _: {"query": {"q": "hello"}}),
     # --- the log, health, documentation ---
     "GET /events": _signed_in(),
     "GET /health": _public(),

@@ -268,6 +268,17 @@ class World:
         return token
 
     @cached_property
+    def export_id(self) -> UUID:
+        """The owner's data, put together."""
+        return self._one(
+            "INSERT INTO exports (user_id, status, bucket, key, size, finished_at, expires_at)"
+            " VALUES (%(owner)s, 'ready', %(bucket)s, 'exports/a.zip', 1, now(), now() + interval '7 days')"
+            " RETURNING id",
+            owner=self.owner.id,
+            bucket=settings().files_bucket,
+        )
+
+    @cached_property
     def division_id(self) -> UUID:
         """A division the owner belongs to."""
         return self._one(
@@ -306,6 +317,14 @@ class World:
                 purpose=purpose,
                 lifetime=LIFETIMES[purpose],
             )
+
+    def restoring(self) -> str:
+        """A token as it is mailed to the owner when they delete their account, which is done."""
+        self._one(
+            "UPDATE users SET status = 'disabled', deletion_requested_at = now() WHERE id = %(id)s RETURNING id",
+            id=self.owner.id,
+        )
+        return self.mailed("account_restore")
 
     def _one(self, sql: str, **params: Any) -> UUID:
         with owner_engine().begin() as connection:

@@ -59,12 +59,14 @@ def update_account(
     # Roles are locked before accounts, here as where a role is renamed: no deadlock.
     wanted = _roles_named(session, changes.pop("roles")) if "roles" in changes else None
     user = _locked(session, user_id, expected)
+    if user.erased_at:
+        raise Conflict("This account was deleted by its owner; nothing of it is left to change.")
     if user_id != caller.user_id or wanted is not None or "status" in changes:
-        held = _roles_of(session, user_id)
+        held = roles_of(session, user_id)
         _require_power_over(caller, held)
         roles = held if wanted is None else wanted
         if _is_admin(user.status, held) and not _is_admin(changes.get("status", user.status), roles):
-            _require_another_admin(session, user_id)
+            require_another_admin(session, user_id)
         if roles != held:
             _set_roles(session, caller, user, held, roles)
     _set_fields(session, user, changes)
@@ -79,10 +81,10 @@ def purge_account(session: Session, caller: Principal, *, user_id: UUID, expecte
     """Remove for good, if nothing of the account's own would be left behind. Of conversations that is what it said."""
     _require_access(caller, user_id, {"status"})
     user = _locked(session, user_id, expected)
-    held = _roles_of(session, user_id)
+    held = roles_of(session, user_id)
     _require_power_over(caller, held)
     if _is_admin(user.status, held):
-        _require_another_admin(session, user_id)
+        require_another_admin(session, user_id)
     from quintet.events.conversations import leave_all  # and the models of all that conversations are about
 
     leave_all(session, user_id)
@@ -130,7 +132,7 @@ def _locked(session: Session, user_id: UUID, expected: frozenset[int] | None) ->
     return user
 
 
-def _roles_of(session: Session, user_id: UUID) -> Sequence[Role]:
+def roles_of(session: Session, user_id: UUID) -> Sequence[Role]:
     """To be asked once the account is locked: a join in the locking statement might show roles from before."""
     held = select(UserRole.role_id).where(UserRole.user_id == user_id)
     return session.scalars(select(Role).where(Role.id.in_(held)).order_by(Role.name)).all()
@@ -151,7 +153,7 @@ def _is_admin(status: str, roles: Sequence[Role]) -> bool:
     return status == "active" and any(role.name == ADMIN for role in roles)
 
 
-def _require_another_admin(session: Session, user_id: UUID) -> None:
+def require_another_admin(session: Session, user_id: UUID) -> None:
     """409 unless another active account is an administrator. Who would be the last waits for the role's lock."""
     admin = session.scalars(select(Role.id).where(Role.name == ADMIN).with_for_update(key_share=True)).one()
     others = exists().where(
@@ -197,6 +199,7 @@ def _set_fields(session: Session, user: User, changes: dict[str, Any]) -> None:
         _record(session, EventType.ACCOUNT_EMAIL_VERIFICATION_REQUESTED, user.id)
     if "status" not in fields:
         return
+    user.deletion_requested_at = None  # should its owner have deleted it
     if user.status == "active":
         _record(session, EventType.ACCOUNT_ENABLED, user.id)
     else:

@@ -1,6 +1,6 @@
 """Leaving conversations: as a member, or because the account is removed for good."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -62,19 +62,20 @@ def leave(session: Session, conversation: Conversation, user_id: UUID) -> bool:
     return True
 
 
+def leave_groups(session: Session, user_id: UUID) -> None:
+    """Take an account out of its groups, each of which its owner hands on."""
+    for conversation in _of(session, user_id):
+        if conversation.is_group:
+            leave(session, conversation, user_id)
+    session.flush()
+
+
 def leave_all(session: Session, user_id: UUID) -> None:
     """Take an account out of its groups, and remove direct conversations in which it said nothing.
 
     Anybody can begin one, or put an account into a group: that is not to keep it from being removed.
     """
-    mine = (
-        select(Conversation)
-        .join(ConversationMember, ConversationMember.conversation_id == Conversation.id)
-        .where(ConversationMember.user_id == user_id)
-        .order_by(Conversation.id)
-        .with_for_update(key_share=True, of=Conversation)
-    )
-    for conversation in session.scalars(mine).all():
+    for conversation in _of(session, user_id):
         if conversation.is_group:
             leave(session, conversation, user_id)
         elif not session.scalar(
@@ -96,6 +97,17 @@ def tell_removed(session: Session, conversation_id: UUID, members: Iterable[UUID
     """Record it for each who took part: they can read nothing of the conversation any more, this neither."""
     for user_id in members:
         record(session, EventType.CONVERSATION_REMOVED, subject=conversation_id, scope=scope_of("user", user_id))
+
+
+def _of(session: Session, user_id: UUID) -> Sequence[Conversation]:
+    """The conversations that an account takes part in, locked."""
+    return session.scalars(
+        select(Conversation)
+        .join(ConversationMember, ConversationMember.conversation_id == Conversation.id)
+        .where(ConversationMember.user_id == user_id)
+        .order_by(Conversation.id)
+        .with_for_update(key_share=True, of=Conversation)
+    ).all()
 
 
 def _remove(session: Session, conversation: Conversation) -> None:

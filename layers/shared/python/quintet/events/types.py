@@ -19,6 +19,12 @@ class EventType(StrEnum):
     ACCOUNT_PASSWORD_RESET_REQUESTED = "account.password_reset_requested"
     ACCOUNT_PASSWORD_REFUSED = "account.password_refused"
     ACCOUNT_PASSWORD_CHANGED = "account.password_changed"
+    ACCOUNT_DELETION_REQUESTED = "account.deletion_requested"  # by its owner; it is disabled, and can be taken back
+    ACCOUNT_RESTORED = "account.restored"  # taken back
+    ACCOUNT_ERASED = "account.erased"  # what told who it was is gone
+    EXPORT_REQUESTED = "export.requested"
+    EXPORT_READY = "export.ready"
+    EXPORT_REMOVED = "export.removed"  # its object is to go
 
     SESSION_STARTED = "session.started"
     SESSION_REFUSED = "session.refused"
@@ -116,6 +122,12 @@ _DELIVERED_TO: dict[EventType, tuple[str, ...]] = {
     EventType.ACCOUNT_EMAIL_VERIFIED: ("email",),
     EventType.ACCOUNT_PASSWORD_RESET_REQUESTED: ("email",),
     EventType.ACCOUNT_PASSWORD_CHANGED: ("email",),
+    EventType.ACCOUNT_DELETION_REQUESTED: ("email",),
+    EventType.ACCOUNT_RESTORED: ("email",),
+    EventType.ACCOUNT_ERASED: ("email",),
+    EventType.EXPORT_REQUESTED: ("exports",),
+    EventType.EXPORT_READY: ("email",),
+    EventType.EXPORT_REMOVED: ("uploads",),
     EventType.FILE_REJECTED: ("email",),
     EventType.FILE_REMOVED: ("uploads",),
     EventType.CAMPAIGN_DISTRIBUTION_REQUESTED: ("campaigns",),
@@ -147,6 +159,7 @@ _ENDS_SESSIONS = frozenset(
         EventType.SESSION_REFRESH_REUSED,
         EventType.ACCOUNT_PASSWORD_CHANGED,
         EventType.ACCOUNT_DISABLED,
+        EventType.ACCOUNT_DELETION_REQUESTED,
         EventType.ACCOUNT_REMOVED,
         EventType.SIGNING_KEY_REVOKED,
     }
@@ -166,6 +179,7 @@ says otherwise (`Happening.to`): that of a notification goes where the person wa
 NOT_FOR_WEBHOOKS = (
     "account",
     "address",
+    "export",
     "notification",
     "notification_digest",
     "push_subscription",

@@ -3,7 +3,7 @@
 from sqlalchemy.orm import Session
 
 from quintet.db.models.files import File
-from quintet.events.record import record, scope_of
+from quintet.events.record import Happening, record_all, scope_of
 from quintet.events.types import EventType
 
 
@@ -12,11 +12,14 @@ def scope_of_file(file: File) -> str:
     return scope_of("project", file.project_id) if file.project_id else scope_of("user", file.owner_id)
 
 
-def record_removed(session: Session, file: File) -> None:
-    """Record that a file's row goes in this transaction.
+def record_removed(session: Session, *files: File) -> None:
+    """Record that these files' rows go in this transaction.
 
-    With it goes, as a delivery that is repeated until it is done, the order to delete the object: a crash at any
+    With each goes, as a delivery that is repeated until it is done, the order to delete the object: a crash at any
     moment leaves neither a row without an object nor an object for ever.
     """
-    data = {"bucket": file.bucket, "key": file.key, "upload_id": file.upload_id}
-    record(session, EventType.FILE_REMOVED, subject=file.id, scope=scope_of_file(file), data=data)
+    record_all(session, [Happening(EventType.FILE_REMOVED, f.id, scope_of_file(f), _where(f)) for f in files])
+
+
+def _where(file: File) -> dict[str, str | None]:
+    return {"bucket": file.bucket, "key": file.key, "upload_id": file.upload_id}

@@ -88,7 +88,7 @@ def install(app: FastAPI) -> None:
 
     async def on_invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        if request.method not in _methods_at(request):  # `DELETE /users/me`, which is no `/users/{user_id}`
+        if request.method not in _methods_at(request):  # `PUT /files/multipart`, which is no `/files/{file_id}`
             return await on_http(request, HTTPException(405))
         errors = list(islice(_field_errors(error.errors()), MAX_ERRORS))
         return answer(request, BadRequest("The input is not valid.", errors=errors))

@@ -13,13 +13,17 @@ from uuid import UUID
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from quintet.db.models.accounts import User
+from quintet.db.models.accounts import User, UserStatus
 from quintet.db.models.sessions import OneTimeToken, TokenPurpose
+
+GRACE = timedelta(days=30)
+"""How long a deleted account can be taken back."""
 
 LIFETIMES: dict[TokenPurpose, timedelta] = {
     "password_reset": timedelta(minutes=30),
     "email_verification": timedelta(days=3),
     "realtime_ticket": timedelta(seconds=30),
+    "account_restore": GRACE,
 }
 """How long a token is good for, unless nobody is waiting for it."""
 
@@ -49,10 +53,10 @@ def mint(
     return token
 
 
-def spend(session: Session, *, token: str, purpose: TokenPurpose) -> User | None:
+def spend(session: Session, *, token: str, purpose: TokenPurpose, status: UserStatus = "active") -> User | None:
     """The account a valid token stands for, locked; None when it is unknown, used, expired or its address changed.
 
-    The token works no more, nor does any other of that account and purpose.
+    The token works no more, nor does any other of that account and purpose. `status` is what the account has to be.
     """
     valid = (
         OneTimeToken.hash == hash_of(token),
@@ -63,7 +67,7 @@ def spend(session: Session, *, token: str, purpose: TokenPurpose) -> User | None
     user = session.scalar(
         select(User)
         .join(OneTimeToken, (OneTimeToken.user_id == User.id) & (OneTimeToken.email == User.email))
-        .where(*valid, User.status == "active")
+        .where(*valid, User.status == status)
         .with_for_update(of=User)
     )
     if user is None:

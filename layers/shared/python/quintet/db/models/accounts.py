@@ -27,6 +27,7 @@ class User(Changing, Base):
         # How a name or an address begins, which is what accounts are looked for by.
         _prefix_index("ix_users_email_prefix", "lower(email::text)"),
         _prefix_index("ix_users_full_name_prefix", "lower(full_name)"),
+        Index("ix_users_leaving", "deletion_requested_at", postgresql_where=text("deletion_requested_at IS NOT NULL")),
     )
 
     id: Mapped[Id]
@@ -37,6 +38,10 @@ class User(Changing, Base):
     status: Mapped[UserStatus] = mapped_column(Text, server_default=text("'active'"))
     email_verified_at: Mapped[datetime | None]
     time_zone: Mapped[str] = mapped_column(server_default=text("'UTC'"))
+    deletion_requested_at: Mapped[datetime | None]
+    """Its owner wants it gone: disabled, it can be taken back until it is erased."""
+    erased_at: Mapped[datetime | None]
+    """All that tells who it was is gone; the row stays for what refers to it."""
 
 
 class Role(Changing, Base):

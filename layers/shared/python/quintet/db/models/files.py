@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, CheckConstraint, Index, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from quintet.db.models.accounts import User
-from quintet.db.models.base import Base, Changing, Id, one_of, references
+from quintet.db.models.base import Base, Changing, Id, one_of, references, searched
 from quintet.db.models.projects import Project
 
 FileStatus = Literal["pending", "uploaded", "ready", "rejected"]
@@ -59,6 +59,7 @@ class File(Changing, Base):
         # A person's own files, newest first, past however many they have in projects.
         Index("ix_files_personal", "owner_id", "id", postgresql_where=text("project_id IS NULL")),
         Index("ix_files_project_id_id", "project_id", "id"),
+        Index("ix_files_search", "search", postgresql_using="gin"),
     )
 
     id: Mapped[Id]
@@ -89,3 +90,4 @@ class File(Changing, Base):
     uploaded_at: Mapped[datetime | None]
     checked_at: Mapped[datetime | None]
     """When `event_dispatcher` last looked whether the object of a pending file has arrived."""
+    search: Mapped[str] = searched("words_of(file_name)")

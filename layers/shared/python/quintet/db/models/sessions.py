@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from quintet.db.models.accounts import User
 from quintet.db.models.base import Base, CreatedAt, Id, one_of, references
 
-TokenPurpose = Literal["password_reset", "email_verification", "realtime_ticket"]
+TokenPurpose = Literal["password_reset", "email_verification", "realtime_ticket", "account_restore"]
 
 
 class UserSession(Base):

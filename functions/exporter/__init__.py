@@ -1,0 +1,1 @@
+"""Exports: all of a person's data as one archive, streamed into S3."""

@@ -1,0 +1,181 @@
+"""Accounts whose owners deleted them are erased when the time to take that back is over.
+
+What can be much goes first, in batches: files, addresses of networks in the log. Then, in one transaction, what others
+work with is handed over, and every table loses what tells who it was (`quintet.personal`). Broken off anywhere, the
+next run goes on: the account is due until that transaction is done.
+"""
+
+from collections.abc import Callable
+from uuid import UUID
+
+from sqlalchemy import Select, delete, exists, select, update
+from sqlalchemy.orm import Session, aliased
+
+from quintet.db.models.accounts import User
+from quintet.db.models.addresses import FormerAddress, SuppressedAddress
+from quintet.db.models.conversations import Attachment
+from quintet.db.models.exports import Export
+from quintet.db.models.files import File
+from quintet.db.models.projects import Project, ProjectMember
+from quintet.db.models.tasks import Task
+from quintet.db.reads import rows
+from quintet.db.session import reading, writing
+from quintet.events.conversations import leave_groups
+from quintet.events.record import Happening, record, record_all, scope_of
+from quintet.events.tasks import task_changed
+from quintet.events.types import EventType
+from quintet.exports import removed_export
+from quintet.files.events import record_removed
+from quintet.identity.one_time_tokens import GRACE
+from quintet.observability import logger
+from quintet.personal import DELETED, PERSONAL
+
+_BATCH = 500
+
+_DUE = """
+    SELECT id FROM users WHERE deletion_requested_at < now() - %(grace)s AND status = 'disabled' AND erased_at IS NULL
+    ORDER BY deletion_requested_at LIMIT 100"""
+
+_FORGET_NETWORKS = """
+    UPDATE events SET ip = NULL WHERE id = ANY (ARRAY(
+        SELECT id FROM events WHERE actor_id = %(user)s AND ip IS NOT NULL AND id > %(after)s
+        ORDER BY id LIMIT %(limit)s))
+    RETURNING id"""
+
+# By the name that it has in the text: what a mention says is written out when it is sent.
+_UNNAME = f"""
+    UPDATE messages m SET text = replace(m.text, '@' || u.full_name, '@{DELETED}')
+    FROM users u WHERE u.id = %(user)s AND m.id IN (SELECT message_id FROM message_mentions WHERE user_id = %(user)s)"""
+
+
+def erase_accounts(time_left: Callable[[], bool]) -> int:
+    """Erase all accounts that are due, while there is time; returns how many."""
+    with reading(owner=True) as session:
+        due = [row.id for row in rows(session, _DUE, {"grace": GRACE})]
+    erased = 0
+    for user_id in due:
+        if time_left():
+            _forget_networks(user_id)
+            _remove_files(user_id)
+            erased += _erase(user_id)
+    return erased
+
+
+def _forget_networks(user_id: UUID) -> None:
+    after, batch = UUID(int=0), _BATCH
+    while batch == _BATCH:
+        with writing(owner=True) as session:
+            params = {"user": user_id, "after": after, "limit": _BATCH}
+            done = [row.id for row in rows(session, _FORGET_NETWORKS, params)]
+        batch, after = len(done), max(done, default=after)
+
+
+def _remove_files(user_id: UUID) -> None:
+    """Those that nobody else can read: in no project and sent to nobody, or in a project without other members."""
+    batch = _BATCH
+    while batch == _BATCH:
+        with writing(owner=True) as session:
+            sent = exists().where(Attachment.file_id == File.id)
+            alone = (File.owner_id == user_id) & File.project_id.is_(None) & ~sent
+            files = session.scalars(
+                select(File)
+                .where(alone | File.project_id.in_(_own_projects(user_id)))
+                .order_by(File.id)
+                .limit(_BATCH)
+                .with_for_update()
+            ).all()
+            record_removed(session, *files)
+            session.execute(delete(File).where(File.id.in_([file.id for file in files])))
+        batch = len(files)
+
+
+def _own_projects(user_id: UUID) -> Select[UUID]:
+    """Projects that nobody else is a member of."""
+    other = aliased(ProjectMember)
+    others = exists().where(other.project_id == Project.id, other.user_id != user_id)
+    return select(Project.id).where(Project.owner_id == user_id, ~others)
+
+
+def _erase(user_id: UUID) -> bool:
+    with writing(owner=True) as session:
+        leaving = User.id == user_id, User.deletion_requested_at.is_not(None), User.erased_at.is_(None)
+        user = session.scalar(select(User).where(*leaving).with_for_update())
+        if user is None:
+            return False  # taken back in the last moment
+        told = _last_email(session, user)
+        leave_groups(session, user_id)
+        _leave_projects(session, user_id)
+        _remove_exports(session, user_id)
+        connection = session.connection()
+        for statement in (_UNNAME, *(kind.erased for kind in PERSONAL.values() if kind.erased)):
+            connection.exec_driver_sql(statement, {"user": user_id})
+        erased = record(session, EventType.ACCOUNT_ERASED, subject=user_id, scope=scope_of("user", user_id))
+        if told:
+            session.add(FormerAddress(event_id=erased, user_id=user_id, email=told))
+    logger.info("An account is erased.", user_id=str(user_id))
+    return True
+
+
+def _last_email(session: Session, user: User) -> str | None:
+    """The address to say goodbye to, if it may be written to; that it may not is forgotten, too."""
+    at = SuppressedAddress.email == user.email
+    suppressed = session.scalar(delete(SuppressedAddress).where(at).returning(SuppressedAddress.email))
+    return user.email if suppressed is None else None
+
+
+def _leave_projects(session: Session, user_id: UUID) -> None:
+    """Projects without anybody else go; those of theirs with others have the next in rank as their owner."""
+    mine = (
+        select(Project)
+        .join(ProjectMember, ProjectMember.project_id == Project.id)
+        .where(ProjectMember.user_id == user_id)
+        .order_by(Project.id)
+        .with_for_update(of=Project)
+    )
+    for project in session.scalars(mine).all():
+        heir = session.scalar(
+            select(ProjectMember)
+            .join(User, User.id == ProjectMember.user_id)
+            .where(ProjectMember.project_id == project.id, ProjectMember.user_id != user_id)
+            .order_by(
+                (User.status == "active").desc(),
+                (ProjectMember.role == "owner").desc(),
+                (ProjectMember.role == "editor").desc(),
+                ProjectMember.created_at,
+                ProjectMember.user_id,
+            )
+            .limit(1)
+        )
+        if project.owner_id == user_id and heir is None:
+            session.delete(project)
+            _record(session, EventType.PROJECT_PURGED, project)
+            continue
+        if project.owner_id == user_id and heir is not None:
+            heir.role = "owner"
+            _record(session, EventType.PROJECT_MEMBER_SET, project, user_id=str(heir.user_id), role="owner")
+            fields = project.apply({"owner_id": heir.user_id})
+            _record(session, EventType.PROJECT_UPDATED, project, fields=fields)
+        _unassign_tasks(session, project.id, user_id)
+        _record(session, EventType.PROJECT_MEMBER_REMOVED, project, user_id=str(user_id))
+
+
+def _unassign_tasks(session: Session, project_id: UUID, user_id: UUID) -> None:
+    unassigned = session.scalars(
+        update(Task)
+        .where(Task.project_id == project_id, Task.assignee_id == user_id)
+        .values(assignee_id=None, version=Task.version + 1)
+        .returning(Task.id),
+        execution_options={"synchronize_session": False},
+    )
+    left = {"assignee_id": (user_id, None)}
+    record_all(session, [event for task_id in unassigned for event in task_changed(task_id, project_id, None, left)])
+
+
+def _remove_exports(session: Session, user_id: UUID) -> None:
+    found = session.scalars(select(Export).where(Export.user_id == user_id, Export.status != "expired")).all()
+    removed: list[Happening] = [removed_export(e.id, user_id, e.bucket, e.key, e.upload_id) for e in found]
+    record_all(session, removed)
+
+
+def _record(session: Session, type: EventType, project: Project, **data: object) -> None:
+    record(session, type, subject=project.id, scope=scope_of("project", project.id), data=data)
