@@ -184,7 +184,7 @@ FUNCTIONS: dict[str, Function] = {
     ),
     "exporter": Function(
         description="Puts all of a person's data together as one archive",
-        queue=Queue("exports", batch_size=1, max_concurrency=4),
+        queue=Queue("exports", batch_size=1, max_concurrency=2),
         needs=frozenset({Need.DATABASE, Need.FILES_READ, Need.FILES_WRITE}),
         sends_to=frozenset({"email", "uploads"}),
         memory=1769,  # one whole vCPU, to compress

@@ -5,6 +5,7 @@ work with is handed over, and every table loses what tells who it was (`quintet.
 next run goes on: the account is due until that transaction is done.
 """
 
+from collections import defaultdict
 from collections.abc import Callable
 from uuid import UUID
 
@@ -20,6 +21,7 @@ from quintet.db.models.projects import Project, ProjectMember
 from quintet.db.models.tasks import Task
 from quintet.db.reads import rows
 from quintet.db.session import reading, writing
+from quintet.documents import mentioned, plain_text
 from quintet.events.conversations import leave_groups
 from quintet.events.record import Happening, record, record_all, scope_of
 from quintet.events.tasks import task_changed
@@ -42,10 +44,11 @@ _FORGET_NETWORKS = """
         ORDER BY id LIMIT %(limit)s))
     RETURNING id"""
 
-# By the name that it has in the text: what a mention says is written out when it is sent.
-_UNNAME = f"""
-    UPDATE messages m SET text = replace(m.text, '@' || u.full_name, '@{DELETED}')
-    FROM users u WHERE u.id = %(user)s AND m.id IN (SELECT message_id FROM message_mentions WHERE user_id = %(user)s)"""
+_NAMING = """
+    SELECT m.id, m.content FROM messages m JOIN message_mentions n ON n.message_id = m.id
+    WHERE n.user_id = %(user)s AND m.content IS NOT NULL AND m.id > %(after)s ORDER BY m.id LIMIT %(limit)s"""
+_NAMES = "SELECT id, full_name FROM users WHERE id = ANY (%(ids)s)"
+_RENAME = "UPDATE messages SET text = %(text)s WHERE id = %(id)s"
 
 
 def erase_accounts(time_left: Callable[[], bool]) -> int:
@@ -106,9 +109,10 @@ def _erase(user_id: UUID) -> bool:
         leave_groups(session, user_id)
         _leave_projects(session, user_id)
         _remove_exports(session, user_id)
-        connection = session.connection()
-        for statement in (_UNNAME, *(kind.erased for kind in PERSONAL.values() if kind.erased)):
-            connection.exec_driver_sql(statement, {"user": user_id})
+        for kind in PERSONAL.values():
+            if kind.erased:
+                session.connection().exec_driver_sql(kind.erased, {"user": user_id})
+        _unname(session, user_id)
         erased = record(session, EventType.ACCOUNT_ERASED, subject=user_id, scope=scope_of("user", user_id))
         if told:
             session.add(FormerAddress(event_id=erased, user_id=user_id, email=told))
@@ -169,6 +173,19 @@ def _unassign_tasks(session: Session, project_id: UUID, user_id: UUID) -> None:
     )
     left = {"assignee_id": (user_id, None)}
     record_all(session, [event for task_id in unassigned for event in task_changed(task_id, project_id, None, left)])
+
+
+def _unname(session: Session, user_id: UUID) -> None:
+    """Write messages out anew that name them: a text has the names that people had when it was sent."""
+    after, batch = UUID(int=0), _BATCH
+    while batch == _BATCH:
+        found = rows(session, _NAMING, {"user": user_id, "after": after, "limit": _BATCH})
+        ids = list({id for row in found for id in mentioned(row.content)})
+        names = {row.id: row.full_name for row in rows(session, _NAMES, {"ids": ids})}
+        for row in found:
+            text = plain_text(row.content, defaultdict(lambda: DELETED, names))
+            session.connection().exec_driver_sql(_RENAME, {"id": row.id, "text": text})
+        batch, after = len(found), max((row.id for row in found), default=after)
 
 
 def _remove_exports(session: Session, user_id: UUID) -> None:

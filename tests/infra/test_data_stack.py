@@ -9,6 +9,7 @@ from cryptography import x509
 from infra.app import build, new_app
 from infra.bundling import RDS_CERTIFICATES
 from infra.config import ENVIRONMENTS, POSTGRES_VERSION
+from quintet.exports import KEPT, PREFIX
 from tests.infra.conftest import Synthesised
 
 pytestmark = pytest.mark.xdist_group("cdk")
@@ -90,7 +91,9 @@ def test_buckets_are_private_encrypted_versioned_and_reached_by_tls_only(env: Sy
         is_log = "LoggingConfiguration" not in properties
         assert rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == ("AES256" if is_log else "aws:kms")
         assert is_log == name.startswith("StorageLogs")
-        [lifecycle] = properties["LifecycleConfiguration"]["Rules"]
+        lifecycle, *more = properties["LifecycleConfiguration"]["Rules"]
+        exports = [(rule["Prefix"], rule["ExpirationInDays"]) for rule in more]
+        assert exports == ([(PREFIX, KEPT.days + 1)] if name.startswith("StorageFiles") else [])
         assert lifecycle["NoncurrentVersionExpiration"]["NoncurrentDays"] > 0
         if not is_log:
             assert lifecycle["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 2}

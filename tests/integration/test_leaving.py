@@ -183,6 +183,7 @@ def test_given_an_account_with_everything_when_erased_then_nothing_tells_who_it_
     mentioned = member.post(f"/conversations/{own_group}/messages", {"content": content})
     assert mentioned.status == 201
     assert f"@{name}" in mentioned.json()["text"]
+    former, name = name, f"Beeblebrox {mark}"
     mine = task(editor, f"/projects/{world.project_id}", assignee_id=str(user.id))["id"]
     user.patch("/users/me", {"full_name": name, "time_zone": "Europe/Copenhagen"})
     editor_role = {"role": "owner"}
@@ -202,7 +203,7 @@ def test_given_an_account_with_everything_when_erased_then_nothing_tells_who_it_
     assert ses.only(email)["Subject"]["Data"] == "Your account is deleted"
     # AND nothing is left of them
     execute("DELETE FROM suppressed_addresses WHERE email = %(e)s", e=f"other-{mark}@example.com")
-    assert places_with(mark, name, email, username, device) == []
+    assert places_with(mark, name, former, email, username, device) == []
     addresses = execute("SELECT count(*) AS n FROM events WHERE actor_id = %(id)s AND ip IS NOT NULL", id=user.id)
     assert addresses[0].n == 0
     assert work_off()

@@ -35,6 +35,8 @@ def test_given_a_run_when_it_runs_again_then_nothing_is_left_to_do(user: Api) ->
         "partitions_ahead": first["partitions_ahead"],
         "keys_rotated": False,
         "keys_removed": 0,
+        "exports_expired": 0,
+        "accounts_erased": 0,
         "expired": {table: 0 for table, _ in EXPIRED},
         "abandoned_uploads": 0,
         "archived": {},

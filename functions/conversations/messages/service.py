@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from functions.conversations.access import locked_conversation, locked_message
-from functions.conversations.document import MAX_BYTES, mentioned, plain_text
+from functions.conversations.document import MAX_BYTES
 from functions.conversations.messages import queries
 from functions.conversations.messages.schemas import MessageCreate, MessageUpdate
 from quintet.db.models.conversations import (
@@ -21,6 +21,7 @@ from quintet.db.models.conversations import (
     MessageMention,
     MessageReaction,
 )
+from quintet.documents import mentioned, plain_text
 from quintet.errors import BadRequest, Conflict, FieldError, Forbidden
 from quintet.events.record import record, scope_of
 from quintet.events.types import EventType
