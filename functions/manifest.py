@@ -82,7 +82,7 @@ FUNCTIONS: dict[str, Function] = {
         description="Accounts, administration of accounts, exports of their data, roles and divisions",
         routes=("users", "admin", "roles", "divisions"),
         needs=_API | {Need.FILES_READ},  # to sign links to exports
-        sends_to=frozenset({"email", "webhooks", "realtime", "exports"}),
+        sends_to=frozenset({"email", "webhooks", "notifications", "realtime", "exports"}),
         memory=1769,  # argon2 again: an administrator sets passwords
     ),
     "projects": Function(
@@ -125,6 +125,13 @@ FUNCTIONS: dict[str, Function] = {
         routes=("agents",),
         needs=_API,
         sends_to=frozenset({"campaigns", "webhooks", "realtime"}),
+    ),
+    "courses": Function(
+        description="Courses, their lessons, and who takes them",
+        routes=("courses",),
+        free_bodies=True,
+        needs=_API,
+        sends_to=frozenset({"webhooks", "notifications", "realtime"}),
     ),
     "reports": Function(
         description="Reports on campaigns and agents, as figures and as pages",

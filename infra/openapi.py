@@ -108,7 +108,7 @@ def _complete(method: str, operation: dict[str, Any], schemas: dict[str, Any]) -
         errors.append(412)
     if "idempotency-key" in headers:
         errors += [409, 422]
-    if method == "get" and _has_version(answers.get("200", {}), schemas):
+    if method == "get" and ("304" in answers or _has_version(answers.get("200", {}), schemas)):
         parameters.append(
             {
                 "name": "If-None-Match",

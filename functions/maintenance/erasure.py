@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session, aliased
 from quintet.db.models.accounts import User
 from quintet.db.models.addresses import FormerAddress, SuppressedAddress
 from quintet.db.models.conversations import Attachment
+from quintet.db.models.courses import Lesson
 from quintet.db.models.exports import Export
 from quintet.db.models.files import File
 from quintet.db.models.projects import Project, ProjectMember
@@ -22,7 +23,7 @@ from quintet.db.models.tasks import Task
 from quintet.db.reads import rows
 from quintet.db.session import reading, writing
 from quintet.documents import mentioned, plain_text
-from quintet.events.conversations import leave_groups
+from quintet.events import conversations, courses
 from quintet.events.record import Happening, record, record_all, scope_of
 from quintet.events.tasks import task_changed
 from quintet.events.types import EventType
@@ -74,12 +75,13 @@ def _forget_networks(user_id: UUID) -> None:
 
 
 def _remove_files(user_id: UUID) -> None:
-    """Those that nobody else can read: in no project and sent to nobody, or in a project without other members."""
+    """Those that nobody else can read: sent to nobody and of no lesson, or in a project without other members."""
     batch = _BATCH
     while batch == _BATCH:
         with writing(owner=True) as session:
             sent = exists().where(Attachment.file_id == File.id)
-            alone = (File.owner_id == user_id) & File.project_id.is_(None) & ~sent
+            taught = exists().where(Lesson.file_id == File.id)
+            alone = (File.owner_id == user_id) & File.project_id.is_(None) & ~sent & ~taught
             files = session.scalars(
                 select(File)
                 .where(alone | File.project_id.in_(_own_projects(user_id)))
@@ -106,7 +108,8 @@ def _erase(user_id: UUID) -> bool:
         if user is None:
             return False  # taken back in the last moment
         told = _last_email(session, user)
-        leave_groups(session, user_id)
+        conversations.leave_groups(session, user_id)
+        courses.leave_all(session, user_id)
         _leave_projects(session, user_id)
         _remove_exports(session, user_id)
         for kind in PERSONAL.values():

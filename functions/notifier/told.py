@@ -54,6 +54,8 @@ TOLD: Mapping[EventType, tuple[Told, ...]] = {
     ),
     EventType.CONVERSATION_MEMBER_ADDED: (Told(kind="conversation_added", whom=_named("user_id")),),
     EventType.PROJECT_MEMBER_SET: (Told(kind="project_added", whom=_NEW_MEMBER, keeps=("role",)),),
+    EventType.ENROLLMENT_CREATED: (Told(kind="course_added", whom=_named("user_id"), keeps=("status",)),),
+    EventType.ENROLLMENT_MOVED_UP: (Told(kind="course_seat", whom=_named("user_id")),),
     EventType.CAMPAIGN_UPLOAD_FINISHED: (Told(kind="import_finished", whom=_UPLOADER),),
     EventType.CAMPAIGN_UPLOAD_FAILED: (Told(kind="import_failed", whom=_UPLOADER),),
 }

@@ -47,8 +47,8 @@ async def search(
 ) -> Response:
     """Look for words in everything the caller may read, best matches first, then the newest.
 
-    Found is what the caller's own lists have: projects that are not archived, tasks, messages, files by their name,
-    contacts. Words that thousands of things of a kind have find some hundreds of those, the newest first.
+    Found is what the caller's own lists have: projects and courses that are not archived, tasks, messages, files by
+    their name, contacts. Words that thousands of things of a kind have find some hundreds of those, the newest first.
     """
     wanted = types.split(",") if types else KINDS
     return listed(queries.search(session, caller, paging, q=q, kinds=wanted, base=link(request.scope, "")))

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from quintet.http.schemas import Output, Timestamp
 
-Kind = Literal["project", "task", "message", "file", "contact"]
+Kind = Literal["project", "task", "message", "file", "contact", "course"]
 
 
 class Found(Output):

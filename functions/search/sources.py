@@ -59,6 +59,7 @@ SHOWN: dict[Kind, Shown] = {
         texts="concat_ws(' · ', r.full_name, r.email, r.phone, r.external_id)",
         path="/contacts/",
     ),
+    "course": Shown(table="courses", title="r.title", texts="r.description, r.title", path="/courses/"),
 }
 
 SOURCES: tuple[Source, ...] = (
@@ -113,5 +114,23 @@ SOURCES: tuple[Source, ...] = (
         within=f"r.campaign_id = s.scope AND r.agent_id = {OWN_AGENT}",
         sees_all=Permission.CAMPAIGNS_MANAGE_ALL,
         all="false",  # the other source has them
+    ),
+    Source(
+        kind="course",
+        table="courses",
+        scopes="SELECT true AS scope",
+        within="r.status = 'published'",
+        sees_all=Permission.COURSES_MANAGE_ALL,
+        kept="r.status <> 'archived'",
+    ),
+    Source(  # drafts
+        kind="course",
+        table="courses",
+        scopes="""SELECT id AS scope FROM courses WHERE created_by = %(caller)s
+            UNION SELECT course_id FROM enrollments WHERE user_id = %(caller)s""",
+        within="r.id = s.scope AND r.status <> 'published'",
+        sees_all=Permission.COURSES_MANAGE_ALL,
+        all="false",
+        kept="r.status <> 'archived'",
     ),
 )

@@ -38,6 +38,7 @@ ALLOWED: dict[str, set[str]] = {
     "files": CONNECT | READ_FILES | WRITE_FILES | SEND,
     "campaigns": CONNECT | READ_FILES | WRITE_FILES | SEND,
     "agents": CONNECT | SEND,
+    "courses": CONNECT | SEND,
     "reports": CONNECT,
     "webhooks": CONNECT | SEND,
     "notifications": CONNECT | READ_SECRET | SEND,

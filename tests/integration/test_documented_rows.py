@@ -90,7 +90,14 @@ DOCUMENTED = {
         POST /api/v1/auth/register 201
         POST /api/v1/auth/login 200
         GET /api/v1/users/me 200
-        PUT /api/v1/users/me 200""",
+        PUT /api/v1/users/me 200
+        GET /api/v1/courses 200
+        POST /api/v1/courses 201
+        GET /api/v1/courses/{course_id} 200
+        PUT /api/v1/courses/{course_id} 200
+        DELETE /api/v1/courses/{course_id} 204
+        POST /api/v1/courses/{course_id}/enroll 201
+        DELETE /api/v1/courses/{course_id}/enroll 204""",
 }
 """Product -> its rows. A path parameter is the name of the thing in `World`; a query is sent as it stands."""
 

@@ -35,7 +35,7 @@ def world() -> World:
     world = World()
     for name in (
         *("task_id", "folder_id", "file_id", "contact_id", "import_id", "message_id", "attachment_id", "delivery_id"),
-        *("notification_id", "push_subscription_id", "division_id"),
+        *("course_id", "lesson_id", "notification_id", "push_subscription_id", "division_id"),
     ):
         assert getattr(world, name)
     return world
@@ -80,6 +80,7 @@ def test_given_one_of_everything_when_exported_then_it_is_all_there(world: World
         "files": world.file_id,
         "campaigns": world.campaign_id,
         "campaign_uploads": world.import_id,
+        "courses": world.course_id,
         "notifications": world.notification_id,
         "webhooks": world.webhook_id,
         "push_subscriptions": world.push_subscription_id,

@@ -30,6 +30,14 @@ def erase(*clients: Api) -> None:
     assert maintain()["accounts_erased"] >= len(clients)
 
 
+def created_course(owner: Api, **fields: Any) -> str:
+    """The id of a published course of `owner`."""
+    owner.with_roles("instructor")
+    made = owner.post("/courses", {"title": "A course", "status": "published", **fields})
+    assert made.status == 201, made
+    return str(made.json()["id"])
+
+
 def row_of(client: Api) -> Any:
     """The account's row."""
     return execute("SELECT * FROM users WHERE id = %(id)s", id=client.id)[0]
@@ -162,7 +170,7 @@ def test_given_an_account_with_everything_when_erased_then_nothing_tells_who_it_
     kept = [
         *(world.task_id, world.folder_id, world.file_id, world.contact_id, world.import_id, world.message_id),
         *(world.attachment_id, world.delivery_id, world.notification_id, world.push_subscription_id),
-        *(world.division_id, world.export_id),
+        *(world.division_id, world.export_id, world.course_id, world.lesson_file_id),
     ]
     assert all(kept)
     member, editor = world.member, world.editor
@@ -177,6 +185,9 @@ def test_given_an_account_with_everything_when_erased_then_nothing_tells_who_it_
     execute("UPDATE files SET file_name = %(n)s WHERE id IN (%(a)s, %(b)s)", n=f"{name}.txt", a=diary, b=private)
     talk = direct(member, user)
     said = say(user, talk, "Good bye")["id"]
+    taken = created_course(editor, capacity=1)
+    for student in (user, member):
+        assert student.post(f"/courses/{taken}/enroll").status < 300
     own_group = group(user, member, editor)
     mention = {"type": "mention", "attrs": {"id": str(user.id)}}
     content = {"type": "doc", "content": [{"type": "paragraph", "content": [{"type": "text", "text": "Hi "}, mention]}]}
@@ -216,6 +227,8 @@ def test_given_an_account_with_everything_when_erased_then_nothing_tells_who_it_
     assert editor.get(f"/tasks/{mine}").json()["assignee_id"] is None
     assert editor.get(f"/files/{world.file_id}").status == 200
     assert member.get(f"/files/{world.attachment_id}").status == 200
+    assert member.get(f"/files/{world.lesson_file_id}").status == 200
+    assert member.get(f"/courses/{taken}/enroll").json()["status"] == "active"
     assert texts(member, talk) == ["Good bye"]
     page = member.get(f"/conversations/{talk}/messages").json()["items"]
     assert [(m["id"], m["sender_name"]) for m in page if "sender_name" in m] in ([], [(said, "Deleted user")])

@@ -72,13 +72,13 @@ def test_given_every_operation_then_its_id_is_its_own() -> None:
 
 
 def test_given_put_and_patch_then_they_are_one_operation() -> None:
-    """RFC 7396 for both: where one is, the other is, alike but for the id. Of a membership, a reaction or a
+    """RFC 7396 for both: where one is, the other is, alike but for the id. Of a membership, a reaction, completion or a
     position there are no parts, and of several things at once there is no whole."""
     for key, operation in operations().items():
         if operation.method in ("PUT", "PATCH"):
             other = operations().get(f"{'PATCH' if operation.method == 'PUT' else 'PUT'} {operation.path}")
             if other is None:
-                whole = ("/members/{user_id}", "/reactions/{emoji}", "/read")
+                whole = ("/members/{user_id}", "/reactions/{emoji}", "/read", "/completion")
                 assert key == "PATCH /tasks" or (key.startswith("PUT ") and key.endswith(whole)), key
             else:
                 assert {**operation.spec, "operationId": ""} == {**other.spec, "operationId": ""}, key

@@ -23,6 +23,7 @@ def world(stack: object) -> World:
         ("project", {"owner", "editor", "member"}),
         ("conversation", {"owner", "member"}),
         ("campaign", {"owner", "member"}),
+        ("course", {"owner", "member"}),
         ("system", set()),
     ],
 )

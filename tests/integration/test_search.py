@@ -58,6 +58,7 @@ def named(world: World, w: str) -> dict[str, str]:
         "message": ("messages", "text", world.message_id),
         "file": ("files", "file_name", world.file_id),
         "contact": ("contacts", "full_name", world.contact_id),
+        "course": ("courses", "description", world.course_id),
     }
     for table, column, id in things.values():
         execute(f"UPDATE {table} SET {column} = 'a ' || %(w)s || ' here' WHERE id = %(id)s", w=w, id=id)
@@ -70,6 +71,7 @@ LISTS: dict[str, Callable[[World], tuple[str, list[tuple[str, str]]]]] = {
     "message": lambda w: (f"/conversations/{w.conversation_id}/messages", []),
     "file": lambda _: ("/files", []),
     "contact": lambda w: (f"/campaigns/{w.campaign_id}/contacts", []),
+    "course": lambda _: ("/courses", []),
 }
 
 
@@ -118,7 +120,14 @@ def test_given_things_of_every_kind_then_each_is_shown_and_can_be_read_at_its_ad
         assert read.json()["id"] == str(item.id)
     titles = {item.type: item.title for item in items}
     shown = f"a {w} here"
-    assert titles == {"project": shown, "task": "A task", "message": "A group", "file": shown, "contact": shown}
+    assert titles == {
+        "project": shown,
+        "task": "A task",
+        "message": "A group",
+        "file": shown,
+        "contact": shown,
+        "course": "A course",
+    }
 
 
 def test_given_titles_and_texts_then_titles_come_first_and_the_highlight_is_where_the_words_are(owner: Api) -> None:
@@ -167,6 +176,16 @@ def test_given_contacts_then_agents_find_their_own_alone(user: Api) -> None:
     assert found(user, w) == found(person("project_admin"), w) == {("contact", mine), ("contact", other)}
     user.delete(f"/campaigns/{campaign}/agents/{agent_id}")
     assert found(agent, w) == set()
+
+
+def test_given_a_draft_of_a_course_then_those_who_take_part_find_it_alone(world: World) -> None:
+    w = word()
+    execute("UPDATE courses SET title = %(w)s WHERE id = %(id)s", w=w, id=world.draft_course_id)
+    draft = {("course", str(world.draft_course_id))}
+    for who, sees in ((world.owner, draft), (world.member, draft), (world.editor, set()), (person("admin"), draft)):
+        assert found(who, w) == sees
+    execute("UPDATE courses SET status = 'archived', archived_at = now() WHERE id = %(id)s", id=world.draft_course_id)
+    assert found(world.owner, w) == set()
 
 
 def test_given_pages_then_they_go_on_by_rank_and_miss_nothing(owner: Api) -> None:

@@ -43,6 +43,9 @@ CAMPAIGNS = frozenset({OWNER, EDITOR, "admin", "project_admin", "solo_entreprene
 MANAGE = frozenset({"admin", "project_admin"})
 RUN, WORK = MANAGE | {OWNER}, MANAGE | {OWNER, MEMBER}  # the member is the campaign's agent
 
+COURSES = frozenset({"admin", "instructor"})  # may create some
+STUDY = frozenset({OWNER, MEMBER, "admin"})  # the member has a seat in the course
+
 OWNER_ALONE = frozenset({OWNER})
 TALK = frozenset({OWNER, MEMBER})  # take part in the conversation; administrators do not
 
@@ -60,6 +63,7 @@ class Access:
     ok: frozenset[str]
     forbidden: frozenset[str] = frozenset()
     others: int = 404
+    anonymous: int = 401
     sends: Callable[[World], Parts] = _nothing
     """Parts of `Api.request`; `path` overrides path parameters, `query` is a dict."""
     path: Callable[[World], dict[str, Any]] = field(default=_nothing)
@@ -74,7 +78,7 @@ class Access:
         if actor in self.ok:
             return 200
         if actor == ANONYMOUS:
-            return 401
+            return self.anonymous
         return 403 if actor in self.forbidden else self.others
 
 
@@ -150,6 +154,14 @@ def _done_import(world: World) -> dict[str, Any]:
 
 def _emoji(_: World) -> dict[str, Any]:
     return {"emoji": "%F0%9F%A6%86"}
+
+
+def _draft(world: World) -> dict[str, Any]:
+    return {"course_id": world.draft_course_id}
+
+
+def _lesson_file(world: World) -> dict[str, Any]:
+    return {"file_id": world.lesson_file_id}
 
 
 def _attachment(world: World) -> dict[str, Any]:
@@ -374,6 +386,38 @@ ACCESS: dict[str, Access] = {
     "GET /files/presign-download attachment": Access(
         ok=TALK, sends=lambda w: {"query": {"file_id": str(w.attachment_id)}}
     ),
+    # --- courses: published ones are everybody's to see ---
+    "GET /courses": _public(),
+    "GET /courses enrolled": _signed_in(lambda _: {"query": {"enrolled": "true"}}),
+    "POST /courses": Access(ok=COURSES, others=403, sends=json_(title="New")),
+    "GET /courses/{course_id}": _public(),
+    "GET /courses/{course_id} draft": Access(ok=STUDY, anonymous=404, path=_draft),
+    **_both("/courses/{course_id}", Access(ok=SELF, others=403, sends=json_(title="Changed"))),
+    "PATCH /courses/{course_id} draft": Access(ok=SELF, forbidden=STUDY, sends=json_(capacity=2), path=_draft),
+    "DELETE /courses/{course_id}": Access(ok=SELF, others=403),
+    "DELETE /courses/{course_id} draft": Access(ok=SELF, forbidden=STUDY, path=_draft),
+    "DELETE /courses/{course_id} purge": Access(ok=ADMIN, others=403, sends=lambda _: {"query": {"purge": "true"}}),
+    "POST /courses/{course_id}/enroll": _signed_in(),
+    "GET /courses/{course_id}/enroll": Access(ok=frozenset({MEMBER})),
+    "DELETE /courses/{course_id}/enroll": _signed_in(),
+    "DELETE /courses/{course_id}/enroll draft": Access(ok=STUDY, path=_draft),
+    "GET /courses/{course_id}/enrollments": Access(ok=SELF, others=403),
+    "POST /courses/{course_id}/enrollments": Access(
+        ok=SELF, others=403, sends=lambda w: {"json_body": {"user_ids": [str(w.newcomer.id)]}}
+    ),
+    "DELETE /courses/{course_id}/enrollments/{user_id}": Access(
+        ok=SELF, others=403, path=lambda w: {"user_id": w.course_id and w.member.id}
+    ),
+    "GET /courses/{course_id}/lessons": Access(ok=STUDY, others=403),
+    "GET /courses/{course_id}/lessons draft": Access(ok=STUDY, path=_draft),
+    "POST /courses/{course_id}/lessons": Access(ok=SELF, others=403, sends=json_(title="New")),
+    "GET /courses/{course_id}/lessons/{lesson_id}": Access(ok=STUDY, others=403),
+    **_both("/courses/{course_id}/lessons/{lesson_id}", Access(ok=SELF, others=403, sends=json_(title="Changed"))),
+    "DELETE /courses/{course_id}/lessons/{lesson_id}": Access(ok=SELF, others=403),
+    "PUT /courses/{course_id}/lessons/{lesson_id}/completion": Access(ok=frozenset({MEMBER}), others=403),
+    "DELETE /courses/{course_id}/lessons/{lesson_id}/completion": Access(ok=frozenset({MEMBER}), others=403),
+    "GET /files/{file_id} lesson": Access(ok=STUDY, path=_lesson_file),
+    "GET /files/{file_id}/content lesson": Access(ok=STUDY, path=_lesson_file),
     # --- webhooks ---
     "GET /webhooks": _signed_in(),
     "POST /webhooks": _signed_in(json_(url="https://example.com/hook", types=["division.removed"])),

@@ -222,6 +222,47 @@ class World:
         )
 
     @cached_property
+    def course_id(self) -> UUID:
+        """A published course of the owner's, in which the member has a seat."""
+        return self._course("published")
+
+    @cached_property
+    def draft_course_id(self) -> UUID:
+        """Another that is published no more."""
+        return self._course("draft")
+
+    def _course(self, status: str) -> UUID:
+        return self._one(
+            "WITH c AS (INSERT INTO courses (title, created_by, status, enrolled_count)"
+            " VALUES ('A course', %(owner)s, %(status)s, 1) RETURNING id)"
+            " INSERT INTO enrollments (course_id, user_id, status) SELECT id, %(member)s, 'active' FROM c"
+            " RETURNING course_id",
+            owner=self.owner.id,
+            member=self.member.id,
+            status=status,
+        )
+
+    @cached_property
+    def lesson_id(self) -> UUID:
+        """The lesson of the published course."""
+        return self._one(
+            "INSERT INTO lessons (course_id, position, title) VALUES (%(c)s, 1, 'A lesson') RETURNING id",
+            c=self.course_id,
+        )
+
+    @cached_property
+    def lesson_file_id(self) -> UUID:
+        """A file of the owner's alone that belongs to that lesson."""
+        made = self.owner.post("/files", **form())
+        assert made.status == 201, made
+        return self._one(
+            "WITH f AS (UPDATE files SET status = 'ready' WHERE id = %(id)s RETURNING id)"
+            " UPDATE lessons SET file_id = f.id FROM f WHERE lessons.id = %(lesson)s RETURNING file_id",
+            id=made.json()["id"],
+            lesson=self.lesson_id,
+        )
+
+    @cached_property
     def webhook_id(self) -> UUID:
         """A webhook of the owner's that gets no event by itself."""
         return self._one(

@@ -11,6 +11,7 @@ from quintet.db.json import Versioned, columns_of, page
 from quintet.db.models.files import FilePurpose, FileStatus
 from quintet.errors import NotFound
 from quintet.files.links import Stored
+from quintet.identity import courses
 from quintet.identity.conversations import attached
 from quintet.identity.permissions import Permission
 from quintet.identity.principal import Principal
@@ -68,8 +69,12 @@ def read_file(session: Session, caller: Principal, file_id: UUID) -> Found:
         FROM files f CROSS JOIN LATERAL (SELECT {_FILE}) r
         WHERE f.id = %(id)s
           AND (CASE WHEN f.project_id IS NULL THEN f.owner_id = %(caller)s ELSE {visible("f.project_id")} END
-               OR {attached("f")})"""
-    row = session.connection().exec_driver_sql(statement, {"id": file_id, **rights(caller)}).one_or_none()
+               OR {attached("f")} OR {courses.in_lesson("f")})"""
+    row = (
+        session.connection()
+        .exec_driver_sql(statement, {"id": file_id, **rights(caller), **courses.rights(caller)})
+        .one_or_none()
+    )
     if row is None:
         raise NotFound
     body, version, *stored = row

@@ -137,6 +137,21 @@ PERSONAL: dict[str, Kind] = {
             FROM contact_activities WHERE user_id = %(user)s""",
         stays=_SHARED,
     ),
+    "courses": Kind(
+        exported="""SELECT c.id, c.title, c.description, c.status, c.capacity, c.archived_at, c.created_at,
+                c.updated_at, (
+                    SELECT json_agg(json_build_object('title', l.title, 'content', l.content) ORDER BY l.position)
+                    FROM lessons l WHERE l.course_id = c.id) AS lessons
+            FROM courses c WHERE c.created_by = %(user)s""",
+        stays=_SHARED,
+    ),
+    "enrollments": Kind(
+        exported="""SELECT e.id, e.course_id, c.title AS course, e.status, e.enrolled_at, e.completed_at,
+                ARRAY(SELECT p.lesson_id FROM lesson_progress p WHERE p.enrollment_id = e.id ORDER BY p.completed_at)
+                AS lessons_completed
+            FROM enrollments e JOIN courses c ON c.id = e.course_id WHERE e.user_id = %(user)s""",
+        stays="Ended before, by which the seats become free.",
+    ),
     "notifications": Kind(
         exported="""SELECT id, kind, event_id, actor_id, scope, data, in_app, email, created_at, read_at
             FROM notifications WHERE user_id = %(user)s""",

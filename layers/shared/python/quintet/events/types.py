@@ -95,6 +95,21 @@ class EventType(StrEnum):
     MESSAGE_REACTION_ADDED = "message.reaction_added"
     MESSAGE_REACTION_REMOVED = "message.reaction_removed"
 
+    COURSE_CREATED = "course.created"
+    COURSE_UPDATED = "course.updated"
+    COURSE_PUBLISHED = "course.published"
+    COURSE_ARCHIVED = "course.archived"
+    COURSE_PURGED = "course.purged"
+    LESSON_CREATED = "lesson.created"
+    LESSON_UPDATED = "lesson.updated"
+    LESSON_REMOVED = "lesson.removed"
+    LESSON_COMPLETED = "lesson.completed"  # by one person, in whose own scope it is
+    LESSON_REOPENED = "lesson.reopened"
+    ENROLLMENT_CREATED = "enrollment.created"  # data: user_id; status active or waitlisted
+    ENROLLMENT_MOVED_UP = "enrollment.moved_up"  # from the waitlist to a seat
+    ENROLLMENT_COMPLETED = "enrollment.completed"
+    ENROLLMENT_REMOVED = "enrollment.removed"
+
     WEBHOOK_CREATED = "webhook.created"
     WEBHOOK_UPDATED = "webhook.updated"
     WEBHOOK_REMOVED = "webhook.removed"
@@ -141,6 +156,8 @@ _DELIVERED_TO: dict[EventType, tuple[str, ...]] = {
     EventType.CONVERSATION_CREATED: ("notifications",),
     EventType.CONVERSATION_MEMBER_ADDED: ("notifications",),
     EventType.PROJECT_MEMBER_SET: ("notifications",),
+    EventType.ENROLLMENT_CREATED: ("notifications",),
+    EventType.ENROLLMENT_MOVED_UP: ("notifications",),
     EventType.NOTIFICATION_DIGEST_DUE: ("email",),
     EventType.WEBHOOK_PAUSED: ("email",),
 }
@@ -149,6 +166,7 @@ _LIVE = frozenset(
     {
         *("project", "task", "folder", "file", "campaign", "campaign_upload"),
         *("conversation", "message", "notification"),
+        *("course", "lesson", "enrollment"),
     }
 )
 """What people watch as it happens, by the first word of the events about it."""

@@ -1,6 +1,7 @@
 """ETag, 304 and 412 (RFC 9110, sections 8.8 and 13), from a row's `version`."""
 
 import re
+from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import Depends, Header, Request
@@ -24,8 +25,12 @@ def fresh(request: Request, found: Versioned, variant: str = "") -> Response:
     `variant` changes when the representation does though the row does not, as with a link that runs out.
     """
     body, version = found
-    etag = etag_of(version, variant)
-    headers = {"etag": etag, "cache-control": "private, no-cache"}
+    return unless_known(request, body, etag=etag_of(version, variant), headers={"cache-control": "private, no-cache"})
+
+
+def unless_known(request: Request, body: bytes, *, etag: str, headers: Mapping[str, str]) -> Response:
+    """`body`, which is JSON, with its ETag and `headers`; 304 and those alone when the caller has it."""
+    headers = {**headers, "etag": etag}
     known = {tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")}
     if not known.isdisjoint({"*", etag}):
         return Response(status_code=304, headers=headers)

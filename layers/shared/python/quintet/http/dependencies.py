@@ -1,6 +1,6 @@
 """What routes ask for: a session, the caller, a page."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request, Security
 from fastapi.security import HTTPBearer
@@ -52,6 +52,21 @@ class _Bearer(HTTPBearer):
 _bearer = _Bearer(scheme_name="bearer", bearerFormat="JWT", description="The access token of a sign-in.")
 
 Caller = Annotated[Principal, Security(_bearer)]
+
+
+class _BearerIfSent(_Bearer):
+    """The signed-in caller, or None for who sends no credentials; 401 for bad ones."""
+
+    async def __call__(self, request: Request, session: SessionDep) -> Principal | None:  # type: ignore[override]
+        return await super().__call__(request, session) if "authorization" in request.headers else None
+
+
+AnyCaller = Annotated[
+    Principal | None,
+    Security(_BearerIfSent(scheme_name=_bearer.scheme_name, bearerFormat="JWT", description=_bearer.model.description)),
+]
+ANONYMOUS_TOO: dict[str, Any] = {"security": [{}]}
+"""For the `openapi_extra` of a route that takes `AnyCaller`: one may sign in, or not."""
 
 
 def client_ip(request: Request) -> str | None:

@@ -27,3 +27,5 @@ class Permission(StrEnum):
     AGENTS_WRITE = "agents:write"
     EVENTS_READ_ALL = "events:read_all"
     COURSES_CREATE = "courses:create"
+    COURSES_MANAGE_ALL = "courses:manage_all"
+    COURSES_PURGE = "courses:purge"

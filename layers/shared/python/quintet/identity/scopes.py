@@ -8,6 +8,7 @@ from uuid import UUID
 
 from quintet.identity.campaigns import OWN_AGENT, there_is, visible
 from quintet.identity.conversations import is_member
+from quintet.identity.courses import takes_part
 
 CONVERSATIONS = """
     SELECT 'conversation:' || conversation_id AS scope FROM conversation_members WHERE user_id = %(caller)s"""
@@ -23,7 +24,10 @@ MINE = f"""
     UNION ALL SELECT 'project:' || project_id FROM project_members WHERE user_id = %(caller)s
     UNION ALL SELECT 'campaign:' || campaign_id FROM (
         SELECT id AS campaign_id FROM campaigns WHERE created_by = %(caller)s
-        UNION SELECT campaign_id FROM campaign_assignments WHERE agent_id = {OWN_AGENT}) mine"""
+        UNION SELECT campaign_id FROM campaign_assignments WHERE agent_id = {OWN_AGENT}) mine
+    UNION ALL SELECT 'course:' || course_id FROM (
+        SELECT id AS course_id FROM courses WHERE created_by = %(caller)s
+        UNION SELECT course_id FROM enrollments WHERE user_id = %(caller)s) mine"""
 """The scopes the caller takes part in."""
 
 READABLE = {
@@ -33,6 +37,7 @@ READABLE = {
         OR %(reads_projects)s AND EXISTS (SELECT FROM projects WHERE id = %(scope_id)s))""",
     "campaign": there_is("%(scope_id)s", visible("c")),
     "conversation": is_member("%(scope_id)s"),
+    "course": f"EXISTS (SELECT FROM courses c WHERE c.id = %(scope_id)s AND {takes_part('c')})",
 }
 """Kind of scope -> whether the caller may read the one with the id `%(scope_id)s`."""
 
@@ -48,7 +53,11 @@ def readers(kind: str, id: str) -> str:
         SELECT created_by AS user_id FROM campaigns WHERE id = {id}
         UNION SELECT g.user_id FROM campaign_assignments a JOIN agents g ON g.id = a.agent_id
         WHERE a.campaign_id = {id}) campaign
-    WHERE {kind} = 'campaign' AND user_id IS NOT NULL"""
+    WHERE {kind} = 'campaign' AND user_id IS NOT NULL
+    UNION ALL SELECT user_id FROM (
+        SELECT created_by AS user_id FROM courses WHERE id = {id}
+        UNION SELECT user_id FROM enrollments WHERE course_id = {id}) course
+    WHERE {kind} = 'course'"""
 
 
 READERS = readers("%(scope_kind)s", "%(scope_id)s::uuid")

@@ -61,6 +61,17 @@ KINDS: Mapping[str, Kind] = {
         because="you were added to a conversation",
     ),
     "project_added": Kind(headline="{actor} added you to the project {project}", because="you were added to a project"),
+    "course_added": Kind(
+        headline="{actor} added you to the course {course}",
+        because="you were added to a course",
+        email="immediate",
+    ),
+    "course_seat": Kind(
+        headline="You have a seat in the course {course} now",
+        because="you moved up from a course's waitlist",
+        email="immediate",
+        push=True,
+    ),
     "import_finished": Kind(
         headline="Your import into {campaign} has finished", because="your import has finished", has_email=False
     ),

@@ -18,7 +18,7 @@ EXCERPT = 200
 _LINES = f"""
     SELECT n.id, n.kind, n.data, coalesce(a.full_name, 'Somebody') AS actor, t.title AS task, p.title AS project,
            CASE WHEN length(m.text) > {EXCERPT} THEN left(m.text, {EXCERPT} - 1) || '…' ELSE m.text END AS message,
-           c.title AS conversation, g.name AS campaign
+           c.title AS conversation, g.name AS campaign, o.title AS course
     FROM notifications n
     LEFT JOIN users a ON a.id = n.actor_id
     LEFT JOIN tasks t ON t.id = (n.data ->> 'task_id')::uuid
@@ -26,6 +26,7 @@ _LINES = f"""
     LEFT JOIN messages m ON m.id = (n.data ->> 'message_id')::uuid AND m.deleted_at IS NULL
     LEFT JOIN conversations c ON c.id = (n.data ->> 'conversation_id')::uuid
     LEFT JOIN campaigns g ON g.id = (n.data ->> 'campaign_id')::uuid
+    LEFT JOIN courses o ON o.id = (n.data ->> 'course_id')::uuid
     WHERE n.user_id = %(caller)s AND n.read_at IS NULL AND {{condition}}
       AND (t.id IS NOT NULL OR NOT n.data ? 'task_id') AND (m.id IS NOT NULL OR NOT n.data ? 'message_id')
       AND n.scope IN ({MINE})

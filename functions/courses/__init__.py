@@ -1,0 +1,1 @@
+"""Courses, their lessons, and who takes them."""

@@ -1,0 +1,1 @@
+"""Courses themselves: drafts, publishing, and the list that everybody may read."""

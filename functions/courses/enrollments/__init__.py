@@ -1,0 +1,1 @@
+"""Who takes a course, and who waits for a seat."""
