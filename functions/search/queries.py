@@ -37,11 +37,21 @@ _HITS = f"""
     SELECT '{{kind}}' AS type, r.id, ts_rank_cd(r.search, {_WORDS}) AS rank FROM (
         SELECT r.id, r.search FROM {{table}} r
         WHERE (SELECT few FROM {{table}}_probe) AND {_MATCHES} AND {{kept}} AND {{readable}}
-        UNION ALL (
-            SELECT r.id, r.search FROM ({{scopes}} ORDER BY scope DESC) s CROSS JOIN LATERAL (
-                SELECT r.id, r.search FROM {{table}} r
-                WHERE {{within}} AND {_MATCHES} AND {{kept}} ORDER BY r.id DESC LIMIT {ENOUGH}) r
-            WHERE NOT (SELECT few FROM {{table}}_probe) LIMIT {ENOUGH})) r"""
+        UNION ALL ({{newest}})) r"""
+
+_NEWEST = f"""
+    SELECT r.id, r.search FROM {{table}} r
+    WHERE NOT (SELECT few FROM {{table}}_probe) AND {_MATCHES} AND {{kept}} AND {{all}}
+    ORDER BY r.id DESC LIMIT {ENOUGH}"""
+
+# Compared by range: with an equation the planner may walk all there is from the newest on, which passes very many when
+# those of the scope are old.
+_NEWEST_WITHIN = f"""
+    SELECT r.id, r.search FROM ({{scopes}} ORDER BY scope DESC) s CROSS JOIN LATERAL (
+        SELECT r.id, r.search FROM {{table}} r
+        WHERE r.{{column}} BETWEEN s.scope AND s.scope AND {{more}} AND {_MATCHES} AND {{kept}}
+        ORDER BY r.{{column}} DESC, r.id DESC LIMIT {ENOUGH}) r
+    WHERE NOT (SELECT few FROM {{table}}_probe) LIMIT {ENOUGH}"""
 
 _ITEM = """
     SELECT {title} AS title, ARRAY[{texts}] AS texts, '{path}' || r.id AS path, r.created_at, r.updated_at
@@ -103,14 +113,18 @@ def _statement(kinds: tuple[Kind, ...], all_of: frozenset[Permission]) -> str:
 
 
 def _hits(source: Source, all_of: frozenset[Permission]) -> str:
-    sees_all = source.sees_all in all_of
-    return _HITS.format(
-        kind=source.kind,
+    everything = source.all if source.sees_all in all_of else "" if source.scopes else source.more
+    within = f"EXISTS (SELECT FROM ({source.scopes}) s WHERE r.{source.column} = s.scope) AND {source.more}"
+    newest = (_NEWEST if everything else _NEWEST_WITHIN).format(
         table=source.table,
         kept=source.kept,
-        scopes="SELECT true AS scope" if sees_all else source.scopes,
-        within=source.all if sees_all else source.within,
-        readable=source.all if sees_all else f"EXISTS (SELECT FROM ({source.scopes}) s WHERE {source.within})",
+        all=everything,
+        scopes=source.scopes,
+        column=source.column,
+        more=source.more,
+    )
+    return _HITS.format(
+        kind=source.kind, table=source.table, kept=source.kept, readable=everything or within, newest=newest
     )
 
 

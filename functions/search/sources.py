@@ -1,6 +1,6 @@
 """What can be found, as data: one row for each way by which the caller may read things of a kind.
 
-In SQL `r` is the thing's row, and `s.scope` something that the caller takes part in. A kind that can be read in two
+In SQL `r` is the thing's row. A kind that can be read in two
 ways has two sources, which have no thing in common. What they find is what the kind's own list has.
 """
 
@@ -19,13 +19,15 @@ class Source:
 
     kind: Kind
     table: str
-    scopes: str
-    """SQL: what the caller takes part in, as a column `scope`."""
-    within: str
-    """SQL: the thing lies in `s.scope`. An index leads from there to the newest ones."""
+    scopes: str = ""
+    """SQL: what the caller takes part in, as a column `scope`; without, things of the kind are everybody's to see."""
+    column: str = ""
+    """Where a thing says which scope it lies in. An index begins with that, and goes on with the id."""
     sees_all: Permission | None = None
     all: str = "true"
     """SQL: which things who has that permission finds by this source, wherever they lie."""
+    more: str = "true"
+    """SQL: what else is true of things that others find by this source."""
     kept: str = "true"
     """SQL: the thing is one to be found at all."""
 
@@ -67,7 +69,7 @@ SOURCES: tuple[Source, ...] = (
         kind="project",
         table="projects",
         scopes=_MY_PROJECTS,
-        within="r.id = s.scope",
+        column="id",
         sees_all=Permission.PROJECTS_READ_ALL,
         kept="r.status <> 'archived'",
     ),
@@ -75,27 +77,28 @@ SOURCES: tuple[Source, ...] = (
         kind="task",
         table="tasks",
         scopes=_MY_PROJECTS,
-        within="r.project_id = s.scope",
+        column="project_id",
         sees_all=Permission.PROJECTS_READ_ALL,
     ),
     Source(
         kind="message",
         table="messages",
         scopes="SELECT conversation_id AS scope FROM conversation_members WHERE user_id = %(caller)s",
-        within="r.conversation_id = s.scope",
+        column="conversation_id",
         kept="r.deleted_at IS NULL",
     ),
     Source(
         kind="file",
         table="files",
         scopes="SELECT %(caller)s::uuid AS scope",
-        within="r.owner_id = s.scope AND r.project_id IS NULL",
+        column="owner_id",
+        more="r.project_id IS NULL",
     ),
     Source(
         kind="file",
         table="files",
         scopes=_MY_PROJECTS,
-        within="r.project_id = s.scope",
+        column="project_id",
         sees_all=Permission.PROJECTS_READ_ALL,
         all="r.project_id IS NOT NULL",
     ),
@@ -103,7 +106,7 @@ SOURCES: tuple[Source, ...] = (
         kind="contact",
         table="contacts",
         scopes="SELECT id AS scope FROM campaigns WHERE created_by = %(caller)s",
-        within="r.campaign_id = s.scope",
+        column="campaign_id",
         sees_all=Permission.CAMPAIGNS_MANAGE_ALL,
     ),
     Source(  # an agent's own, in campaigns that are not theirs
@@ -111,15 +114,15 @@ SOURCES: tuple[Source, ...] = (
         table="contacts",
         scopes=f"""SELECT a.campaign_id AS scope FROM campaign_assignments a JOIN campaigns c ON c.id = a.campaign_id
             WHERE a.agent_id = {OWN_AGENT} AND c.created_by <> %(caller)s""",
-        within=f"r.campaign_id = s.scope AND r.agent_id = {OWN_AGENT}",
+        column="campaign_id",
+        more=f"r.agent_id = {OWN_AGENT}",
         sees_all=Permission.CAMPAIGNS_MANAGE_ALL,
         all="false",  # the other source has them
     ),
     Source(
         kind="course",
         table="courses",
-        scopes="SELECT true AS scope",
-        within="r.status = 'published'",
+        more="r.status = 'published'",
         sees_all=Permission.COURSES_MANAGE_ALL,
         kept="r.status <> 'archived'",
     ),
@@ -128,7 +131,8 @@ SOURCES: tuple[Source, ...] = (
         table="courses",
         scopes="""SELECT id AS scope FROM courses WHERE created_by = %(caller)s
             UNION SELECT course_id FROM enrollments WHERE user_id = %(caller)s""",
-        within="r.id = s.scope AND r.status <> 'published'",
+        column="id",
+        more="r.status <> 'published'",
         sees_all=Permission.COURSES_MANAGE_ALL,
         all="false",
         kept="r.status <> 'archived'",

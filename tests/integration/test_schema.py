@@ -111,11 +111,12 @@ def test_given_the_applications_role_then_no_statement_or_lock_can_hang_a_reques
     with engine().connect() as connection:
         settings = {
             name: connection.exec_driver_sql(f"SHOW {name}").scalar_one()
-            for name in ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout", "timezone")
+            for name in ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout", "timezone", "jit")
         }
     assert settings == {
         "lock_timeout": "5s",
         "statement_timeout": "25s",
         "idle_in_transaction_session_timeout": "30s",
         "timezone": "UTC",
+        "jit": "off",
     }

@@ -8,6 +8,8 @@ down_revision = "0010"
 SEARCH = """
 ALTER TABLE files ADD COLUMN search TSVECTOR GENERATED ALWAYS AS (words_of(file_name)) STORED;
 CREATE INDEX ix_files_search ON files USING gin (search);
+-- The cost of a plan counts what is then not even begun: compiling for it would take longer than all the rest.
+ALTER ROLE quintet_app SET jit = off;
 """
 
 EXPORTS = """
