@@ -6,6 +6,7 @@ Everything is read a piece at a time, and no connection to the database is held 
 import re
 import zipfile
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from io import RawIOBase
 from typing import IO, NamedTuple, cast
 from uuid import UUID
@@ -39,11 +40,11 @@ class _Content(NamedTuple):
 
 def write_archive(target: RawIOBase, user_id: UUID) -> None:
     """Write the ZIP archive of everything there is of a person; `target` need not be able to seek."""
-    with zipfile.ZipFile(cast("IO[bytes]", target), "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("README.txt", _readme())
+    with zipfile.ZipFile(cast("IO[bytes]", target), "w") as archive:
+        archive.writestr(_entry("README.txt"), _readme())
         for table, kind in PERSONAL.items():
             if kind.exported:
-                with archive.open(f"{table}.jsonl", "w", force_zip64=True) as lines:
+                with archive.open(_entry(f"{table}.jsonl"), "w", force_zip64=True) as lines:
                     for batch in _batches(kind, user_id):
                         lines.write("".join(f"{line}\n" for line in batch).encode())
         for content in _contents(user_id):
@@ -91,10 +92,16 @@ def _add(archive: zipfile.ZipFile, content: _Content) -> None:
         logger.warning("A file's object is not there.", file_id=str(content.id))
         return
     # Mostly compressed already, as pictures are.
-    entry = zipfile.ZipInfo(f"files/{content.id}/{_safe(content.file_name)}")
+    entry = _entry(f"files/{content.id}/{_safe(content.file_name)}", compression=zipfile.ZIP_STORED)
     with archive.open(entry, "w", force_zip64=True) as copy:
         for chunk in body.iter_chunks(_CHUNK):
             copy.write(chunk)
+
+
+def _entry(name: str, *, compression: int = zipfile.ZIP_DEFLATED) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo(name, datetime.now(UTC).timetuple()[:6])
+    entry.compress_type = compression
+    return entry
 
 
 def _safe(name: str) -> str:

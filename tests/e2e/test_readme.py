@@ -45,8 +45,8 @@ def test_given_a_running_stand_when_the_readme_is_followed_then_everything_works
     assert re.search(r'genuine {.*"type": "project.updated"', done.stdout)
     assert re.search(r'"status": ?"delivered"', done.stdout)
     assert re.search(r'"highlight": ?"The <mark>engine</mark> is ready[.]"', done.stdout)
-    assert re.search(r"^messages[.]jsonl +2", done.stdout, re.MULTILINE)
-    assert re.search(r"^files/[0-9a-f-]+/notes[.]txt +2", done.stdout, re.MULTILINE)
+    assert re.search(r"^messages[.]jsonl +20\d\d-", done.stdout, re.MULTILINE)
+    assert re.search(r"^files/[0-9a-f-]+/notes[.]txt +20\d\d-", done.stdout, re.MULTILINE)
     assert '"erased_after"' in done.stdout
     heard = (tmp_path / "heard.txt").read_text()
     assert '"type":"replayed"' in heard
