@@ -7,6 +7,7 @@ import argparse
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import aws_cdk as cdk
@@ -45,6 +46,8 @@ def main() -> None:
     env = ENVIRONMENTS.get(app.node.try_get_context("env"))
     if env is None:
         parser.error(f"choose an environment: -c env={'|'.join(ENVIRONMENTS)}")
+    if app.node.try_get_context("cdn") == "true":  # to try it; what stays belongs into the config
+        env = replace(env, cdn=True)
     build(app, env)
     app.synth()
 

@@ -15,6 +15,14 @@ class Slack:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CdnName:
+    """A name of our own for CloudFront, and a certificate for it: of ACM in us-east-1, wherever the API is."""
+
+    domain_name: str
+    certificate_arn: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
     """One environment. Without `account` and `region` it goes to those of the credentials in use."""
 
@@ -31,8 +39,11 @@ class Environment:
     domain_name: str = ""
     """The API's own name; needs `certificate_arn`, a certificate of ACM in the same region."""
     certificate_arn: str = ""
+    cdn: bool = False
+    """CloudFront before the API, through which alone it is reached then. It keeps what is public."""
+    cdn_name: CdnName | None = None
     same_site_cookies: bool = False
-    """True when the front ends share the registrable domain of `domain_name`."""
+    """True when the front ends share the registrable domain of the API's name, or its CDN's."""
     sentry_dsn: str = ""
     log_level: str = "INFO"
 
@@ -62,6 +73,8 @@ class Environment:
     def __post_init__(self) -> None:
         if bool(self.domain_name) != bool(self.certificate_arn):
             raise ValueError("domain_name and certificate_arn go together.")
+        if self.cdn_name and not self.cdn:
+            raise ValueError("cdn_name is the name of what `cdn` sets up.")
 
     @property
     def prefix(self) -> str:

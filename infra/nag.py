@@ -9,6 +9,13 @@ REASONS: dict[str, str] = {
     "the gateway's validator could only say 'Invalid request body'.",
     "AwsSolutions-APIG4": "The application authorises: who connects brings a ticket that works once, and each frame is "
     "taken for the session that got it.",
+    "AwsSolutions-CFR1": "Quintet is for everybody, wherever they are.",
+    "AwsSolutions-CFR2": "The web ACL stands before the API's stage, which all that is not public comes through, and "
+    "is told each viewer's address. What CloudFront answers itself costs the API nothing.",
+    "AwsSolutions-CFR3": "The API logs what is passed on to it. What CloudFront answers itself is public, the same for "
+    "everybody, and counted by its metrics.",
+    "AwsSolutions-CFR4": "Only a name of our own (`cdn_name`) can refuse old TLS: CloudFront's certificate comes with "
+    "its own policy.",
     "AwsSolutions-IAM4": "The service's own role for this job, kept up to date by AWS, and assumed by it alone.",
     "AwsSolutions-IAM5": "A wildcard that cannot be narrower: the action has no resource-level permissions, or the "
     "objects of one bucket.",
@@ -16,7 +23,8 @@ REASONS: dict[str, str] = {
     "AwsSolutions-RDS3": "dev is small on purpose: one availability zone.",
     "AwsSolutions-RDS10": "dev can be thrown away.",
     "AwsSolutions-SMG4": "The `maintenance` function rotates the signing keys, with an overlap. The key for push "
-    "stays: browsers subscribe to it, and would all have to do so again.",
+    "stays: browsers subscribe to it, and would all have to do so again. That between CDN and firewall is replaced in "
+    "both at once, by a deployment.",
     "AwsSolutions-SQS3": "It is a dead-letter queue itself.",
     "Serverless-LambdaDLQ": "Nothing invokes it asynchronously without a queue for what fails: its queue has dead "
     "letters, its schedule has a destination, and the API's callers and the deployment wait for the answer.",

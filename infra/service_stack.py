@@ -10,6 +10,7 @@ from functions.manifest import FUNCTIONS, Need
 from infra.access import Access, access_table
 from infra.bundling import dependencies_layer, shared_layer
 from infra.config import Environment
+from infra.constructs.cdn import Cdn
 from infra.constructs.firewall import Firewall
 from infra.constructs.function import ARCHITECTURE, RUNTIME, ServiceFunction
 from infra.constructs.monitoring import Monitoring
@@ -42,7 +43,8 @@ class ServiceStack(cdk.Stack):
         aliases = {function.name: function.publish() for function in before}
         api = RestApi(self, "RestApi", env=env, aliases=aliases)
         # Only functions behind the API can be told its address: those it refers to cannot refer to it.
-        access[Need.API_URL] = Access({"API_URL": api.url(env)})
+        cdn = Cdn(self, "Cdn", env=env, name=env.cdn_name, host=api.host(env)) if env.cdn else None
+        access[Need.API_URL] = Access({"API_URL": cdn.url if cdn else api.url(env)})
         behind = self._functions(access, (name for name, f in FUNCTIONS.items() if not f.routes))
         functions = [*before, *behind]
         for function in before:
@@ -52,7 +54,7 @@ class ServiceStack(cdk.Stack):
         feed_from_queues(behind, data.queues)
         schedules = Schedules(self, "Schedules", env=env, functions=behind)
         run_on_deploy(self, functions)
-        firewall = Firewall(self, "Firewall", env=env, api=api.api)
+        firewall = Firewall(self, "Firewall", env=env, api=api.api, cdn_key=cdn.key if cdn else "")
         monitoring = Monitoring(
             self,
             "Monitoring",

@@ -1,5 +1,6 @@
 """WAF before the API: AWS's managed rules, and a limit per address."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from aws_cdk import ArnFormat, Stack
@@ -9,6 +10,7 @@ from constructs import Construct
 
 from functions.manifest import FUNCTIONS
 from infra.config import Environment
+from infra.constructs.cdn import ADDRESS_HEADER, KEY_HEADER
 from infra.constructs.logging import log_group
 
 FREE_BODIES = tuple(route for function in FUNCTIONS.values() if function.free_bodies for route in function.routes)
@@ -39,9 +41,18 @@ def free_body_pattern(stage: str) -> str:
 class Firewall(Construct):
     """A web ACL on the API's stage. What it blocks or counts is logged, without what could let its reader in."""
 
-    def __init__(self, scope: Construct, id: str, *, env: Environment, api: apigateway.RestApiBase) -> None:
+    def __init__(
+        self, scope: Construct, id: str, *, env: Environment, api: apigateway.RestApiBase, cdn_key: str = ""
+    ) -> None:
+        """`cdn_key`: what requests come with that came through the CDN; others are blocked then."""
         super().__init__(scope, id)
-        rules = [_per_address(env), *(_managed(group, counted) for group, counted in _MANAGED), _bodies(env)]
+        self._credentials = (*_CREDENTIALS, KEY_HEADER) if cdn_key else _CREDENTIALS
+        rules = [
+            *([_only_through_cdn(cdn_key)] if cdn_key else []),
+            _per_address(env, by_header=bool(cdn_key)),
+            *(_managed(group, counted) for group, counted in _MANAGED),
+            _bodies(env),
+        ]
         self.acl = waf.CfnWebACL(
             self,
             "Acl",
@@ -52,7 +63,9 @@ class Firewall(Construct):
             rules=[{**rule, "priority": priority} for priority, rule in enumerate(rules)],
             # Samples too, which the logging's own redaction does not reach.
             data_protection_config={
-                "dataProtections": [{"field": field, "action": "SUBSTITUTION"} for field in _protected()]
+                "dataProtections": [
+                    {"field": field, "action": "SUBSTITUTION"} for field in _protected(self._credentials)
+                ]
             },
         )
         association = waf.CfnWebACLAssociation(
@@ -75,7 +88,7 @@ class Firewall(Construct):
             "Logging",
             resource_arn=self.acl.attr_arn,
             log_destination_configs=[arn],
-            redacted_fields=[{"queryString": {}}, *({"singleHeader": {"Name": name}} for name in _CREDENTIALS)],
+            redacted_fields=[{"queryString": {}}, *({"singleHeader": {"Name": name}} for name in self._credentials)],
             logging_filter={
                 "DefaultBehavior": "DROP",
                 "Filters": [
@@ -90,19 +103,40 @@ class Firewall(Construct):
         logging.node.add_dependency(group)
 
 
-def _protected() -> list[dict[str, Any]]:
+def _protected(credentials: Sequence[str]) -> list[dict[str, Any]]:
     # A mailed link has its token in the query.
-    return [{"fieldType": "QUERY_STRING"}, {"fieldType": "SINGLE_HEADER", "fieldKeys": list(_CREDENTIALS)}]
+    return [{"fieldType": "QUERY_STRING"}, {"fieldType": "SINGLE_HEADER", "fieldKeys": list(credentials)}]
 
 
-def _per_address(env: Environment) -> dict[str, Any]:
+def _only_through_cdn(key: str) -> dict[str, Any]:
+    has_key = {
+        "byteMatchStatement": {
+            "fieldToMatch": {"singleHeader": {"Name": KEY_HEADER}},
+            "positionalConstraint": "EXACTLY",
+            "searchString": key,
+            "textTransformations": [{"priority": 0, "type": "NONE"}],
+        }
+    }
+    return {
+        "name": "only-through-cdn",
+        "action": {"block": {}},
+        "statement": {"notStatement": {"statement": has_key}},
+        "visibilityConfig": _visibility("only-through-cdn"),
+    }
+
+
+def _per_address(env: Environment, *, by_header: bool) -> dict[str, Any]:
+    address = {
+        "aggregateKeyType": "FORWARDED_IP",
+        "forwardedIpConfig": {"headerName": ADDRESS_HEADER, "fallbackBehavior": "MATCH"},
+    }
     return {
         "name": "per-address",
         "action": {"block": {}},
         "statement": {
             "rateBasedStatement": {
                 "limit": env.requests_per_ip,
-                "aggregateKeyType": "IP",
+                **(address if by_header else {"aggregateKeyType": "IP"}),
                 "evaluationWindowSec": 300,
             }
         },

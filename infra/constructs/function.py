@@ -12,6 +12,7 @@ from functions.manifest import FUNCTIONS, Need, handler_path
 from infra.access import Access
 from infra.bundling import function_bundle
 from infra.config import Environment
+from infra.constructs.cdn import ADDRESS_HEADER
 from infra.constructs.logging import log_group
 from infra.constructs.network import FUNCTION_SUBNETS, Network
 from infra.constructs.queues import QueuePair
@@ -120,7 +121,11 @@ def _group(network: Network, needs: frozenset[Need]) -> ec2.SecurityGroup:
 
 def _common_environment(env: Environment) -> dict[str, str]:
     """What every function is told."""
-    optional = {"SENTRY_DSN": env.sentry_dsn, "SAME_SITE_COOKIES": "true" if env.same_site_cookies else ""}
+    optional = {
+        "SENTRY_DSN": env.sentry_dsn,
+        "SAME_SITE_COOKIES": "true" if env.same_site_cookies else "",
+        "CLIENT_ADDRESS_HEADER": ADDRESS_HEADER if env.cdn else "",
+    }
     return {
         "ENVIRONMENT": env.name,
         "CORS_ORIGINS": ",".join(env.cors_origins),

@@ -99,10 +99,12 @@ class RestApi(Construct):
 
         Made of the API's id and not of its stage, so that a function may be told it.
         """
-        if env.domain_name:
-            return f"https://{env.domain_name}"
+        return f"https://{self.host(env)}" + ("" if env.domain_name else f"/{env.name}")
+
+    def host(self, env: Environment) -> str:
+        """Where it is reached: at its own name, or at the one that API Gateway gives it."""
         stack = Stack.of(self)
-        return f"https://{self.api.rest_api_id}.execute-api.{stack.region}.{stack.url_suffix}/{env.name}"
+        return env.domain_name or f"{self.api.rest_api_id}.execute-api.{stack.region}.{stack.url_suffix}"
 
     def _name(self, env: Environment) -> None:
         domain = apigateway.DomainName(

@@ -26,6 +26,7 @@ REASONS = re.compile(
             "Send either `cursor`",
             "Send `start`, `latest`, or the next_cursor",
             "Ask for 1 to",
+            "Name 1 to",
             "This upload has",
             "Send each part once",
             "S3 does not have one of these parts",

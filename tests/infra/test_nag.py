@@ -25,6 +25,7 @@ EVERYTHING = replace(
     slack=Slack(workspace_id="T0123456", channel_id="C0123456"),
     domain_name="api.quintet.example",
     certificate_arn="arn:aws:acm:eu-west-1:111111111111:certificate/0190",
+    cdn=True,
     same_site_cookies=True,
     sentry_dsn="https://key@sentry.example/1",
 )
@@ -120,7 +121,7 @@ def test_alarms_go_to_slack_and_the_api_has_a_name_where_they_are_set(unheard: U
     assert kinds["AWS::ApiGateway::RestApi"]["DisableExecuteApiEndpoint"] is True
     functions = [r["Properties"] for r in resources if r["Type"] == "AWS::Lambda::Function"]
     variables = {f["FunctionName"]: f["Environment"]["Variables"] for f in functions if "FunctionName" in f}
-    assert variables["quintet-everything-email_sender"]["API_URL"] == "https://api.quintet.example"
+    assert "Distribution" in str(variables["quintet-everything-email_sender"]["API_URL"])  # the CDN's name
     assert all(v["SENTRY_DSN"] and v["SAME_SITE_COOKIES"] == "true" for v in variables.values())
 
 

@@ -76,6 +76,15 @@ def measure_lists(run: Runtime, people: Stand, quick: bool) -> list[Row]:
     ]
 
 
+def measure_courses(run: Runtime, people: Stand, quick: bool) -> list[Row]:
+    """The list of courses, kept in the function and not."""
+    seconds = warm.course_lists(run, people, rounds=5 if quick else 25)
+    shown = f"{seconds['public'] * 1000:.3g} ms / {seconds['own'] * 1000:.3g} ms"
+    kept = Row("the same, public and kept", "signed in", seconds["public"] / seconds["own"], None, None, shown)
+    work = "list of 50 courses, event to answer"
+    return [ratio(work, "its SQL, bare psycopg", seconds, "own", "bare", 3.0, 2.0), kept]
+
+
 def measure_sign_in(run: Runtime, people: Stand, quick: bool) -> list[Row]:
     """A sign-in."""
     seconds = warm.sign_ins(run, people, rounds=5 if quick else 25)
@@ -206,6 +215,7 @@ def measure_layer(run: Runtime, people: Stand, quick: bool) -> list[Row]:
 PARTS: dict[str, Callable[[Runtime, Stand, bool], list[Row]]] = {
     "cold": measure_cold,
     "list": measure_lists,
+    "courses": measure_courses,
     "sign-in": measure_sign_in,
     "refusals": measure_refusals,
     "trips": measure_round_trips,

@@ -44,6 +44,13 @@ _PROJECTS = """
     )
     INSERT INTO project_members (project_id, user_id, role) SELECT id, owner_id, 'owner' FROM project"""
 
+_COURSES = """
+    INSERT INTO courses (title, description, created_by, status, capacity)
+    SELECT 'Course ' || n, 'The description of course ' || n || ', two lines of text that say what is learnt in it, '
+             || 'by whom, and what one has to know before.',
+           %(owner)s, CASE WHEN n %% 10 = 0 THEN 'draft' ELSE 'published' END, CASE WHEN n %% 3 = 0 THEN 20 END
+    FROM generate_series(1, %(count)s) AS n"""
+
 
 @dataclass(frozen=True, slots=True)
 class Person:
@@ -91,6 +98,12 @@ class Stand:
         with self.owner() as connection:
             connection.execute(_PROJECTS, {"owner": owner.id, "count": count})
             connection.execute("VACUUM (ANALYZE) projects, project_members")
+
+    def add_courses(self, owner: Person, count: int) -> None:
+        """Give `owner` this many courses, a tenth of them drafts, all without lessons."""
+        with self.owner() as connection:
+            connection.execute(_COURSES, {"owner": owner.id, "count": count})
+            connection.execute("VACUUM (ANALYZE) courses")
 
     def copy(self, name: str) -> "Stand":
         """Another database with the same content, on the same server. No one may be connected to this one."""

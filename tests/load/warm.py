@@ -48,6 +48,26 @@ def lists(runtime: Runtime, stand: Stand, *, rounds: int) -> dict[str, float]:
         )
 
 
+def course_lists(runtime: Runtime, stand: Stand, *, rounds: int) -> dict[str, float]:
+    """Seconds of a list of 50 courses: signed in (`own`), its statements alone (`bare`), and kept (`public`)."""
+    owner, reader = stand.people()[5:7]
+    stand.add_courses(owner, 60)
+
+    with runtime.worker("courses", stand.environment) as worker:
+        own = _requests(reader, "/api/v1/courses", _BATCH)
+        public = [rest_event("GET", "/api/v1/courses", headers={"accept": "application/json", "user-agent": "bench"})]
+        worker.ask(do="events", events=own)  # with what only a first request asks the database
+        listed = _body(worker.ask(do="events", events=public))
+        assert listed["items"] == _body(worker.ask(do="record", event=own[0]))["items"], listed
+        assert len(listed["items"]) == 50, listed
+        return interleaved(
+            rounds,
+            own=lambda: float(worker.ask(do="events", events=own)["seconds"]) / _BATCH,
+            bare=lambda: float(worker.ask(do="replay", times=_BATCH)["seconds"]) / _BATCH,
+            public=lambda: float(worker.ask(do="events", events=public * _BATCH)["seconds"]) / _BATCH,
+        )
+
+
 def sign_ins(runtime: Runtime, stand: Stand, *, rounds: int) -> dict[str, float]:
     """Seconds of a sign-in (`ours`), and of the argon2 verification in it (`argon2`)."""
     with stand.owner() as connection:

@@ -34,18 +34,18 @@ class StudentRead(EnrollmentRead):
 
 
 class PeopleEnroll(Input):
-    """Who is to take the course: 1 to 200 people, by their accounts or their addresses."""
+    """Who is to take the course: up to 200 people together, by their accounts or their addresses."""
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1})
     aliases: ClassVar = {"user_ids": ("userIds",)}
 
-    user_ids: list[UUID] = Field(default_factory=list, max_length=MAX_PEOPLE)
-    emails: list[KnownEmail] = Field(default_factory=list, max_length=MAX_PEOPLE)
+    user_ids: list[UUID] = Field(default_factory=list, min_length=1, max_length=MAX_PEOPLE)
+    emails: list[KnownEmail] = Field(default_factory=list, min_length=1, max_length=MAX_PEOPLE)
 
     @model_validator(mode="after")
     def _some(self) -> Self:
         if not 1 <= len(self.user_ids) + len(self.emails) <= MAX_PEOPLE:
-            raise ValueError(f"name 1 to {MAX_PEOPLE} people")
+            raise ValueError(f"name 1 to {MAX_PEOPLE} people, by both together")
         return self
 
 

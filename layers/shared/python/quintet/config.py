@@ -69,6 +69,8 @@ class Settings:
     realtime_endpoint: str = ""
     """Where the WebSocket API takes frames for its clients: `https://`, host and stage. They connect to `wss://`."""
     cors_origins: tuple[str, ...] = ()
+    client_address_header: str = ""
+    """The header in which a CDN says whose a request is. Set only where nobody gets past the CDN."""
     same_site_cookies: bool = False
     """True when the front ends share the API's registrable domain: the refresh cookie is then SameSite=Strict."""
     sentry_dsn: str = ""

@@ -6,6 +6,7 @@ from fastapi import Depends, Query, Request, Security
 from fastapi.security import HTTPBearer
 from sqlalchemy.orm import Session
 
+from quintet.config import settings
 from quintet.db.session import reading, writing
 from quintet.events.record import Origin, originate
 from quintet.http.envelope import answer_headers, request_id_of
@@ -70,7 +71,9 @@ ANONYMOUS_TOO: dict[str, Any] = {"security": [{}]}
 
 
 def client_ip(request: Request) -> str | None:
-    """The peer's address as API Gateway saw it, never X-Forwarded-For, which anybody can write."""
+    """The peer's address as API Gateway saw it, or as the CDN says; never X-Forwarded-For, which anybody can write."""
+    if header := settings().client_address_header:
+        return request.headers.get(header)
     return request.client.host if request.client else None
 
 
