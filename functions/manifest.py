@@ -19,6 +19,8 @@ class Need(StrEnum):
     FILES_WRITE = "files_write"
     FILES_DELETE = "files_delete"
     ARCHIVE_WRITE = "archive_write"  # put old events into the archive bucket
+    SEALING = "sealing"  # make data keys: seal what is secret of integrations
+    UNSEALING = "unsealing"  # open those keys again
     PUSH_SECRET = "push_secret"  # read what the key is derived from that says who pushes
     SEND_EMAIL = "send_email"  # through SES
     API_URL = "api_url"  # the API's public address, for links in emails
@@ -143,6 +145,13 @@ FUNCTIONS: dict[str, Function] = {
         needs=_API | {Need.PUSH_SECRET},
         sends_to=frozenset({"realtime"}),
     ),
+    "integrations": Function(
+        description="Services that people connect: GitHub, Google Docs, meshy.ai, video generation",
+        routes=("integrations",),
+        free_bodies=True,
+        needs=_API | {Need.SEALING, Need.OAUTH_CLIENTS},
+        sends_to=frozenset({"integrations", "webhooks", "realtime"}),
+    ),
     "events": Function(
         description="The audit trail and the feed",
         routes=("events",),
@@ -210,6 +219,15 @@ FUNCTIONS: dict[str, Function] = {
         sends_to=frozenset({"webhooks", "email"}),
         timeout=45,  # three times what one attempt may take
     ),
+    "integration_syncer": Function(
+        description="Fetches what connected services hold, asks them what people ask of them, and revokes tokens",
+        queue=Queue("integrations", batch_size=1, max_concurrency=5),
+        needs=frozenset(
+            {Need.DATABASE, Need.SEALING, Need.UNSEALING, Need.OAUTH_CLIENTS, Need.FILES_READ, Need.FILES_WRITE}
+        ),
+        sends_to=frozenset({"integrations", "webhooks", "realtime"}),
+        timeout=300,
+    ),
     "email_feedback": Function(
         description="Marks addresses that bounce or complain",
         queue=Queue("email_feedback"),
@@ -220,7 +238,7 @@ FUNCTIONS: dict[str, Function] = {
         description="Sends again what a crash kept from its queue, and merges tallies",
         schedule="rate(1 minute)",
         needs=frozenset({Need.DATABASE, Need.FILES_READ}),
-        sends_to=frozenset({"uploads", "email", "campaigns", "webhooks", "notifications", "push", "realtime"}),
+        sends_to=frozenset({"uploads", "email", "campaigns", "webhooks", "notifications", "push", "realtime", "integrations"}),
         timeout=55,
     ),
     "reminders": Function(

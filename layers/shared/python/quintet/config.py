@@ -52,6 +52,11 @@ class Settings:
     archive_bucket: str = ""
     token_secret_id: str = ""
     push_secret_id: str = ""
+    sealing_key_id: str = ""
+    """The key of KMS that secrets of integrations are sealed by."""
+    meshy_api_url: str = "https://api.meshy.ai"
+    video_api_url: str = "https://api.lumalabs.ai"
+    """Where the APIs of services with keys are; those of OAuth providers are with what we are to them."""
     push_services: tuple[str, ...] = (
         "fcm.googleapis.com",
         "updates.push.services.mozilla.com",

@@ -103,6 +103,18 @@ class EventType(StrEnum):
     PUSH_SUBSCRIPTION_CREATED = "push_subscription.created"
     PUSH_SUBSCRIPTION_REMOVED = "push_subscription.removed"  # data: gone, when the push service says so
 
+    INTEGRATION_CONNECTED = "integration.connected"  # data of these: service
+    INTEGRATION_NEEDS_REAUTH = "integration.needs_reauth"  # the provider takes its token or key no more
+    INTEGRATION_DISCONNECTED = "integration.disconnected"
+    INTEGRATION_REVOKED = "integration.revoked"  # revoked: whether the provider was told, and confirmed it
+    INTEGRATION_SYNC_REQUESTED = "integration.sync_requested"
+    INTEGRATION_SYNC_STARTED = "integration.sync_started"
+    INTEGRATION_SYNCED = "integration.synced"
+    INTEGRATION_SYNC_FAILED = "integration.sync_failed"
+    INTEGRATION_REQUEST_CREATED = "integration_request.created"  # data of these: integration_id, operation
+    INTEGRATION_REQUEST_SUCCEEDED = "integration_request.succeeded"  # file_id, if it made one
+    INTEGRATION_REQUEST_FAILED = "integration_request.failed"
+
     SIGNING_KEY_ROTATED = "signing_key.rotated"
     SIGNING_KEY_REVOKED = "signing_key.revoked"  # all of them
     ADDRESS_SUPPRESSED = "address.suppressed"
@@ -131,12 +143,14 @@ _DELIVERED_TO: dict[EventType, tuple[str, ...]] = {
     EventType.PROJECT_MEMBER_SET: ("notifications",),
     EventType.NOTIFICATION_DIGEST_DUE: ("email",),
     EventType.WEBHOOK_PAUSED: ("email",),
+    EventType.INTEGRATION_DISCONNECTED: ("integrations",),
 }
 
 _LIVE = frozenset(
     {
         *("project", "task", "folder", "file", "campaign", "campaign_upload"),
         *("conversation", "message", "notification"),
+        *("integration", "integration_request"),
     }
 )
 """What people watch as it happens, by the first word of the events about it."""
