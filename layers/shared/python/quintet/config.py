@@ -52,6 +52,8 @@ class Settings:
     archive_bucket: str = ""
     token_secret_id: str = ""
     push_secret_id: str = ""
+    oauth_clients_secret_id: str = ""
+    """What we are to the providers people sign in with and connect to (`quintet.oauth.providers`)."""
     push_services: tuple[str, ...] = (
         "fcm.googleapis.com",
         "updates.push.services.mozilla.com",
