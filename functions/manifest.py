@@ -22,6 +22,7 @@ class Need(StrEnum):
     SEALING = "sealing"  # make data keys: seal what is secret of integrations
     UNSEALING = "unsealing"  # open those keys again
     PUSH_SECRET = "push_secret"  # read what the key is derived from that says who pushes
+    OAUTH_CLIENTS = "oauth_clients"  # read what we are to the providers people sign in with and connect to
     SEND_EMAIL = "send_email"  # through SES
     API_URL = "api_url"  # the API's public address, for links in emails
     SOCKETS = "sockets"  # the WebSocket API's address, to post to its clients and to close their connections
@@ -74,9 +75,9 @@ _API = frozenset({Need.DATABASE})
 
 FUNCTIONS: dict[str, Function] = {
     "auth": Function(
-        description="Registration, sign-in, sessions, password reset, email verification, public keys",
+        description="Registration, sign-in by password or provider, sessions, password reset, public keys",
         routes=("auth", "login", "logout", "sessions", ".well-known"),
-        needs=_API | {Need.TOKEN_SECRET},
+        needs=_API | {Need.TOKEN_SECRET, Need.OAUTH_CLIENTS},
         sends_to=frozenset({"email", "realtime"}),
         memory=1769,  # one whole vCPU: argon2 is what a sign-in costs
     ),

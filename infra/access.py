@@ -113,6 +113,13 @@ def access_table(data: DataStack, *, email_from: str) -> dict[Need, Access]:
                 key("secretsmanager", "kms:Decrypt"),
             ],
         ),
+        Need.OAUTH_CLIENTS: Access(
+            {"OAUTH_CLIENTS_SECRET_ID": data.oauth_clients.secret_arn},
+            [
+                allow(["secretsmanager:GetSecretValue"], [data.oauth_clients.secret_arn]),
+                key("secretsmanager", "kms:Decrypt"),
+            ],
+        ),
         Need.SEND_EMAIL: Access(
             {
                 "EMAIL_FROM": email_from,

@@ -4,6 +4,7 @@ Everything here may run again on what is there: the worker does so at each start
 """
 
 import json
+import os
 import secrets as random
 from contextlib import suppress
 from email.utils import parseaddr
@@ -11,7 +12,7 @@ from typing import Any
 
 from functions.manifest import FUNCTIONS, Queue, visibility_timeout
 from infra.buckets import ANNOUNCED, BROWSER_METHODS, BROWSER_REMEMBERS, BROWSER_SEES
-from infra.local.environment import ARCHIVE_BUCKET, FILES_BUCKET, PUSH_SECRET, TOKEN_SECRET
+from infra.local.environment import ARCHIVE_BUCKET, FILES_BUCKET, OAUTH_CLIENTS, PUSH_SECRET, TOKEN_SECRET
 from infra.local.events import queue_arn
 from infra.local.state import State
 from quintet import aws
@@ -24,6 +25,7 @@ DEAD_LETTERS = "-dlq"
 _DAYS_14 = 14 * 24 * 3600  # seconds
 _SECRET_FILE = "token-secret.json"
 _PUSH_SECRET_FILE = "push-secret"
+_OAUTH_CLIENTS_FILE = "oauth-clients.json"
 
 
 def prepare(state: State) -> None:
@@ -37,6 +39,7 @@ def prepare(state: State) -> None:
     _notify_of_uploads()
     _restore_secret(state)
     _restore_push_secret(state)
+    _tell_oauth_clients(state)
     domain = parseaddr(settings().email_from)[1].rpartition("@")[2]
     client = aws.sesv2()
     try:
@@ -129,6 +132,16 @@ def _restore_push_secret(state: State) -> None:
     state.write(_PUSH_SECRET_FILE, secret)
     with suppress(client.exceptions.ResourceExistsException):
         client.create_secret(Name=PUSH_SECRET, SecretString=secret)
+
+
+def _tell_oauth_clients(state: State) -> None:
+    """What we are to OAuth providers, as the variable OAUTH_CLIENTS says it or a file of the state folder."""
+    client = aws.secrets()
+    text = os.environ.get("OAUTH_CLIENTS") or state.read(_OAUTH_CLIENTS_FILE) or "{}"
+    try:
+        client.create_secret(Name=OAUTH_CLIENTS, SecretString=text)
+    except client.exceptions.ResourceExistsException:
+        client.put_secret_value(SecretId=OAUTH_CLIENTS, SecretString=text)
 
 
 def keep_secret(state: State) -> None:

@@ -116,6 +116,8 @@ def test_the_roles_are_those_functions_alone(env: Synthesised) -> None:
         ("secretsmanager:PutSecretValue", "TokenSecret", {"maintenance"}),
         ("secretsmanager:GetSecretValue", "PushSecret", {"notifications", "push_sender"}),
         ("secretsmanager:PutSecretValue", "PushSecret", set()),
+        ("secretsmanager:GetSecretValue", "OAuthClients", {"auth"}),
+        ("secretsmanager:PutSecretValue", "OAuthClients", set()),
         ("secretsmanager:GetSecretValue", "MasterUserSecret", {"maintenance", "db_migrator"}),
         ("execute-api:ManageConnections", "WebSocketApi", {"realtime", "realtime_broadcaster"}),
         ("ses:SendEmail", "EmailIdentity", {"email_sender"}),

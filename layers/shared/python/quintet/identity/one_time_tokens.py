@@ -20,6 +20,7 @@ LIFETIMES: dict[TokenPurpose, timedelta] = {
     "password_reset": timedelta(minutes=30),
     "email_verification": timedelta(days=3),
     "realtime_ticket": timedelta(seconds=30),
+    "oauth_state": timedelta(minutes=10),
 }
 """How long a token is good for, unless nobody is waiting for it."""
 
