@@ -236,10 +236,12 @@ FUNCTIONS: dict[str, Function] = {
         timeout=30,
     ),
     "event_dispatcher": Function(
-        description="Sends again what a crash kept from its queue, and merges tallies",
+        description="Sends what is due, or a crash kept from its queue, and merges tallies",
         schedule="rate(1 minute)",
         needs=frozenset({Need.DATABASE, Need.FILES_READ}),
-        sends_to=frozenset({"uploads", "email", "campaigns", "webhooks", "notifications", "push", "realtime", "integrations"}),
+        sends_to=frozenset(
+            {"uploads", "email", "campaigns", "webhooks", "notifications", "push", "realtime", "integrations"}
+        ),
         timeout=55,
     ),
     "reminders": Function(

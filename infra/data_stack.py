@@ -38,6 +38,12 @@ class DataStack(cdk.Stack):
             termination_protection=env.keep_data,
         )
         self.key = self._key("Key", env, alias=env.prefix, description=f"The data of {env.prefix}")
+        self.sealing_key = self._key(
+            "SealingKey",
+            env,
+            alias=f"{env.prefix}-sealing",
+            description=f"What integrations of {env.prefix} hold: tokens and keys",
+        )
         self._topic_key = self._topics_key(env)
         self.alarm_topic = self._alarm_topic(env)
         self.network = Network(self, "Network", env=env)

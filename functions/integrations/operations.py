@@ -28,7 +28,8 @@ def _tag(value: Any) -> str | None:
 
 
 _Known = BeforeValidator(_known)
-_Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,100}$")]
+_Name = Annotated[str, Field(max_length=100, pattern=r"^[A-Za-z0-9_.-]*[A-Za-z0-9_-][A-Za-z0-9_.-]*$")]
+"""As GitHub has them; never dots alone."""
 _Prompt = Annotated[str, text(5000, min_length=1)]
 
 

@@ -76,9 +76,9 @@ class RequestRead(Output):
     input: dict[str, Any]
     status: RequestStatus
     progress: int | None = Field(description="Percent, if the service tells.")
-    result: dict[str, Any] | None = Field(description="What was read; of a job, what the service says of it.")
+    result: dict[str, Any] | None = Field(description="What was read. What was made is a file.")
     stale_since: Timestamp | None = Field(
-        description="The service is out of reach, and `result` the last good answer: since when that is so."
+        description="The service is out of reach: `result` is the last good answer, which is of this time."
     )
     file_id: UUID | None = Field(description="The file that the result is: `GET /files/{file_id}`.")
     error: str | None = Field(description="Why it failed; while it is under way, why it takes longer.")
