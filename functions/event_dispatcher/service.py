@@ -165,9 +165,7 @@ def _send_webhooks(rows: list[Row[Any]], failed: set[str]) -> int:
     return _send_messages(webhooks.QUEUE, [webhooks.message(row.id) for row in rows], failed)
 
 
-def _send_integrations(
-    rows: list[Row[Any]], message_of: Callable[[UUID], dict[str, Any]], failed: set[str]
-) -> int:
+def _send_integrations(rows: list[Row[Any]], message_of: Callable[[UUID], dict[str, Any]], failed: set[str]) -> int:
     return _send_messages(integrations.QUEUE, [message_of(row.id) for row in rows], failed)
 
 

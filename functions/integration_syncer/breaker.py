@@ -4,9 +4,9 @@ Some failures in a row open it: nobody calls the service for a while. Then one c
 closes it, or opens it for longer. Each statement stands alone, and is committed whatever becomes of the call.
 """
 
+from functions.integration_syncer.troubles import Shut
 from quintet.db.reads import rows
 from quintet.db.session import reading
-from functions.integration_syncer.troubles import Shut
 
 THRESHOLD = 5
 """Failures in a row that open it."""
@@ -23,7 +23,8 @@ _ADMIT = f"""
         UPDATE circuit_breakers SET state = 'half_open', open_until = now() + interval '{PROBE} seconds'
         WHERE service = %(service)s AND state <> 'closed' AND open_until <= now()
         RETURNING service)
-    SELECT b.state = 'closed' OR EXISTS (SELECT FROM probe) AS admitted, b.failures > 0 OR b.state <> 'closed' AS ailing,
+    SELECT b.state = 'closed' OR EXISTS (SELECT FROM probe) AS admitted,
+           b.failures > 0 OR b.state <> 'closed' AS ailing,
            extract(epoch FROM b.open_until - now())::float8 AS again_in
     FROM circuit_breakers b WHERE b.service = %(service)s"""
 

@@ -155,7 +155,10 @@ def _store(session: Session, claimed: Claimed, page: Page) -> None:
     about: dict[str, Any] = {"id": claimed.id, "pass": page.pass_number}
     if page.records:
         # Once each: what changes while it is listed may be there twice.
-        each = {(r.kind, r.external_id): {"kind": r.kind, "external_id": r.external_id, "data": r.data} for r in page.records}
+        each = {
+            (r.kind, r.external_id): {"kind": r.kind, "external_id": r.external_id, "data": r.data}
+            for r in page.records
+        }
         rows(session, _STORE, {**about, "records": Jsonb(list(each.values()))})
     if page.removed:
         rows(session, _REMOVE, {**about, "removed": page.removed})

@@ -80,7 +80,6 @@ JOBS: dict[str, Job] = {
             "mode": "preview",
             "should_remesh": True,
             **{name: asked[name] for name in ("prompt", "model_type", "topology", "target_polycount")},
-            "target_formats": [asked["format"]],
         },
         id_of=lambda told: told["result"],
         read="/openapi/v2/text-to-3d/{id}",
@@ -90,7 +89,7 @@ JOBS: dict[str, Job] = {
     # https://docs.lumalabs.ai/reference/creategeneration
     "video.generate": Job(
         create="/dream-machine/v1/generations/video",
-        body=lambda asked: dict(asked),
+        body=dict,
         id_of=lambda told: told["id"],
         read="/dream-machine/v1/generations/{id}",
         state=_video_state,

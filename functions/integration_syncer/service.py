@@ -1,4 +1,4 @@
-"""Each message of the `integrations` queue: an integration to be fetched from, a request to be worked on, or an event."""
+"""Each message of the `integrations` queue: an integration to fetch from, a request to work on, or an event."""
 
 import time
 from uuid import UUID

@@ -50,9 +50,7 @@ class _NotConnected(Problem):
         self.status = status
 
 
-def begin_connecting(
-    request: Request, session: Session, caller: Principal, integration: Integration
-) -> Begun | None:
+def begin_connecting(request: Request, session: Session, caller: Principal, integration: Integration) -> Begun | None:
     """Where the caller's browser is to go; None for a service that one goes nowhere for."""
     wanted = SERVICES[integration.service]
     if not wanted.provider:
@@ -142,5 +140,5 @@ def _callback(request: Request, wanted: Service) -> str:
     return callback(request, f"/integrations/callback/{wanted.name}")
 
 
-def _page_of(status: int, **values: str) -> HTMLResponse:
-    return html_page(_TEMPLATES, "message.html", status, **values)
+def _page_of(status: int, *, title: str, text: str) -> HTMLResponse:
+    return html_page(_TEMPLATES, "message.html", status, title=title, text=text)

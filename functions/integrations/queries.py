@@ -1,4 +1,4 @@
-"""The SQL of integrations. To others than its owner an integration does not exist, nor does one that is disconnected."""
+"""The SQL of integrations. One does not exist to others than its owner, nor to anybody when it is disconnected."""
 
 from uuid import UUID
 

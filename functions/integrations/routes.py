@@ -48,12 +48,12 @@ async def list_integrations(request: Request, session: SessionDep, caller: Calle
     status_code=201,
     response_model=IntegrationConnected,
     dependencies=_ASKS,
-    responses={200: {"model": IntegrationConnected, "description": "There was one, which is connected again."}}
-    | responses(404, 409, 429),
+    responses={
+        200: {"model": IntegrationConnected, "description": "There was one, which is connected again."},
+        **responses(404, 409, 429),
+    },
 )
-async def connect_service(
-    request: Request, session: SessionDep, caller: Caller, new: IntegrationConnect
-) -> Response:
+async def connect_service(request: Request, session: SessionDep, caller: Caller, new: IntegrationConnect) -> Response:
     """Connect a service, or connect it again: with its key, or by sending the browser to `authorization_url`.
 
     That has to be the browser that this answer, with its cookie, came to: send the request with credentials.
@@ -79,9 +79,7 @@ async def read_integration(request: Request, session: SessionDep, caller: Caller
 
 
 @router.delete("/{integration_id}", status_code=204)
-async def disconnect_service(
-    session: SessionDep, caller: Caller, integration_id: UUID, expected: IfMatch
-) -> Response:
+async def disconnect_service(session: SessionDep, caller: Caller, integration_id: UUID, expected: IfMatch) -> Response:
     """Disconnect a service: what was fetched is removed, and the provider is told where it can be.
 
     Files that it made stay.

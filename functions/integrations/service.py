@@ -85,9 +85,7 @@ def connected(
     _record(session, EventType.INTEGRATION_CONNECTED, integration)
 
 
-def disconnect(
-    session: Session, caller: Principal, *, integration_id: UUID, expected: frozenset[int] | None
-) -> None:
+def disconnect(session: Session, caller: Principal, *, integration_id: UUID, expected: frozenset[int] | None) -> None:
     """Disconnect it: nothing is fetched or asked any more. Its event has the provider told, and the rest removed."""
     integration = _locked(session, caller, integration_id)
     integration.require_version(expected)

@@ -46,7 +46,7 @@ def send(outgoing: Iterable[Outgoing]) -> set[str]:
         by_queue.setdefault(queue_of(destination), []).append(message)
     for queue, messages in by_queue.items():
         try:
-            send_messages(queue, messages, delay=delay)
+            send_messages(queue, messages)
         except Exception:
             logger.warning("Could not send to the queue %s; the dispatcher will.", queue, exc_info=True)
             failed.add(queue)
@@ -58,7 +58,7 @@ def send_messages_after_commit(session: Session, queue: str, messages: Sequence[
 
     def send_all() -> None:
         try:
-            send_messages(queue, messages)
+            send_messages(queue, messages, delay=delay)
         except Exception:
             logger.warning("Could not send to the queue %s; the dispatcher will.", queue, exc_info=True)
 

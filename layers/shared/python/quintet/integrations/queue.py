@@ -21,5 +21,5 @@ def request_message(request_id: UUID) -> dict[str, Any]:
 
 
 def send_after_commit(session: Session, message: dict[str, Any], *, delay: int = 0) -> None:
-    """Have it worked on once the transaction has committed, `delay` seconds later; the dispatcher sends what this misses."""
+    """Have it worked on `delay` seconds after the commit; the dispatcher sends what this misses."""
     send_messages_after_commit(session, QUEUE, [message], delay=delay)

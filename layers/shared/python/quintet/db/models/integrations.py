@@ -23,7 +23,7 @@ class Integration(Changing, Base):
     """A service that somebody has connected. There is one of each service, beside those that are being revoked.
 
     Its secrets are sealed (`quintet.integrations.sealing`). `token_version` is the fence of those who renew them,
-    `sync_run` that of those who fetch; `next_sync_at` is when it is due, and `sync_sent_at` when the queue was last told.
+    `sync_run` that of those who fetch; `next_sync_at` is when it is due, `sync_sent_at` when the queue was last told.
     """
 
     __tablename__ = "integrations"
