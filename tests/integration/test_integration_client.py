@@ -131,9 +131,7 @@ def test_given_a_short_retry_after_then_it_is_waited_for(services: Services, get
 
 
 @pytest.mark.parametrize("status", [429, 403])
-def test_given_a_long_retry_after_then_nobody_sleeps(
-    services: Services, get: Callable[[], int], status: int
-) -> None:
+def test_given_a_long_retry_after_then_nobody_sleeps(services: Services, get: Callable[[], int], status: int) -> None:
     services.behaviours[PATH] = [answering(status, {"retry-after": "600"})]
     began = time.monotonic()
     with pytest.raises(Throttled) as throttled:

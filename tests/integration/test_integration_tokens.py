@@ -96,7 +96,10 @@ def test_given_a_refused_refresh_then_its_owner_is_asked_back(user: Api, service
     assert services.requests == []
     refused = problem(user.post(f"/integrations/{id}/sync"), 409)
     assert refused["next"] == {"rel": "connect", "href": "/api/v1/integrations"}
-    problem(user.post(f"/integrations/{id}/requests", {"operation": "github.repository", "owner": "o", "repository": "r"}), 409)
+    problem(
+        user.post(f"/integrations/{id}/requests", {"operation": "github.repository", "owner": "o", "repository": "r"}),
+        409,
+    )
 
 
 def test_given_a_token_without_a_refresh_token_that_is_refused_then_its_owner_is_asked_back(
