@@ -21,6 +21,7 @@ os.environ.update(
     ARCHIVE_BUCKET="quintet-archive",
     TOKEN_SECRET_ID="quintet/tokens",
     PUSH_SECRET_ID="quintet/push",
+    OAUTH_CLIENTS_SECRET_ID="quintet/oauth-clients",
     API_URL="http://127.0.0.1:8000/api/v1",
     REALTIME_ENDPOINT="http://127.0.0.1:8000/realtime",
     EMAIL_FROM="Quintet <no-reply@quintet.example>",
@@ -57,6 +58,7 @@ def aws() -> Iterator[None]:
             os.environ[f"{queue.upper()}_QUEUE_URL"] = sqs.create_queue(QueueName=queue)["QueueUrl"]
         for secret in (os.environ["TOKEN_SECRET_ID"], os.environ["PUSH_SECRET_ID"]):
             boto3.client("secretsmanager").create_secret(Name=secret, SecretString=secrets.token_urlsafe(48))
+        boto3.client("secretsmanager").create_secret(Name=os.environ["OAUTH_CLIENTS_SECRET_ID"], SecretString="{}")
         boto3.client("sesv2").create_email_identity(EmailIdentity="quintet.example")
         yield
 

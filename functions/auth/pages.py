@@ -1,5 +1,6 @@
 """The pages behind mailed links, for whoever has no front end: a confirmation, and a form for a new password."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -39,8 +40,8 @@ async def verify(request: Request, session: SessionDep, token: TokenField) -> HT
     try:
         service.confirm_email(session, token=token)
     except BadRequest as problem:
-        return _page("message.html", 400, title="This did not work", text=_reason(problem))
-    return _page("message.html", title="Thank you", text="Your email address is verified.")
+        return message_page(400, title="This did not work", text=_reason(problem))
+    return message_page(200, title="Thank you", text="Your email address is verified.")
 
 
 @router.get("/password-reset/page", response_class=HTMLResponse)
@@ -65,7 +66,12 @@ async def reset_password(
     except BadRequest as problem:
         session.rollback()  # the token is not spent by a password that is refused
         return _page("password.html", 400, token=token, error=_reason(problem))
-    return _page("message.html", title="Done", text="Your password is set. Sign in with it.")
+    return message_page(200, title="Done", text="Your password is set. Sign in with it.")
+
+
+def message_page(status: int, *, title: str, text: str, headers: Mapping[str, str] | None = None) -> HTMLResponse:
+    """A page that says how something ended."""
+    return html_page(_TEMPLATES, "message.html", status, title=title, text=text, headers=headers)
 
 
 def _reason(problem: BadRequest) -> str:

@@ -82,8 +82,8 @@ def json_(**body: Any) -> Callable[[World], Parts]:
     return lambda _: {"json_body": body}
 
 
-def _public(sends: Callable[[World], Parts] = _nothing) -> Access:
-    return Access(ok=EVERYBODY, sends=sends)
+def _public(sends: Callable[[World], Parts] = _nothing, **more: Any) -> Access:
+    return Access(ok=EVERYBODY, sends=sends, **more)
 
 
 def _signed_in(sends: Callable[[World], Parts] = _nothing) -> Access:
@@ -161,6 +161,11 @@ ACCESS: dict[str, Access] = {
     "POST /auth/register": _public(_new_account),
     "POST /auth/login": _public(_credentials),
     "POST /login": _public(_credentials),
+    "GET /login": _public(lambda w: w.provider() and {"query": {"provider": "github"}}),
+    "GET /login/callback/{provider}": _public(lambda w: w.back_from_provider(), path=lambda _: {"provider": "github"}),
+    "GET /auth/identities": _signed_in(),
+    "POST /auth/identities": _signed_in(lambda w: w.provider() and {"json_body": {"provider": "google"}}),
+    "DELETE /auth/identities/{identity_id}": Access(ok=OWNER_ALONE),
     "POST /auth/refresh": _public(lambda w: {"json_body": {"refresh_token": w.refresh_token()}}),
     "POST /auth/logout": _signed_in(),
     "POST /logout": _signed_in(),
