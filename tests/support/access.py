@@ -11,6 +11,7 @@ from typing import Any
 
 from tests.support.api import PASSWORD
 from tests.support.browsers import subscription
+from tests.support.provider import provider
 from tests.support.world import NEW_PASSWORD, World, form
 
 ROLES = frozenset(
@@ -139,6 +140,16 @@ def _new_account(_: World) -> Parts:
     return {"json_body": {"email": f"{_unique('new')}@example.com", "full_name": "New", "password": NEW_PASSWORD}}
 
 
+def _at_provider(**parts: Any) -> Callable[[World], Parts]:
+    """These parts, once there is a provider."""
+
+    def sends(_: World) -> Parts:
+        provider()
+        return parts
+
+    return sends
+
+
 def _token_page(_: World) -> Parts:
     return {"query": {"token": "any"}}
 
@@ -161,10 +172,10 @@ ACCESS: dict[str, Access] = {
     "POST /auth/register": _public(_new_account),
     "POST /auth/login": _public(_credentials),
     "POST /login": _public(_credentials),
-    "GET /login": _public(lambda w: w.provider() and {"query": {"provider": "github"}}),
+    "GET /login": _public(_at_provider(query={"provider": "github"})),
     "GET /login/callback/{provider}": _public(lambda w: w.back_from_provider(), path=lambda _: {"provider": "github"}),
     "GET /auth/identities": _signed_in(),
-    "POST /auth/identities": _signed_in(lambda w: w.provider() and {"json_body": {"provider": "google"}}),
+    "POST /auth/identities": _signed_in(_at_provider(json_body={"provider": "google"})),
     "DELETE /auth/identities/{identity_id}": Access(ok=OWNER_ALONE),
     "POST /auth/refresh": _public(lambda w: {"json_body": {"refresh_token": w.refresh_token()}}),
     "POST /auth/logout": _signed_in(),

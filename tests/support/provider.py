@@ -54,6 +54,7 @@ class Provider:
         self.claims: dict[str, Any] = {}
         """What ID tokens say instead."""
         self.key = RSAKey.generate_key(2048, {"kid": "first", "alg": "RS256"}, auto_kid=False)
+        """What it signs by."""
         self._codes: dict[str, tuple[dict[str, str], Account]] = {}
         self._tokens: dict[str, Account] = {}
         self.given: set[str] = set()

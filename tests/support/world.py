@@ -16,7 +16,7 @@ from quintet.identity.one_time_tokens import LIFETIMES, mint
 from tests.support.api import Api
 from tests.support.browsers import subscription
 from tests.support.people import person
-from tests.support.provider import Account, Browser, Provider, provider
+from tests.support.provider import Account, Browser
 
 NEW_PASSWORD = "another good phrase 42 indeed"
 CONTENT = b"hello"
@@ -302,10 +302,6 @@ class World:
             owner=self.owner.id,
             subject=secrets.token_hex(8),
         )
-
-    def provider(self) -> Provider:
-        """The providers people sign in with."""
-        return provider()
 
     def back_from_provider(self) -> dict[str, Any]:
         """What the browser of somebody new comes back with from GitHub."""

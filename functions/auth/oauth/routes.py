@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from functions.auth.cookies import set_cookie
 from functions.auth.oauth import queries, service
 from functions.auth.oauth.people import Person, who_is
 from functions.auth.oauth.schemas import AuthorizationRead, IdentityLink, IdentityRead, ProviderName, ReturnTo
@@ -27,6 +28,7 @@ from quintet.http.routing import Router
 from quintet.http.schemas import Page
 from quintet.identity.keys import token_keys
 from quintet.identity.one_time_tokens import LIFETIMES
+from quintet.identity.principal import Principal
 from quintet.oauth.authorization import AuthorizationRefused, Resumed, begin, resume
 from quintet.oauth.providers import Client, client_of
 
@@ -139,9 +141,7 @@ async def link_identity(request: Request, session: SessionDep, caller: Caller, w
     """Begin to link an account at a provider: answers where the browser is to go."""
     rate_limit(request, session, "provider_sign_in")
     client = client_of(wanted.provider)
-    url, browser = _begin(
-        request, session, client, wanted.return_to, user_id=caller.user_id, session_id=caller.session_id
-    )
+    url, browser = _begin(request, session, client, wanted.return_to, caller)
     lifetime = int(LIFETIMES["oauth_state"].total_seconds())
     response = changed(AuthorizationRead(authorization_url=url, expires_in=lifetime))
     remember(request, response, browser, fetched=True)
@@ -155,7 +155,9 @@ async def unlink_identity(session: SessionDep, caller: Caller, identity_id: UUID
     return Response(status_code=204)
 
 
-def _begin(request: Request, session: Session, client: Client, return_to: str | None, **whose: UUID) -> tuple[str, str]:
+def _begin(
+    request: Request, session: Session, client: Client, return_to: str | None, caller: Principal | None = None
+) -> tuple[str, str]:
     """The provider's address, and the value by which the browser is known that goes there."""
     browser = browser_of(request)
     url = begin(
@@ -166,7 +168,8 @@ def _begin(request: Request, session: Session, client: Client, return_to: str | 
         redirect_uri=_callback(request, client),
         scopes=client.provider.sign_in_scopes,
         data={"return_to": return_to} if return_to else None,
-        **whose,
+        user_id=caller and caller.user_id,
+        session_id=caller and caller.session_id,
     )
     return url, browser
 

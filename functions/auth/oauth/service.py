@@ -10,9 +10,9 @@ from uuid import UUID
 from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session
 
-from functions.auth import queries as sign_ins
 from functions.auth.oauth import queries
 from functions.auth.oauth.people import Person
+from functions.auth.queries import Account, begin_session
 from functions.auth.service import Tokens, add_account, prove_address, tokens_of
 from quintet.db.models.accounts import Role, User
 from quintet.db.models.sessions import OAuthIdentity, UserSession
@@ -38,24 +38,12 @@ def refuse(session: Session, client: Client, refused: AuthorizationRefused) -> N
 
 def sign_in(session: Session, client: Client, *, person: Person, keys: TokenKeys, user_agent: str | None) -> Tokens:
     """A new session of the account this person has, or gets."""
-    provider = client.provider
-    user = _known(session, provider.name, person)
-    if user is None:
-        if person.email is None:
-            raise AuthorizationRefused(
-                403,
-                "no_verified_email",
-                f"{provider.title} knows no verified email address of you. Verify yours there.",
-            )
-        user = session.scalar(select(User).where(User.email == person.email).with_for_update())
-        user = _newcomer(session, provider.name, person) if user is None else _owner(session, client, user, person)
-        session.add(_identity(user, client, person))
-    session.flush()
-    account = sign_ins.Account(user.id, user.password_hash)
-    session_id = sign_ins.begin_session(session, account, user_agent, provider=provider.name)
+    provider = client.provider.name
+    account = queries.arrive(session, provider, person) or _by_address(session, client, person)
+    session_id = begin_session(session, account, user_agent, provider=provider)
     if session_id is None:
-        raise _disabled(user)
-    return tokens_of(keys, user_id=user.id, session_id=session_id, counter=0)
+        raise _disabled(account.id)
+    return tokens_of(keys, user_id=account.id, session_id=session_id, counter=0)
 
 
 def link(session: Session, client: Client, *, begun: Resumed, person: Person) -> OAuthIdentity:
@@ -73,8 +61,11 @@ def link(session: Session, client: Client, *, begun: Resumed, person: Person) ->
         raise AuthorizationRefused(
             400, "session_ended", "You have signed out meanwhile. Sign in and begin again.", user_id=begun.user_id
         )
-    title = client.provider.title
-    identity = session.scalar(_of(client.provider.name, person))
+    identity: OAuthIdentity | None = session.scalar(
+        select(OAuthIdentity).where(
+            OAuthIdentity.provider == client.provider.name, OAuthIdentity.subject == person.subject
+        )
+    )
     if identity is None:
         identity = _identity(user, client, person)
         session.add(identity)
@@ -82,7 +73,10 @@ def link(session: Session, client: Client, *, begun: Resumed, person: Person) ->
         _record(session, EventType.ACCOUNT_IDENTITY_LINKED, user.id, client.provider.name)
     elif identity.user_id != user.id:
         raise AuthorizationRefused(
-            409, "linked_elsewhere", f"This account at {title} signs in to another one here.", user_id=user.id
+            409,
+            "linked_elsewhere",
+            f"This account at {client.provider.title} signs in to another one here.",
+            user_id=user.id,
         )
     return identity
 
@@ -103,52 +97,50 @@ def unlink(session: Session, caller: Principal, *, identity_id: UUID) -> None:
     _record(session, EventType.ACCOUNT_IDENTITY_UNLINKED, user.id, identity.provider)
 
 
-def _known(session: Session, provider: str, person: Person) -> User | None:
-    """The account this identity signs in to, locked; what the provider says of it now is kept."""
-    found = session.execute(
-        _of(provider, person).add_columns(User).join(User, User.id == OAuthIdentity.user_id).with_for_update()
-    ).one_or_none()
-    if found is None:
-        return None
-    identity, user = found
-    identity.email, identity.last_used_at = person.email or identity.email, func.now()
-    return user  # type: ignore[no-any-return]
+def _by_address(session: Session, client: Client, person: Person) -> Account:
+    """The account with this person's address, or a new one; the identity is linked to it."""
+    if person.email is None:
+        detail = f"{client.provider.title} knows no verified email address of you. Verify yours there."
+        raise AuthorizationRefused(403, "no_verified_email", detail)
+    user = session.scalar(select(User).where(User.email == person.email).with_for_update())
+    if user is None:
+        user = _newcomer(session, client, person)
+    else:
+        _take_over(session, client, user)
+    session.add(_identity(user, client, person))
+    session.flush()
+    return Account(user.id, user.password_hash)
 
 
-def _newcomer(session: Session, provider: str, person: Person) -> User:
-    assert person.email
+def _newcomer(session: Session, client: Client, person: Person) -> User:
     user = User(email=person.email, full_name=person.name)
-    add_account(session, user, session.scalars(select(Role).where(Role.name == NEWCOMER)).one(), provider=provider)
+    role = session.scalars(select(Role).where(Role.name == NEWCOMER)).one()
+    add_account(session, user, role, provider=client.provider.name)
     prove_address(session, user)
     return user
 
 
-def _owner(session: Session, client: Client, user: User, person: Person) -> User:
-    """The account with this person's address: theirs from now on, if it was not."""
+def _take_over(session: Session, client: Client, user: User) -> None:
+    """An account gets a way to sign in by its address; one whose address was not proven is its owner's only now."""
     if user.status != "active":
-        raise _disabled(user)
-    if user.email_verified_at is None:
-        queries.take_away(session, user.id)
-        user.password_hash = None
-        user.touch()
-        ended = end_sessions(session, user.id)
-        _record(session, EventType.ACCOUNT_CLAIMED, user.id, client.provider.name, sessions_ended=ended)
-        prove_address(session, user)
-    else:
+        raise _disabled(user.id)
+    if user.email_verified_at is not None:
         _record(session, EventType.ACCOUNT_IDENTITY_LINKED, user.id, client.provider.name)
-    return user
+        return
+    queries.take_away(session, user.id)
+    user.password_hash = None
+    user.touch()
+    ended = end_sessions(session, user.id)
+    _record(session, EventType.ACCOUNT_CLAIMED, user.id, client.provider.name, sessions_ended=ended)
+    prove_address(session, user)
 
 
 def _identity(user: User, client: Client, person: Person) -> OAuthIdentity:
     return OAuthIdentity(user_id=user.id, provider=client.provider.name, subject=person.subject, email=person.email)
 
 
-def _of(provider: str, person: Person) -> Any:
-    return select(OAuthIdentity).where(OAuthIdentity.provider == provider, OAuthIdentity.subject == person.subject)
-
-
-def _disabled(user: User) -> AuthorizationRefused:
-    return AuthorizationRefused(403, "disabled", "This account is disabled. Ask an administrator.", user_id=user.id)
+def _disabled(user_id: UUID) -> AuthorizationRefused:
+    return AuthorizationRefused(403, "disabled", "This account is disabled. Ask an administrator.", user_id=user_id)
 
 
 def _record(session: Session, type: EventType, user_id: UUID, provider: str, **data: Any) -> None:
