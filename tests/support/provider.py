@@ -105,12 +105,16 @@ class Provider:
             return (200 if at == "github" else 400), {"error": "invalid_grant"}  # GitHub says it so
         token = secrets.token_urlsafe(16)
         self._tokens[token] = account
-        answer = {"access_token": token, "token_type": "bearer", "scope": asked["scope"].replace(" ", ",")}
+        given: dict[str, Any] = {
+            "access_token": token,
+            "token_type": "bearer",
+            "scope": asked["scope"].replace(" ", ","),
+        }
         if at == "google":
-            answer |= {"expires_in": 3599, "id_token": self._id_token(asked, account)}
-            self.given.add(answer["id_token"])
+            given |= {"expires_in": 3599, "id_token": self._id_token(asked, account)}
+            self.given.add(given["id_token"])
         self.given.add(token)
-        return 200, answer
+        return 200, given
 
     def _id_token(self, asked: dict[str, str], account: Account) -> str:
         now = int(time.time())

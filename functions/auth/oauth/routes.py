@@ -168,8 +168,8 @@ def _begin(
         redirect_uri=_callback(request, client),
         scopes=client.provider.sign_in_scopes,
         data={"return_to": return_to} if return_to else None,
-        user_id=caller and caller.user_id,
-        session_id=caller and caller.session_id,
+        user_id=caller.user_id if caller else None,
+        session_id=caller.session_id if caller else None,
     )
     return url, browser
 
