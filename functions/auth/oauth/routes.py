@@ -1,8 +1,6 @@
 """HTTP of sign-in by a provider: there, back again, and the identities an account has."""
 
-from collections.abc import Callable, Coroutine
-from functools import wraps
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import Query, Request
@@ -14,11 +12,10 @@ from functions.auth.cookies import set_cookie
 from functions.auth.oauth import queries, service
 from functions.auth.oauth.people import Person, who_is
 from functions.auth.oauth.schemas import AuthorizationRead, IdentityLink, IdentityRead, ProviderName, ReturnTo
-from functions.auth.pages import message_page
+from functions.auth.pages import HTML, also_pages, for_people, message_page, wants_page
 from functions.auth.routes import token_answer
 from functions.auth.service import Tokens
 from quintet.db.session import writing
-from quintet.errors import Problem
 from quintet.events.record import originate
 from quintet.http.answers import changed, listed
 from quintet.http.dependencies import Caller, Paging, SessionDep, rate_limit
@@ -34,7 +31,6 @@ from quintet.oauth.providers import Client, client_of
 
 router = Router(tags=["auth"])
 
-_HTML = {"text/html": {"schema": {"type": "string"}}}
 _JSON = {
     "application/json": {
         "schema": {"anyOf": [{"$ref": f"#/components/schemas/{name}"} for name in ("TokenRead", "IdentityRead")]}
@@ -42,39 +38,13 @@ _JSON = {
 }
 
 
-def _also_pages(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    documented = responses(*statuses)
-    for status in documented.values():
-        status["content"] |= _HTML
-    return documented
-
-
-Endpoint = Callable[..., Coroutine[Any, Any, Response]]
-
-
-def _for_people(endpoint: Endpoint) -> Endpoint:
-    """Problems are pages for browsers, which come here by links."""
-
-    @wraps(endpoint)
-    async def answered(request: Request, **parts: Any) -> Response:
-        try:
-            return await endpoint(request, **parts)
-        except Problem as problem:
-            if not _wants_page(request):
-                raise
-            text = problem.errors[0].detail if problem.errors else problem.detail
-            return message_page(problem.status, title="This did not work", text=text, headers=problem.headers)
-
-    return answered
-
-
 @router.get(
     "/login",
     status_code=303,
     response_class=RedirectResponse,
-    responses={303: {"description": "At the provider."}, **_also_pages(404, 429)},
+    responses={303: {"description": "At the provider."}, **also_pages(404, 429)},
 )
-@_for_people
+@for_people
 async def sign_in_by_provider(
     request: Request,
     session: SessionDep,
@@ -94,12 +64,12 @@ async def sign_in_by_provider(
     "/login/callback/{provider}",
     response_class=HTMLResponse,
     responses={
-        200: {"content": _JSON | _HTML},
+        200: {"content": _JSON | HTML},
         303: {"description": "At `return_to`; the refresh token is in its cookie."},
-        **_also_pages(400, 403, 404, 409, 429, 502),
+        **also_pages(400, 403, 404, 409, 429, 502),
     },
 )
-@_for_people
+@for_people
 async def return_from_provider(
     request: Request, session: SessionDep, provider: ProviderName, answer: ProviderAnswer
 ) -> Response:
@@ -125,7 +95,7 @@ async def return_from_provider(
         return response
     if isinstance(done, Tokens):
         return token_answer(done, in_body=False)
-    if _wants_page(request):
+    if wants_page(request):
         return message_page(200, title="Done", text=f"You can sign in with {client.provider.title} now.")
     return changed(done)
 
@@ -196,7 +166,3 @@ def _settle(
         return settle()
     except IntegrityError:  # somebody else was quicker to make or to link the same: now it is there
         return settle()
-
-
-def _wants_page(request: Request) -> bool:
-    return "text/html" in request.headers.get("accept", "")
