@@ -49,6 +49,7 @@ EMAILS: Mapping[EventType, Email] = {
     EventType.ACCOUNT_EMAIL_VERIFIED: Email(template="welcome"),
     EventType.ACCOUNT_PASSWORD_RESET_REQUESTED: Email(template="password_reset", link=_RESET),
     EventType.ACCOUNT_PASSWORD_CHANGED: Email(template="password_changed"),
+    EventType.ACCOUNT_IDENTITY_LINKED: Email(template="identity_linked"),
     EventType.FILE_REJECTED: Email(template="file_rejected"),
     EventType.CAMPAIGN_UPLOAD_FINISHED: Email(template="import_finished"),
     EventType.CAMPAIGN_UPLOAD_FAILED: Email(template="import_failed"),

@@ -11,6 +11,7 @@ from typing import Any
 
 from tests.support.api import PASSWORD
 from tests.support.browsers import subscription
+from tests.support.provider import provider
 from tests.support.world import NEW_PASSWORD, World, form
 
 ROLES = frozenset(
@@ -82,8 +83,8 @@ def json_(**body: Any) -> Callable[[World], Parts]:
     return lambda _: {"json_body": body}
 
 
-def _public(sends: Callable[[World], Parts] = _nothing) -> Access:
-    return Access(ok=EVERYBODY, sends=sends)
+def _public(sends: Callable[[World], Parts] = _nothing, **more: Any) -> Access:
+    return Access(ok=EVERYBODY, sends=sends, **more)
 
 
 def _signed_in(sends: Callable[[World], Parts] = _nothing) -> Access:
@@ -139,6 +140,16 @@ def _new_account(_: World) -> Parts:
     return {"json_body": {"email": f"{_unique('new')}@example.com", "full_name": "New", "password": NEW_PASSWORD}}
 
 
+def _at_provider(**parts: Any) -> Callable[[World], Parts]:
+    """These parts, once there is a provider."""
+
+    def sends(_: World) -> Parts:
+        provider()
+        return parts
+
+    return sends
+
+
 def _token_page(_: World) -> Parts:
     return {"query": {"token": "any"}}
 
@@ -161,6 +172,11 @@ ACCESS: dict[str, Access] = {
     "POST /auth/register": _public(_new_account),
     "POST /auth/login": _public(_credentials),
     "POST /login": _public(_credentials),
+    "GET /login": _public(_at_provider(query={"provider": "github"})),
+    "GET /login/callback/{provider}": _public(lambda w: w.back_from_provider(), path=lambda _: {"provider": "github"}),
+    "GET /auth/identities": _signed_in(),
+    "POST /auth/identities": _signed_in(_at_provider(json_body={"provider": "google"})),
+    "DELETE /auth/identities/{identity_id}": Access(ok=OWNER_ALONE),
     "POST /auth/refresh": _public(lambda w: {"json_body": {"refresh_token": w.refresh_token()}}),
     "POST /auth/logout": _signed_in(),
     "POST /logout": _signed_in(),

@@ -16,6 +16,7 @@ from quintet.identity.one_time_tokens import LIFETIMES, mint
 from tests.support.api import Api
 from tests.support.browsers import subscription
 from tests.support.people import person
+from tests.support.provider import Account, Browser
 
 NEW_PASSWORD = "another good phrase 42 indeed"
 CONTENT = b"hello"
@@ -291,6 +292,20 @@ class World:
     def session_id(self) -> UUID:
         """The owner's session."""
         return self._one("SELECT id FROM sessions WHERE user_id = %(id)s", id=self.owner.id)
+
+    @cached_property
+    def identity_id(self) -> UUID:
+        """An account at a provider by which the owner can sign in."""
+        return self._one(
+            "INSERT INTO oauth_identities (user_id, provider, subject) VALUES (%(owner)s, 'github', %(subject)s)"
+            " RETURNING id",
+            owner=self.owner.id,
+            subject=secrets.token_hex(8),
+        )
+
+    def back_from_provider(self) -> dict[str, Any]:
+        """What the browser of somebody new comes back with from GitHub."""
+        return Browser().begin("github").accept(Account())
 
     def refresh_token(self) -> str:
         """The refresh token of that session."""

@@ -19,6 +19,9 @@ class EventType(StrEnum):
     ACCOUNT_PASSWORD_RESET_REQUESTED = "account.password_reset_requested"
     ACCOUNT_PASSWORD_REFUSED = "account.password_refused"
     ACCOUNT_PASSWORD_CHANGED = "account.password_changed"
+    ACCOUNT_IDENTITY_LINKED = "account.identity_linked"  # data: provider
+    ACCOUNT_IDENTITY_UNLINKED = "account.identity_unlinked"
+    ACCOUNT_CLAIMED = "account.claimed"  # by who owns the address, which nobody had proven: password and sessions ended
 
     SESSION_STARTED = "session.started"
     SESSION_REFUSED = "session.refused"
@@ -128,6 +131,7 @@ _DELIVERED_TO: dict[EventType, tuple[str, ...]] = {
     EventType.ACCOUNT_EMAIL_VERIFIED: ("email",),
     EventType.ACCOUNT_PASSWORD_RESET_REQUESTED: ("email",),
     EventType.ACCOUNT_PASSWORD_CHANGED: ("email",),
+    EventType.ACCOUNT_IDENTITY_LINKED: ("email",),
     EventType.FILE_REJECTED: ("email",),
     EventType.FILE_REMOVED: ("uploads",),
     EventType.CAMPAIGN_DISTRIBUTION_REQUESTED: ("campaigns",),
@@ -160,6 +164,7 @@ _ENDS_SESSIONS = frozenset(
         EventType.SESSION_ENDED,
         EventType.SESSION_REFRESH_REUSED,
         EventType.ACCOUNT_PASSWORD_CHANGED,
+        EventType.ACCOUNT_CLAIMED,
         EventType.ACCOUNT_DISABLED,
         EventType.ACCOUNT_REMOVED,
         EventType.SIGNING_KEY_REVOKED,

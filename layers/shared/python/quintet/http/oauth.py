@@ -2,7 +2,6 @@
 
 import re
 import secrets
-from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Query, Request
@@ -11,18 +10,9 @@ from starlette.responses import Response
 from quintet.config import settings
 from quintet.http.envelope import link
 from quintet.identity.one_time_tokens import LIFETIMES
+from quintet.oauth.authorization import Answer
 
 _VALUE = re.compile(r"[A-Za-z0-9_-]{43}")
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a provider sent somebody back with (RFC 6749, 4.1.2; RFC 9207)."""
-
-    code: str | None = field(repr=False)
-    state: str | None = field(repr=False)
-    issuer: str | None
-    error: str | None
 
 
 async def _answer(

@@ -27,6 +27,7 @@ LIMITS: dict[str, tuple[Limit, ...]] = {
     "register": (Limit("ip", 20, 3600),),
     # The account alone is limited more loosely: nobody is to be kept out by somebody else's attempts.
     "sign_in": (Limit("account+ip", 10, 900), Limit("account", 50, 900), Limit("ip", 100, 900)),
+    "provider_sign_in": (Limit("ip", 200, 900),),  # there and back are two
     "refresh": (Limit("ip", 600, 900),),
     "password_reset": (Limit("account", 5, 3600), Limit("ip", 30, 3600)),
     "email_verification": (Limit("account", 5, 3600), Limit("ip", 30, 3600)),

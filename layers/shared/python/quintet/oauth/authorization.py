@@ -7,6 +7,7 @@ nothing is stored that could be stolen.
 
 import base64
 import hmac
+import re
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from quintet.db.reads import rows
-from quintet.errors import BadRequest
+from quintet.errors import Problem
 from quintet.identity.one_time_tokens import LIFETIMES, hash_of
 from quintet.oauth.providers import Client
 
@@ -33,23 +34,38 @@ _SPEND = """
     RETURNING user_id, session_id, data"""
 
 
-class StateRefused(BadRequest):
-    """Whoever came back was not sent by us, or not like this; `reason` is a word for the record."""
+_ERROR = re.compile(r"[a-z_]{1,50}")
 
-    def __init__(self, reason: str, detail: str) -> None:
+
+class AuthorizationRefused(Problem):
+    """Nothing came of an authorization, and nothing changes; `reason` is a word for the record."""
+
+    def __init__(self, status: int, reason: str, detail: str, *, user_id: UUID | None = None) -> None:
+        self.status = status
         super().__init__(detail)
-        self.reason = reason
+        self.reason, self.user_id = reason, user_id
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a provider sent somebody back with (RFC 6749, 4.1.2; RFC 9207)."""
+
+    code: str | None = field(repr=False)
+    state: str | None = field(repr=False)
+    issuer: str | None
+    error: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """What was begun, once somebody has come back from the provider."""
+    """What was begun, once somebody has come back from the provider with a code."""
 
+    code: str = field(repr=False)
+    verifier: str = field(repr=False)
+    nonce: str = field(repr=False)
     user_id: UUID | None
     session_id: UUID | None
     data: dict[str, Any]
-    verifier: str = field(repr=False)
-    nonce: str = field(repr=False)
 
 
 def begin(
@@ -98,25 +114,37 @@ def begin(
     return str(url)
 
 
-def resume(
-    session: Session, client: Client, *, flow: Flow, browser: str, state: str | None, issuer: str | None
-) -> Resumed:
-    """What the `state` was made for, which is spent by that; one statement. Raises StateRefused.
-
-    `issuer` is the `iss` that the provider sent with the answer, if it did (RFC 9207).
-    """
-    random, _, signature = (state or "").partition(".")
+def resume(session: Session, client: Client, *, flow: Flow, browser: str, answer: Answer) -> Resumed:
+    """What the answer's `state` was made for, which is spent by that; one statement. Raises AuthorizationRefused."""
+    title, state = client.provider.title, answer.state or ""
+    random, _, signature = state.partition(".")
     signed = _derived(client, "state", flow, browser, random)
-    if not hmac.compare_digest(signature.encode(), signed.encode()):
-        raise StateRefused("mixed_up", "This was not begun in this browser, or not with this provider. Begin again.")
-    found = rows(session, _SPEND, {"hash": hash_of(state or "")})
+    if not hmac.compare_digest(signature.encode(errors="replace"), signed.encode()):
+        raise AuthorizationRefused(
+            400, "mixed_up", f"This was not begun in this browser, or not with {title}. Begin again."
+        )
+    found = rows(session, _SPEND, {"hash": hash_of(state)})
     if not found:
-        raise StateRefused("expired", "This took longer than ten minutes, or it was done already. Begin again.")
-    if issuer is not None and issuer != client.provider.issuer:
-        raise StateRefused("wrong_issuer", f"This answer is not from {client.provider.title}. Begin again.")
-    [row] = found
+        raise AuthorizationRefused(
+            400, "expired", "This took longer than ten minutes, or it was done already. Begin again."
+        )
+    [begun] = found
+    if answer.issuer is not None and answer.issuer != client.provider.issuer:
+        raise AuthorizationRefused(
+            400, "wrong_issuer", f"This answer is not from {title}. Begin again.", user_id=begun.user_id
+        )
+    if answer.error == "access_denied":
+        raise AuthorizationRefused(403, "denied", f"You did not allow it at {title}.", user_id=begun.user_id)
+    if answer.error or not answer.code:
+        word = answer.error if answer.error and _ERROR.fullmatch(answer.error) else "no_code"
+        raise AuthorizationRefused(502, word, f"{title} could not do it ({word}).", user_id=begun.user_id)
     return Resumed(
-        row.user_id, row.session_id, row.data, _derived(client, "verifier", random), _derived(client, "nonce", random)
+        answer.code,
+        _derived(client, "verifier", random),
+        _derived(client, "nonce", random),
+        begun.user_id,
+        begun.session_id,
+        begun.data,
     )
 
 

@@ -87,7 +87,7 @@ def revoke(client: Client, token: str) -> None:
                 allow_redirects=False,
             )
         else:
-            answer = http.revoke_token(endpoint, token, allow_redirects=False)
+            answer = http.revoke_token(endpoint, token, allow_redirects=False)  # type: ignore[no-untyped-call]
         _check(client)(answer)
         # That there is no such token is what was wanted: GitHub says 404 or 422 to that.
         if answer.status_code not in (200, 204, 404, 422):
@@ -98,7 +98,7 @@ def read(client: Client, url: str, token: str | None = None) -> Any:
     """The JSON at an address of the provider, as whoever the access token is of."""
     with _calling(client) as http:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        answer = _check(client)(http.get(url, headers=headers, withhold_token=True, allow_redirects=False))
+        answer = _check(client)(http.request("GET", url, headers=headers, withhold_token=True, allow_redirects=False))
         if answer.status_code != 200:
             raise ProviderRefused(client.provider.title, str(answer.status_code))
         return answer.json()
