@@ -16,13 +16,13 @@ from quintet.db.session import writing
 from quintet.errors import Problem
 from quintet.events.record import Origin, originate
 from quintet.http.dependencies import SessionDep, rate_limit
-from quintet.http.oauth import Answer, ProviderAnswer, browser_of, callback
+from quintet.http.oauth import ProviderAnswer, browser_of, callback
 from quintet.http.pages import html_page
 from quintet.http.problems import responses
 from quintet.http.routing import Router
 from quintet.identity.principal import Principal
 from quintet.integrations.services import SERVICES, Service
-from quintet.oauth.authorization import Resumed, begin, resume
+from quintet.oauth.authorization import AuthorizationRefused, Resumed, begin, resume
 from quintet.oauth.providers import Client, client_of
 from quintet.oauth.tokens import ProviderFailed, ProviderRefused, Tokens, exchange
 
@@ -30,7 +30,7 @@ router = Router(prefix="/integrations", tags=["integrations"])
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _HTML = {"text/html": {"schema": {"type": "string"}}}
-_PAGES = responses(400, 404, 409, 429, 502)
+_PAGES = responses(400, 403, 404, 409, 429, 502)
 for _documented in _PAGES.values():
     _documented["content"] |= _HTML
 
@@ -40,14 +40,6 @@ class Begun(NamedTuple):
 
     url: str
     browser: str
-
-
-class _NotConnected(Problem):
-    """What went wrong on the way back, for the page that says so."""
-
-    def __init__(self, status: int, detail: str) -> None:
-        super().__init__(detail)
-        self.status = status
 
 
 def begin_connecting(request: Request, session: Session, caller: Principal, integration: Integration) -> Begun | None:
@@ -80,16 +72,9 @@ async def return_to_connect(
     try:
         client = client_of(wanted.provider)
         rate_limit(request, session, "integration_callback")
-        begun = resume(
-            session,
-            client,
-            flow="connect",
-            browser=browser_of(request),
-            state=answer.state,
-            issuer=answer.issuer,
-        )
+        begun = resume(session, client, flow="connect", browser=browser_of(request), answer=answer)
         session.close()  # nobody holds a connection while the provider is asked
-        tokens = _tokens(request, client, wanted, begun, answer)
+        tokens = _tokens(request, client, wanted, begun)
         _connect(session.info["origin"], wanted, begun, tokens)
     except Problem as problem:
         text = problem.errors[0].detail if problem.errors else problem.detail
@@ -97,17 +82,15 @@ async def return_to_connect(
     return _page_of(200, title="Connected", text=f"{wanted.title} is connected. You can close this page.")
 
 
-def _tokens(request: Request, client: Client, wanted: Service, begun: Resumed, answer: Answer) -> Tokens:
-    if answer.error or not answer.code:
-        denied = answer.error == "access_denied"
-        why = "You have not agreed to it" if denied else f"{wanted.title} says no"
-        raise _NotConnected(400, f"{why}. Nothing has changed; you can begin again.")
+def _tokens(request: Request, client: Client, wanted: Service, begun: Resumed) -> Tokens:
     try:
-        return exchange(client, code=answer.code, redirect_uri=_callback(request, wanted), verifier=begun.verifier)
+        return exchange(client, code=begun.code, redirect_uri=_callback(request, wanted), verifier=begun.verifier)
     except ProviderRefused as refused:
-        raise _NotConnected(400, f"{wanted.title} does not take what you came back with. Begin again.") from refused
+        detail = f"{wanted.title} does not take what you came back with. Begin again."
+        raise AuthorizationRefused(400, "provider_refused", detail) from refused
     except ProviderFailed as failed:
-        raise _NotConnected(502, f"{wanted.title} does not answer as it should. Try again soon.") from failed
+        detail = f"{wanted.title} does not answer as it should. Try again soon."
+        raise AuthorizationRefused(502, "provider_failed", detail) from failed
 
 
 def _connect(origin: Origin, wanted: Service, begun: Resumed, tokens: Tokens) -> None:
@@ -128,7 +111,8 @@ def _connect(origin: Origin, wanted: Service, begun: Resumed, tokens: Tokens) ->
             .with_for_update(key_share=True, of=Integration)
         )
         if integration is None:
-            raise _NotConnected(409, "You have signed out, or disconnected it meanwhile. Sign in and begin again.")
+            detail = "You have signed out, or disconnected it meanwhile. Sign in and begin again."
+            raise AuthorizationRefused(409, "gone", detail)
         secrets = {"access_token": tokens.access_token}
         if tokens.refresh_token:
             secrets["refresh_token"] = tokens.refresh_token

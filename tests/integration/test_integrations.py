@@ -164,8 +164,8 @@ def test_given_a_browser_that_was_not_sent_or_a_state_that_was_used_then_nothing
 @pytest.mark.parametrize(
     ("parts", "token", "status", "text"),
     [
-        ({"error": "access_denied"}, None, 400, "You have not agreed"),
-        ({"error": "server_error"}, None, 400, "GitHub says no"),
+        ({"error": "access_denied"}, None, 403, "You did not allow it at GitHub"),
+        ({"error": "server_error"}, None, 502, "GitHub could not do it"),
         ({}, answering(400, {"content-type": "application/json"}, b'{"error": "invalid_grant"}'), 400, "Begin again"),
         ({}, answering(503), 502, "Try again soon"),
     ],

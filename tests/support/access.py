@@ -382,6 +382,19 @@ ACCESS: dict[str, Access] = {
     "POST /webhooks/{webhook_id}/test": Access(ok=OWNER_ALONE),
     "GET /webhooks/{webhook_id}/deliveries": Access(ok=OWNER_ALONE),
     "POST /webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver": Access(ok=OWNER_ALONE),
+    # --- integrations: nobody else's are there ---
+    "GET /integrations": _signed_in(),
+    "POST /integrations": _signed_in(json_(service="meshy", api_key="a-key-of-the-actor")),
+    "GET /integrations/callback/{name}": _public(lambda w: w.back_from_service(), path=lambda _: {"name": "github"}),
+    "GET /integrations/{integration_id}": Access(ok=OWNER_ALONE),
+    "DELETE /integrations/{integration_id}": Access(ok=OWNER_ALONE),
+    "POST /integrations/{integration_id}/sync": Access(ok=OWNER_ALONE),
+    "GET /integrations/{integration_id}/records": Access(ok=OWNER_ALONE),
+    "GET /integrations/{integration_id}/requests": Access(ok=OWNER_ALONE),
+    "POST /integrations/{integration_id}/requests": Access(
+        ok=OWNER_ALONE, sends=json_(operation="github.repository", owner="octo", repository="engine")
+    ),
+    "GET /integrations/{integration_id}/requests/{request_id}": Access(ok=OWNER_ALONE),
     # --- notifications: everybody has their own ---
     "GET /notifications": _signed_in(),
     "GET /notifications/unread-count": _signed_in(),
