@@ -34,10 +34,10 @@ def _issue(connection: Connection, asked: dict[str, Any]) -> Fetched:
 
 def _document(connection: Connection, asked: dict[str, Any]) -> Fetched:
     """As plain text: https://developers.google.com/workspace/drive/api/reference/rest/v3/files/export"""
-    path = f"/drive/v3/files/{quote(asked['document_id'])}/export?{urlencode({'mimeType': 'text/plain'})}"
+    path = f"/drive/v3/files/{quote(asked['document'])}/export?{urlencode({'mimeType': 'text/plain'})}"
     text = connection.get(path, {"accept": "text/plain"}).body.decode("utf-8-sig", "replace")
-    data = {"document_id": asked["document_id"], "text": text[:_LONGEST_TEXT]}
-    return Fetched("document_text", asked["document_id"], without_nul(data))
+    data = {"document_id": asked["document"], "text": text[:_LONGEST_TEXT]}
+    return Fetched("document_text", asked["document"], without_nul(data))
 
 
 READINGS: dict[str, Reading] = {
@@ -49,5 +49,5 @@ READINGS: dict[str, Reading] = {
         "issue",
         lambda asked: {"repository": f"{asked['owner']}/{asked['repository']}", "number": asked["number"]},
     ),
-    "google_docs.document": Reading(_document, "document_text", lambda asked: {"document_id": asked["document_id"]}),
+    "google_docs.document": Reading(_document, "document_text", lambda asked: {"document_id": asked["document"]}),
 }

@@ -54,7 +54,7 @@ class GoogleDocument(Input):
     """Read the text of a Google document."""
 
     operation: Annotated[Literal["google_docs.document"], _Known]
-    document_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,200}$")]
+    document: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,200}$", description="Its id, as in its address.")]
 
 
 class MeshyTextTo3D(Input):

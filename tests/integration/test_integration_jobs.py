@@ -285,11 +285,11 @@ def test_given_a_disconnected_service_then_its_jobs_are_gone_and_its_files_stay(
 def test_given_text_of_a_document_then_it_is_the_result_and_a_record(user: Api, services: Services) -> None:
     services.document("doc1", name="Plans")
     id = connected(user, services, "google_docs")
-    request = ask(user, id, "google_docs.document", document_id="doc1")
+    request = ask(user, id, "google_docs.document", document="doc1")
     received("integrations")
     step(request["id"])
     found = outcome(user, request)
     assert found["result"] == {"document_id": "doc1", "text": "The text of Plans"}
-    issue = ask(user, id, "google_docs.document", document_id="nothing")
+    issue = ask(user, id, "google_docs.document", document="nothing")
     step(issue["id"])
     assert outcome(user, issue)["error"] == "Google Docs answered 404: File not found."
