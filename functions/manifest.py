@@ -19,7 +19,10 @@ class Need(StrEnum):
     FILES_WRITE = "files_write"
     FILES_DELETE = "files_delete"
     ARCHIVE_WRITE = "archive_write"  # put old events into the archive bucket
+    SEALING = "sealing"  # make data keys: seal what is secret of integrations
+    UNSEALING = "unsealing"  # open those keys again
     PUSH_SECRET = "push_secret"  # read what the key is derived from that says who pushes
+    OAUTH_CLIENTS = "oauth_clients"  # read what we are to the providers people sign in with and connect to
     SEND_EMAIL = "send_email"  # through SES
     API_URL = "api_url"  # the API's public address, for links in emails
     SOCKETS = "sockets"  # the WebSocket API's address, to post to its clients and to close their connections
@@ -72,9 +75,9 @@ _API = frozenset({Need.DATABASE})
 
 FUNCTIONS: dict[str, Function] = {
     "auth": Function(
-        description="Registration, sign-in, sessions, password reset, email verification, public keys",
+        description="Registration, sign-in by password or provider, sessions, password reset, public keys",
         routes=("auth", "login", "logout", "sessions", ".well-known"),
-        needs=_API | {Need.TOKEN_SECRET},
+        needs=_API | {Need.TOKEN_SECRET, Need.OAUTH_CLIENTS},
         sends_to=frozenset({"email", "realtime"}),
         memory=1769,  # one whole vCPU: argon2 is what a sign-in costs
     ),
@@ -155,6 +158,13 @@ FUNCTIONS: dict[str, Function] = {
         routes=("search",),
         needs=_API,
     ),
+    "integrations": Function(
+        description="Services that people connect: GitHub, Google Docs, meshy.ai, video generation",
+        routes=("integrations",),
+        free_bodies=True,
+        needs=_API | {Need.SEALING, Need.OAUTH_CLIENTS},
+        sends_to=frozenset({"integrations", "webhooks", "realtime"}),
+    ),
     "events": Function(
         description="The audit trail and the feed",
         routes=("events",),
@@ -230,6 +240,15 @@ FUNCTIONS: dict[str, Function] = {
         sends_to=frozenset({"webhooks", "email"}),
         timeout=45,  # three times what one attempt may take
     ),
+    "integration_syncer": Function(
+        description="Fetches what connected services hold, asks them what people ask of them, and revokes tokens",
+        queue=Queue("integrations", batch_size=1, max_concurrency=5),
+        needs=frozenset(
+            {Need.DATABASE, Need.SEALING, Need.UNSEALING, Need.OAUTH_CLIENTS, Need.FILES_READ, Need.FILES_WRITE}
+        ),
+        sends_to=frozenset({"integrations", "webhooks", "realtime"}),
+        timeout=300,
+    ),
     "email_feedback": Function(
         description="Marks addresses that bounce or complain",
         queue=Queue("email_feedback"),
@@ -237,11 +256,21 @@ FUNCTIONS: dict[str, Function] = {
         timeout=30,
     ),
     "event_dispatcher": Function(
-        description="Sends again what a crash kept from its queue, and merges tallies",
+        description="Sends what is due, or a crash kept from its queue, and merges tallies",
         schedule="rate(1 minute)",
         needs=frozenset({Need.DATABASE, Need.FILES_READ}),
         sends_to=frozenset(
-            {"uploads", "email", "campaigns", "webhooks", "notifications", "push", "realtime", "exports"}
+            {
+                "campaigns",
+                "email",
+                "exports",
+                "integrations",
+                "notifications",
+                "push",
+                "realtime",
+                "uploads",
+                "webhooks",
+            }
         ),
         timeout=55,
     ),
@@ -264,7 +293,7 @@ FUNCTIONS: dict[str, Function] = {
                 Need.FILES_READ,
             }
         ),
-        sends_to=frozenset({"uploads", "webhooks", "realtime", "email", "notifications"}),
+        sends_to=frozenset({"uploads", "webhooks", "realtime", "email", "notifications", "integrations"}),
         timeout=900,
     ),
     "db_migrator": Function(

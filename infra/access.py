@@ -30,7 +30,7 @@ def access_table(data: DataStack, *, email_from: str) -> dict[Need, Access]:
     files, archive = data.storage.files, data.storage.archive
     database, email = data.database, data.email
     in_files = {"FILES_BUCKET": files.bucket_name}
-    secret = data.token_secret.secret_arn
+    secret, sealing = data.token_secret.secret_arn, data.sealing_key.key_arn
 
     def objects(bucket: s3.IBucket, *actions: str) -> iam.PolicyStatement:
         return allow(actions, [f"{bucket.bucket_arn}/*"])
@@ -43,6 +43,14 @@ def access_table(data: DataStack, *, email_from: str) -> dict[Need, Access]:
     def key(service: str, *actions: str) -> iam.PolicyStatement:
         via = {"StringEquals": {"kms:ViaService": f"{service}.{stack.region}.{stack.url_suffix}"}}
         return allow(actions, [data.key.key_arn], conditions=via)
+
+    def for_integrations(action: str) -> iam.PolicyStatement:
+        # Nothing but what is bound to one integration of one person.
+        bound = {
+            "ForAllValues:StringEquals": {"kms:EncryptionContextKeys": ["integration_id", "user_id"]},
+            "Null": {"kms:EncryptionContext:integration_id": "false", "kms:EncryptionContext:user_id": "false"},
+        }
+        return allow([action], [sealing], conditions=bound)
 
     return {
         Need.DATABASE: Access(
@@ -106,10 +114,19 @@ def access_table(data: DataStack, *, email_from: str) -> dict[Need, Access]:
             ],
             every_object(archive),
         ),
+        Need.SEALING: Access({"SEALING_KEY_ID": sealing}, [for_integrations("kms:GenerateDataKey")]),
+        Need.UNSEALING: Access({"SEALING_KEY_ID": sealing}, [for_integrations("kms:Decrypt")]),
         Need.PUSH_SECRET: Access(
             {"PUSH_SECRET_ID": data.push_secret.secret_arn, "EMAIL_FROM": email_from},
             [
                 allow(["secretsmanager:GetSecretValue"], [data.push_secret.secret_arn]),
+                key("secretsmanager", "kms:Decrypt"),
+            ],
+        ),
+        Need.OAUTH_CLIENTS: Access(
+            {"OAUTH_CLIENTS_SECRET_ID": data.oauth_clients.secret_arn},
+            [
+                allow(["secretsmanager:GetSecretValue"], [data.oauth_clients.secret_arn]),
                 key("secretsmanager", "kms:Decrypt"),
             ],
         ),

@@ -40,6 +40,9 @@ AWS_SERVICES: dict[Need, str] = {
     Need.FILES_DELETE: "s3",
     Need.ARCHIVE_WRITE: "s3",
     Need.PUSH_SECRET: "secretsmanager",
+    Need.SEALING: "kms",
+    Need.UNSEALING: "kms",
+    Need.OAUTH_CLIENTS: "secretsmanager",
     Need.SEND_EMAIL: "sesv2",
     Need.SOCKETS: "apigatewaymanagementapi",
 }

@@ -38,6 +38,12 @@ class DataStack(cdk.Stack):
             termination_protection=env.keep_data,
         )
         self.key = self._key("Key", env, alias=env.prefix, description=f"The data of {env.prefix}")
+        self.sealing_key = self._key(
+            "SealingKey",
+            env,
+            alias=f"{env.prefix}-sealing",
+            description=f"What integrations of {env.prefix} hold: tokens and keys",
+        )
         self._topic_key = self._topics_key(env)
         self.alarm_topic = self._alarm_topic(env)
         self.network = Network(self, "Network", env=env)
@@ -54,6 +60,9 @@ class DataStack(cdk.Stack):
         self.push_secret = self._secret(
             "PushSecret", env, description="The secret that the key is derived from by which push services know Quintet"
         )
+        self.oauth_clients = self._secret(
+            "OAuthClients", env, description="Quintet's client ids and secrets at OAuth providers", begins_as="{}"
+        )
         Backups(
             self,
             "Backups",
@@ -64,13 +73,16 @@ class DataStack(cdk.Stack):
             storage=self.storage,
         )
 
-    def _secret(self, id: str, env: Environment, *, description: str) -> secretsmanager.Secret:
+    def _secret(self, id: str, env: Environment, *, description: str, begins_as: str = "") -> secretsmanager.Secret:
+        """A secret that is made up; or one that operators write, which is `begins_as` until they do."""
+        random = secretsmanager.SecretStringGenerator(password_length=64, exclude_punctuation=True)
         secret = secretsmanager.Secret(
             self,
             id,
             description=description,
             encryption_key=self.key,
-            generate_secret_string=secretsmanager.SecretStringGenerator(password_length=64, exclude_punctuation=True),
+            generate_secret_string=None if begins_as else random,
+            secret_string_value=cdk.SecretValue.unsafe_plain_text(begins_as) if begins_as else None,
             removal_policy=removal(env),
         )
         acknowledge(secret, "AwsSolutions-SMG4")

@@ -18,9 +18,11 @@ os.environ.update(
     AWS_DEFAULT_REGION="us-east-1",
     AWS_REGION="us-east-1",
     FILES_BUCKET="quintet-files",
+    SEALING_KEY_ID="alias/quintet-sealing",
     ARCHIVE_BUCKET="quintet-archive",
     TOKEN_SECRET_ID="quintet/tokens",
     PUSH_SECRET_ID="quintet/push",
+    OAUTH_CLIENTS_SECRET_ID="quintet/oauth-clients",
     API_URL="http://127.0.0.1:8000/api/v1",
     REALTIME_ENDPOINT="http://127.0.0.1:8000/realtime",
     EMAIL_FROM="Quintet <no-reply@quintet.example>",
@@ -57,7 +59,11 @@ def aws() -> Iterator[None]:
             os.environ[f"{queue.upper()}_QUEUE_URL"] = sqs.create_queue(QueueName=queue)["QueueUrl"]
         for secret in (os.environ["TOKEN_SECRET_ID"], os.environ["PUSH_SECRET_ID"]):
             boto3.client("secretsmanager").create_secret(Name=secret, SecretString=secrets.token_urlsafe(48))
+        boto3.client("secretsmanager").create_secret(Name=os.environ["OAUTH_CLIENTS_SECRET_ID"], SecretString="{}")
         boto3.client("sesv2").create_email_identity(EmailIdentity="quintet.example")
+        kms = boto3.client("kms")
+        key = kms.create_key()["KeyMetadata"]["KeyId"]
+        kms.create_alias(AliasName=os.environ["SEALING_KEY_ID"], TargetKeyId=key)
         yield
 
 

@@ -1,13 +1,15 @@
 """The pages behind mailed links, for whoever has no front end: a confirmation, and a form for a new password."""
 
+from collections.abc import Callable, Coroutine, Mapping
+from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import Form, Query, Request
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, Response
 
 from functions.auth import service
-from quintet.errors import BadRequest
+from quintet.errors import BadRequest, Problem
 from quintet.http.dependencies import SessionDep, rate_limit
 from quintet.http.pages import html_page
 from quintet.http.problems import responses
@@ -18,9 +20,11 @@ router = Router(prefix="/auth", tags=["auth"])
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
-_HTML = {"text/html": {"schema": {"type": "string"}}}
+HTML = {"text/html": {"schema": {"type": "string"}}}
 _RESPONSES: dict[int | str, dict[str, Any]] = responses(400, 429)
-_RESPONSES[400]["content"] |= _HTML  # the page again, saying what is wrong; a problem when a field is missing
+_RESPONSES[400]["content"] |= HTML  # the page again, saying what is wrong; a problem when a field is missing
+
+Endpoint = Callable[..., Coroutine[Any, Any, Response]]
 
 TokenQuery = Annotated[str, Query(min_length=1, max_length=200, description="From the email.")]
 TokenField = Annotated[str, Form(min_length=1, max_length=200)]
@@ -39,8 +43,8 @@ async def verify(request: Request, session: SessionDep, token: TokenField) -> HT
     try:
         service.confirm_email(session, token=token)
     except BadRequest as problem:
-        return _page("message.html", 400, title="This did not work", text=_reason(problem))
-    return _page("message.html", title="Thank you", text="Your email address is verified.")
+        return message_page(400, title="This did not work", text=_reason(problem))
+    return message_page(200, title="Thank you", text="Your email address is verified.")
 
 
 @router.get("/account-restore/page", response_class=HTMLResponse)
@@ -82,7 +86,41 @@ async def reset_password(
     except BadRequest as problem:
         session.rollback()  # the token is not spent by a password that is refused
         return _page("password.html", 400, token=token, error=_reason(problem))
-    return _page("message.html", title="Done", text="Your password is set. Sign in with it.")
+    return message_page(200, title="Done", text="Your password is set. Sign in with it.")
+
+
+def for_people(endpoint: Endpoint) -> Endpoint:
+    """Make the problems of an endpoint pages for browsers, which come there by links."""
+
+    @wraps(endpoint)
+    async def answered(request: Request, **parts: Any) -> Response:
+        try:
+            return await endpoint(request, **parts)
+        except Problem as problem:
+            if not wants_page(request):
+                raise
+            text = problem.errors[0].detail if problem.errors else problem.detail
+            return message_page(problem.status, title="This did not work", text=text, headers=problem.headers)
+
+    return answered
+
+
+def also_pages(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI entries of an endpoint's errors that are `for_people`."""
+    documented = responses(*statuses)
+    for status in documented.values():
+        status["content"] |= HTML
+    return documented
+
+
+def wants_page(request: Request) -> bool:
+    """Whether this is a browser that somebody looks at."""
+    return "text/html" in request.headers.get("accept", "")
+
+
+def message_page(status: int, *, title: str, text: str, headers: Mapping[str, str] | None = None) -> HTMLResponse:
+    """A page that says how something ended."""
+    return html_page(_TEMPLATES, "message.html", status, title=title, text=text, headers=headers)
 
 
 def _reason(problem: BadRequest) -> str:

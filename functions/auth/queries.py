@@ -48,7 +48,7 @@ _ACCOUNT = "SELECT id, password_hash FROM users WHERE email = %(email)s"
 _BEGIN = """
     INSERT INTO sessions (user_id, expires_at, ip, user_agent)
     SELECT id, now() + %(idle)s, %(ip)s, %(user_agent)s FROM users
-    WHERE id = %(id)s AND password_hash = %(password_hash)s AND status = 'active'
+    WHERE id = %(id)s AND password_hash IS NOT DISTINCT FROM %(password_hash)s AND status = 'active'
     FOR SHARE
     RETURNING id"""
 
@@ -59,8 +59,9 @@ def find_account(session: Session, email: str) -> Account | None:
     return Account(*found[0]) if found else None
 
 
-def begin_session(session: Session, account: Account, user_agent: str | None) -> UUID | None:
-    """A new session's id, recorded; None when the account was disabled or its password changed since it was found."""
+def begin_session(session: Session, account: Account, user_agent: str | None, **facts: str) -> UUID | None:
+    """A new session's id, recorded with `facts`; None when the account was disabled or its password changed since it
+    was found."""
     return change_and_record(
         session,
         _BEGIN,
@@ -72,6 +73,6 @@ def begin_session(session: Session, account: Account, user_agent: str | None) ->
         },
         EventType.SESSION_STARTED,
         scope=scope_of("user", account.id),
-        data={"user_id": str(account.id)},
+        data={"user_id": str(account.id), **facts},
         actor_id=account.id,
     )

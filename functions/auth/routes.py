@@ -76,7 +76,7 @@ async def login(request: Request, session: SessionDep, credentials: SignIn) -> R
         password=credentials.password,
         user_agent=request.headers.get("user-agent"),
     )
-    return _tokens(tokens, in_body=credentials.token_delivery == "body")
+    return token_answer(tokens, in_body=credentials.token_delivery == "body")
 
 
 @router.post("/auth/refresh", response_model=TokenRead, responses=responses(401, 403, 429))
@@ -94,7 +94,7 @@ async def refresh_tokens(
     presented = refresh.parse(sent.refresh_token if sent and in_body else cookie)
     rotated = refresh.rotate(session, presented)
     tokens = service.tokens_of(token_keys()[0], user_id=rotated.user_id, session_id=rotated.id, counter=rotated.counter)
-    return _tokens(tokens, in_body=in_body)
+    return token_answer(tokens, in_body=in_body)
 
 
 @router.post("/auth/logout", status_code=204, responses=responses(401, 403))
@@ -190,7 +190,8 @@ async def public_keys(session: SessionDep) -> Response:
     return Response(queries.public_keys(session), media_type="application/json", headers=headers)
 
 
-def _tokens(tokens: service.Tokens, *, in_body: bool) -> Response:
+def token_answer(tokens: service.Tokens, *, in_body: bool) -> Response:
+    """Tokens for whoever has signed in: the refresh token in its cookie, or `in_body`."""
     body = TokenRead(access_token=tokens.access, expires_in=LIFETIME, refresh_token=tokens.refresh if in_body else None)
     response = changed(body)
     if not in_body:

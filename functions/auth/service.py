@@ -40,10 +40,8 @@ class PasswordRefused(BadRequest):
 
 def register(session: Session, *, new: AccountCreate) -> User:
     """A new account with one role; a verification email follows."""
-    role_id = session.scalar(
-        select(Role.id).where(Role.name == new.role, Role.self_assignable | (Role.name == NEWCOMER))
-    )
-    if role_id is None:
+    role = session.scalar(select(Role).where(Role.name == new.role, Role.self_assignable | (Role.name == NEWCOMER)))
+    if role is None:
         raise BadRequest.at("/role", f"Newcomers cannot choose this role. Leave it out, and you get {NEWCOMER!r}.")
     check_strength(new.password, new.email, new.full_name, new.username or "")
     user = User(
@@ -52,18 +50,23 @@ def register(session: Session, *, new: AccountCreate) -> User:
         full_name=new.full_name,
         password_hash=hash_password(new.password),
     )
+    add_account(session, user, role)
+    return user
+
+
+def add_account(session: Session, user: User, role: Role, **facts: str) -> None:
+    """Store the new account, with this role; `facts` are recorded with that."""
     session.add(user)
     session.flush()
-    session.add(UserRole(user_id=user.id, role_id=role_id))
+    session.add(UserRole(user_id=user.id, role_id=role.id))
     record(
         session,
         EventType.ACCOUNT_REGISTERED,
         subject=user.id,
         scope=scope_of("user", user.id),
-        data={"role": new.role},
+        data={"role": role.name, **facts},
         actor_id=user.id,
     )
-    return user
 
 
 def sign_in(session: Session, *, email: str, password: str, user_agent: str | None) -> Tokens:
@@ -154,7 +157,7 @@ def confirm_password_reset(session: Session, *, token: str, password: str) -> No
     if user is None:
         raise BadRequest.at("/token", "This link has expired or was used before. Ask for a new one.")
     _set_password(session, user, password, pointer="/password")
-    _prove_address(session, user)
+    prove_address(session, user)
 
 
 def request_email_verification(session: Session, caller: Principal) -> None:
@@ -173,7 +176,7 @@ def confirm_email(session: Session, *, token: str) -> None:
     user = spend(session, token=token, purpose="email_verification")
     if user is None:
         raise BadRequest.at("/token", "This link has expired or was used before. Ask for a new one.")
-    _prove_address(session, user)
+    prove_address(session, user)
 
 
 def restore_account(session: Session, *, token: str) -> None:
@@ -186,7 +189,8 @@ def restore_account(session: Session, *, token: str) -> None:
     record(session, EventType.ACCOUNT_RESTORED, subject=user.id, scope=scope_of("user", user.id), actor_id=user.id)
 
 
-def _prove_address(session: Session, user: User) -> None:
+def prove_address(session: Session, user: User) -> None:
+    """The account's address is its owner's, unless that is known already."""
     if user.email_verified_at is None:
         user.email_verified_at = func.now()
         user.touch()

@@ -63,6 +63,7 @@ EMAILS: Mapping[EventType, Email] = {
     EventType.ACCOUNT_RESTORED: Email(template="account_restored"),
     EventType.ACCOUNT_ERASED: Email(template="account_erased", to_disabled=True, last=True),
     EventType.EXPORT_READY: Email(template="export_ready"),
+    EventType.ACCOUNT_IDENTITY_LINKED: Email(template="identity_linked"),
     EventType.FILE_REJECTED: Email(template="file_rejected"),
     EventType.CAMPAIGN_UPLOAD_FINISHED: Email(template="import_finished"),
     EventType.CAMPAIGN_UPLOAD_FAILED: Email(template="import_failed"),

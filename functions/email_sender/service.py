@@ -27,6 +27,7 @@ from quintet.db.session import writing
 from quintet.events.consumer import Claimed, deliver
 from quintet.events.types import EventType
 from quintet.identity.one_time_tokens import mint
+from quintet.oauth.providers import PROVIDERS
 from quintet.observability import logger
 
 _COUNTS = ("rows_total", "rows_created", "rows_updated", "rows_duplicate", "rows_invalid")
@@ -85,6 +86,10 @@ def _account(session: Session, event: Claimed) -> About:
     return event.subject_id, {}
 
 
+def _linked_identity(session: Session, event: Claimed) -> About:
+    return event.subject_id, {"provider": PROVIDERS[event.data["provider"]].title}
+
+
 def _rejected_file(session: Session, event: Claimed) -> About:
     row = session.execute(
         select(File.owner_id, File.file_name, File.reason).where(File.id == event.subject_id)
@@ -134,6 +139,7 @@ def _export(session: Session, event: Claimed) -> About:
 
 
 _FACTS: dict[str, Callable[[Session, Claimed], About]] = {
+    EventType.ACCOUNT_IDENTITY_LINKED: _linked_identity,
     EventType.FILE_REJECTED: _rejected_file,
     EventType.CAMPAIGN_UPLOAD_FINISHED: _import,
     EventType.CAMPAIGN_UPLOAD_FAILED: _import,

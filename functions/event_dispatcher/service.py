@@ -1,4 +1,5 @@
-"""Deliveries nobody has done, to webhooks too, and uploads nobody was told of, go to their queues again.
+"""Deliveries nobody has done, to webhooks too, uploads nobody was told of, and what is due of integrations, go to
+their queues.
 
 Rows are claimed before anything is sent, by moving on when they are looked at next: two dispatchers never have the
 same one, and the longer something waits, the less often it is sent again, so that a backlog is not multiplied.
@@ -7,6 +8,7 @@ same one, and the longer something waits, the less often it is sent again, so th
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote_plus
+from uuid import UUID
 
 from sqlalchemy import Row
 
@@ -16,6 +18,8 @@ from quintet.events import webhooks
 from quintet.events.outbox import send, send_messages
 from quintet.files.objects import head
 from quintet.imports.uploads import QUEUE, message
+from quintet.integrations import queue as integrations
+from quintet.integrations.queue import request_message, sync_message
 from quintet.observability import count_metric, logger
 
 MAX_ATTEMPTS = 20
@@ -74,6 +78,27 @@ _CLAIM_WEBHOOKS = """
     UPDATE webhook_deliveries d SET next_attempt_at = now() + interval '5 minutes' FROM due WHERE d.id = due.id
     RETURNING d.id"""
 
+# A message that was sent waits no longer than that, unless there are too many.
+_CLAIM_SYNCS = """
+    WITH due AS (
+        SELECT id FROM integrations
+        WHERE status = 'connected' AND next_sync_at <= now()
+          AND (sync_lease_until IS NULL OR sync_lease_until <= now())
+          AND (sync_sent_at IS NULL OR sync_sent_at < now() - interval '5 minutes')
+        ORDER BY next_sync_at LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED)
+    UPDATE integrations i SET sync_sent_at = now() FROM due WHERE i.id = due.id
+    RETURNING i.id"""
+
+_CLAIM_REQUESTS = """
+    WITH due AS (
+        SELECT id FROM integration_requests
+        WHERE status IN ('queued', 'running') AND next_attempt_at <= now()
+          AND (lease_until IS NULL OR lease_until <= now())
+          AND (sent_at IS NULL OR sent_at < now() - interval '5 minutes')
+        ORDER BY next_attempt_at LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED)
+    UPDATE integration_requests r SET sent_at = now() FROM due WHERE r.id = due.id
+    RETURNING r.id"""
+
 
 def dispatch(time_left: Callable[[], bool]) -> dict[str, int]:
     """Send everything that is due, batch by batch while there is time, and merge tallies; returns how much that was.
@@ -86,12 +111,17 @@ def dispatch(time_left: Callable[[], bool]) -> dict[str, int]:
         "files": _each_batch(_CLAIM_FILES, time_left, lambda rows: _send_files(rows, failed)),
         "uploads": _send_uploads(failed),
         "webhooks": _each_batch(_CLAIM_WEBHOOKS, time_left, lambda rows: _send_webhooks(rows, failed)),
+        "syncs": _each_batch(_CLAIM_SYNCS, time_left, lambda rows: _send_integrations(rows, sync_message, failed)),
+        "requests": _each_batch(
+            _CLAIM_REQUESTS, time_left, lambda rows: _send_integrations(rows, request_message, failed)
+        ),
     }
     _report_stuck()
     merged = merge_tallies(time_left)
     if any(sent.values()):
         logger.info(
-            "Sent again: %(deliveries)s deliveries, %(files)s files, %(uploads)s uploads, %(webhooks)s to webhooks.",
+            "Sent again: %(deliveries)s deliveries, %(files)s files, %(uploads)s uploads, %(webhooks)s to webhooks,"
+            " %(syncs)s integrations, %(requests)s requests to services.",
             sent,
         )
     if failed:
@@ -133,6 +163,10 @@ def _send_uploads(failed: set[str]) -> int:
 
 def _send_webhooks(rows: list[Row[Any]], failed: set[str]) -> int:
     return _send_messages(webhooks.QUEUE, [webhooks.message(row.id) for row in rows], failed)
+
+
+def _send_integrations(rows: list[Row[Any]], message_of: Callable[[UUID], dict[str, Any]], failed: set[str]) -> int:
+    return _send_messages(integrations.QUEUE, [message_of(row.id) for row in rows], failed)
 
 
 def _send_messages(queue: str, messages: list[dict[str, Any]], failed: set[str]) -> int:

@@ -18,6 +18,7 @@ from quintet.db.models.conversations import Attachment
 from quintet.db.models.courses import Lesson
 from quintet.db.models.exports import Export
 from quintet.db.models.files import File
+from quintet.db.models.integrations import Integration
 from quintet.db.models.projects import Project, ProjectMember
 from quintet.db.models.tasks import Task
 from quintet.db.reads import rows
@@ -111,6 +112,7 @@ def _erase(user_id: UUID) -> bool:
         conversations.leave_groups(session, user_id)
         courses.leave_all(session, user_id)
         _leave_projects(session, user_id)
+        _disconnect(session, user_id)
         _remove_exports(session, user_id)
         for kind in PERSONAL.values():
             if kind.erased:
@@ -189,6 +191,16 @@ def _unname(session: Session, user_id: UUID) -> None:
             text = plain_text(row.content, defaultdict(lambda: DELETED, names))
             session.connection().exec_driver_sql(_RENAME, {"id": row.id, "text": text})
         batch, after = len(found), max((row.id for row in found), default=after)
+
+
+def _disconnect(session: Session, user_id: UUID) -> None:
+    """Have providers told that they are not to let us in any more; that removes what is left of each integration."""
+    connected = select(Integration).where(Integration.user_id == user_id, Integration.status != "disconnected")
+    for integration in session.scalars(connected.order_by(Integration.id).with_for_update()).all():
+        integration.apply({"status": "disconnected", "next_sync_at": None})
+        scope = scope_of("user", user_id)
+        data = {"service": integration.service}
+        record(session, EventType.INTEGRATION_DISCONNECTED, subject=integration.id, scope=scope, data=data)
 
 
 def _remove_exports(session: Session, user_id: UUID) -> None:

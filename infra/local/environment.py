@@ -13,6 +13,8 @@ FILES_BUCKET = "quintet-files"
 ARCHIVE_BUCKET = "quintet-archive"
 TOKEN_SECRET = "quintet/token"
 PUSH_SECRET = "quintet/push"
+SEALING_KEY = "alias/quintet-sealing"
+OAUTH_CLIENTS = "quintet/oauth-clients"
 THREADS = 40
 """API requests served at once; each may hold a connection."""
 
@@ -35,6 +37,8 @@ def variables(*, owner_url: str, app_url: str, endpoint: str, url: str) -> dict[
         "ARCHIVE_BUCKET": ARCHIVE_BUCKET,
         "TOKEN_SECRET_ID": TOKEN_SECRET,
         "PUSH_SECRET_ID": PUSH_SECRET,
+        "OAUTH_CLIENTS_SECRET_ID": OAUTH_CLIENTS,
+        "SEALING_KEY_ID": SEALING_KEY,
         **{f"{queue.upper()}_QUEUE_URL": queue_url(endpoint, queue) for queue in QUEUES},
         "API_URL": url,
         "WEBHOOKS_ALLOW_PRIVATE": "true",  # a receiver on the same machine

@@ -4,6 +4,7 @@ Everything here may run again on what is there: the worker does so at each start
 """
 
 import json
+import os
 import secrets as random
 from contextlib import suppress
 from email.utils import parseaddr
@@ -11,7 +12,7 @@ from typing import Any
 
 from functions.manifest import FUNCTIONS, Queue, visibility_timeout
 from infra.buckets import ANNOUNCED, BROWSER_METHODS, BROWSER_REMEMBERS, BROWSER_SEES
-from infra.local.environment import ARCHIVE_BUCKET, FILES_BUCKET, PUSH_SECRET, TOKEN_SECRET
+from infra.local.environment import ARCHIVE_BUCKET, FILES_BUCKET, OAUTH_CLIENTS, PUSH_SECRET, SEALING_KEY, TOKEN_SECRET
 from infra.local.events import queue_arn
 from infra.local.state import State
 from quintet import aws
@@ -24,6 +25,8 @@ DEAD_LETTERS = "-dlq"
 _DAYS_14 = 14 * 24 * 3600  # seconds
 _SECRET_FILE = "token-secret.json"
 _PUSH_SECRET_FILE = "push-secret"
+_SEALING_KEY_FILE = "sealing-key"
+_OAUTH_CLIENTS_FILE = "oauth-clients.json"
 
 
 def prepare(state: State) -> None:
@@ -37,6 +40,8 @@ def prepare(state: State) -> None:
     _notify_of_uploads()
     _restore_secret(state)
     _restore_push_secret(state)
+    _restore_sealing_key(state)
+    _tell_oauth_clients(state)
     domain = parseaddr(settings().email_from)[1].rpartition("@")[2]
     client = aws.sesv2()
     try:
@@ -129,6 +134,48 @@ def _restore_push_secret(state: State) -> None:
     state.write(_PUSH_SECRET_FILE, secret)
     with suppress(client.exceptions.ResourceExistsException):
         client.create_secret(Name=PUSH_SECRET, SecretString=secret)
+
+
+def _restore_sealing_key(state: State) -> None:
+    """The key that secrets of integrations are sealed by: the emulator forgets it, so its material is in the state
+    folder and is imported, as one's own keys are on AWS. Under its alias it is the same key again.
+
+    https://docs.aws.amazon.com/kms/latest/developerguide/importing-keys.html
+    """
+    from cryptography.hazmat.primitives.asymmetric.padding import MGF1, OAEP
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+    client = aws.kms()
+    with suppress(client.exceptions.NotFoundException):
+        client.describe_key(KeyId=SEALING_KEY)
+        return
+    material = state.read(_SEALING_KEY_FILE) or random.token_hex(32)
+    state.write(_SEALING_KEY_FILE, material)
+    key = client.create_key(Origin="EXTERNAL")["KeyMetadata"]["KeyId"]
+    wrapping = client.get_parameters_for_import(
+        KeyId=key, WrappingAlgorithm="RSAES_OAEP_SHA_256", WrappingKeySpec="RSA_2048"
+    )
+    public = load_der_public_key(wrapping["PublicKey"])
+    assert isinstance(public, RSAPublicKey)
+    client.import_key_material(
+        KeyId=key,
+        ImportToken=wrapping["ImportToken"],
+        EncryptedKeyMaterial=public.encrypt(bytes.fromhex(material), OAEP(MGF1(SHA256()), SHA256(), None)),
+        ExpirationModel="KEY_MATERIAL_DOES_NOT_EXPIRE",
+    )
+    client.create_alias(AliasName=SEALING_KEY, TargetKeyId=key)
+
+
+def _tell_oauth_clients(state: State) -> None:
+    """What we are to OAuth providers, as the variable OAUTH_CLIENTS says it or a file of the state folder."""
+    client = aws.secrets()
+    text = os.environ.get("OAUTH_CLIENTS") or state.read(_OAUTH_CLIENTS_FILE) or "{}"
+    try:
+        client.create_secret(Name=OAUTH_CLIENTS, SecretString=text)
+    except client.exceptions.ResourceExistsException:
+        client.put_secret_value(SecretId=OAUTH_CLIENTS, SecretString=text)
 
 
 def keep_secret(state: State) -> None:

@@ -21,6 +21,7 @@ CONSUME = {"sqs:ReceiveMessage", "sqs:ChangeMessageVisibility", "sqs:DeleteMessa
 CONNECT = {"rds-db:connect"}
 SOCKETS = {"execute-api:ManageConnections"}
 READ_SECRET = {"secretsmanager:GetSecretValue", "kms:Decrypt"}
+SEAL, UNSEAL = {"kms:GenerateDataKey"}, {"kms:Decrypt"}
 READ = {"s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectAttributes", "s3:GetObjectVersionAttributes"}
 READ_FILES = READ | {"s3:ListBucket", "kms:Decrypt"}
 WRITE_FILES = {
@@ -43,6 +44,7 @@ ALLOWED: dict[str, set[str]] = {
     "webhooks": CONNECT | SEND,
     "notifications": CONNECT | READ_SECRET | SEND,
     "search": CONNECT,
+    "integrations": CONNECT | READ_SECRET | SEAL | SEND,
     "events": CONNECT,
     "realtime": CONNECT | SOCKETS,
     "system": CONNECT | {"s3:ListBucket", "sqs:GetQueueAttributes"},
@@ -54,6 +56,7 @@ ALLOWED: dict[str, set[str]] = {
     "realtime_broadcaster": CONNECT | CONSUME | SOCKETS,
     "email_sender": CONNECT | CONSUME | {"ses:SendEmail"},
     "webhook_sender": CONNECT | CONSUME | SEND,
+    "integration_syncer": CONNECT | READ_SECRET | SEAL | UNSEAL | READ_FILES | WRITE_FILES | CONSUME | SEND,
     "email_feedback": CONNECT | CONSUME,
     "event_dispatcher": CONNECT | READ_FILES | SEND,
     "reminders": CONNECT | SEND,
@@ -119,6 +122,10 @@ def test_the_roles_are_those_functions_alone(env: Synthesised) -> None:
         ("secretsmanager:PutSecretValue", "TokenSecret", {"maintenance"}),
         ("secretsmanager:GetSecretValue", "PushSecret", {"notifications", "push_sender"}),
         ("secretsmanager:PutSecretValue", "PushSecret", set()),
+        ("secretsmanager:GetSecretValue", "OAuthClients", {"auth", "integrations", "integration_syncer"}),
+        ("secretsmanager:PutSecretValue", "OAuthClients", set()),
+        ("kms:GenerateDataKey", "SealingKey", {"integrations", "integration_syncer"}),
+        ("kms:Decrypt", "SealingKey", {"integration_syncer"}),
         ("secretsmanager:GetSecretValue", "MasterUserSecret", {"maintenance", "db_migrator"}),
         ("execute-api:ManageConnections", "WebSocketApi", {"realtime", "realtime_broadcaster"}),
         ("ses:SendEmail", "EmailIdentity", {"email_sender"}),
@@ -127,10 +134,14 @@ def test_the_roles_are_those_functions_alone(env: Synthesised) -> None:
             "StorageFiles",
             {
                 *("files", "campaigns", "campaign_processor", "upload_processor", "event_dispatcher", "maintenance"),
-                *("users", "exporter"),
+                *("users", "exporter", "integration_syncer"),
             },
         ),
-        ("s3:PutObject", "StorageFiles", {"files", "campaigns", "campaign_processor", "exporter"}),
+        (
+            "s3:PutObject",
+            "StorageFiles",
+            {"files", "campaigns", "campaign_processor", "exporter", "integration_syncer"},
+        ),
         ("s3:PutObject", "StorageArchive", {"maintenance"}),
         ("s3:GetObject", "StorageArchive", {"maintenance"}),
         ("s3:DeleteObject", "StorageArchive", set()),
@@ -164,10 +175,19 @@ def test_who_asks_whether_queue_and_bucket_are_there_is_told_nothing_else(env: S
     assert {"UPLOADS_QUEUE_URL", "FILES_BUCKET"} <= variables.keys()
 
 
-def test_keys_are_used_through_the_service_they_are_for(env: Synthesised) -> None:
+def test_keys_are_used_through_the_service_they_are_for_and_that_of_integrations_for_one_of_them_at_a_time(
+    env: Synthesised,
+) -> None:
     for policy in env.resources("service", "AWS::IAM::Policy").values():
         for statement in policy["Properties"]["PolicyDocument"]["Statement"]:
-            if any(action.startswith("kms:") for action in _list(statement["Action"])):
+            if not any(action.startswith("kms:") for action in _list(statement["Action"])):
+                continue
+            if "SealingKey" in str(statement["Resource"]):
+                # GIVEN that it is used directly, THEN with an encryption context that says whose it is, and no other
+                named = {"integration_id", "user_id"}
+                assert set(statement["Condition"]["ForAllValues:StringEquals"]["kms:EncryptionContextKeys"]) == named
+                assert statement["Condition"]["Null"] == {f"kms:EncryptionContext:{name}": "false" for name in named}
+            else:
                 assert "kms:ViaService" in statement["Condition"]["StringEquals"]
 
 

@@ -166,11 +166,15 @@ def test_bounces_and_complaints_come_back_by_sns_to_their_queue(env: Synthesised
 
 
 def test_the_secrets_are_random_and_encrypted_by_a_key_that_turns(env: Synthesised) -> None:
-    secrets = env.resources("data", "AWS::SecretsManager::Secret")
-    assert {name[:-8] for name in secrets} == {"TokenSecret", "PushSecret"}
-    for secret in (secret["Properties"] for secret in secrets.values()):
+    secrets = {
+        name[:-8]: secret["Properties"] for name, secret in env.resources("data", "AWS::SecretsManager::Secret").items()
+    }
+    assert secrets.keys() == {"TokenSecret", "PushSecret", "OAuthClients"}
+    assert all("KmsKeyId" in secret for secret in secrets.values())
+    # What providers gave us nobody can make up: there is none of it until an operator writes it.
+    assert secrets.pop("OAuthClients")["SecretString"] == "{}"
+    for secret in secrets.values():
         assert secret["GenerateSecretString"]["PasswordLength"] >= 64
-        assert "KmsKeyId" in secret
     assert all(key["Properties"]["EnableKeyRotation"] for key in env.resources("data", "AWS::KMS::Key").values())
 
 
@@ -183,8 +187,9 @@ def test_no_service_has_the_key_of_the_data_in_its_own_name_and_topics_have_anot
             allowed = statement["Principal"].get("Service", [])
             found.update([allowed] if isinstance(allowed, str) else allowed)
     # THEN they have one key, which encrypts the topics they publish to, and nothing else
-    [data] = [name for name in services if not services[name]]
-    [topics] = services.keys() - {data}
+    ours = {name for name in services if not services[name]}
+    assert {name[:-8] for name in ours} == {"Key", "SealingKey"}
+    [topics] = services.keys() - ours
     assert services[topics] == {f"{name}.amazonaws.com" for name in ("backup", "cloudwatch", "ses")}
     using = {
         resource["Type"]

@@ -118,6 +118,8 @@ def test_the_variables_a_function_gets_are_those_its_settings_read(env: Synthesi
         assert bool(settings.database_secret_id) == (Need.DATABASE_OWNER in needs)
         assert bool(settings.token_secret_id) == bool(needs & {Need.TOKEN_SECRET, Need.TOKEN_SECRET_ROTATE})
         assert bool(settings.push_secret_id) == (Need.PUSH_SECRET in needs)
+        assert bool(settings.oauth_clients_secret_id) == (Need.OAUTH_CLIENTS in needs)
+        assert bool(settings.sealing_key_id) == bool(needs & {Need.SEALING, Need.UNSEALING})
         assert bool(settings.files_bucket) == any(need.startswith("files_") for need in needs)
         assert bool(settings.archive_bucket) == (Need.ARCHIVE_WRITE in needs)
         assert bool(settings.ses_configuration_set) == (Need.SEND_EMAIL in needs)

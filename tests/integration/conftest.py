@@ -15,7 +15,9 @@ from quintet.db.engine import owner_engine
 from tests.support.api import Api
 from tests.support.people import person
 from tests.support.scratch import function_of, scratch
+from tests.support.services import Services, serving
 from tests.support.sockets import Socket, gateway
+from tests.support.statements import execute
 from tests.support.uploading import forget_what_is_due
 
 
@@ -102,3 +104,11 @@ def connected(realtime: str) -> Iterator[Callable[[Api], Socket]]:
     yield connect
     for socket in made:
         socket.close()
+
+
+@pytest.fixture
+def services(stack: object, own_queues: None) -> Iterator[Services]:
+    """The services one can connect, on this machine, and all of them well; queues that nobody else has sent to."""
+    execute("DELETE FROM circuit_breakers")
+    with serving() as made:
+        yield made

@@ -97,7 +97,9 @@ def test_given_a_commit_then_the_message_is_sent_at_once_and_a_rollback_sends_no
         request_mail(session, user)
         raise ZeroDivisionError
     assert received("email") == [{"event_id": str(event_id), "destination": "email"}]
-    assert dispatch() == {"deliveries": 0, "files": 0, "uploads": 0, "webhooks": 0, "tallies": 0}
+    assert dispatch() == dict.fromkeys(
+        ("deliveries", "files", "uploads", "webhooks", "syncs", "requests", "tallies"), 0
+    )
 
 
 def test_given_a_crash_between_commit_and_send_then_the_dispatcher_sends(user: Api) -> None:

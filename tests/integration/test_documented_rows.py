@@ -33,6 +33,8 @@ DOCUMENTED = {
         PUT /projects/{project_id} 200
         DELETE /projects/{project_id} 204""",
     "The MVP development platform": """
+        GET /login?provider=github 303
+        GET /login?provider=google 303
         POST /login 200
         POST /logout 204
         GET /projects 200
@@ -44,7 +46,13 @@ DOCUMENTED = {
         GET /files 200
         GET /files/{file_id} 200
         PUT /files/{file_id} 200
-        DELETE /files/{file_id} 204""",
+        DELETE /files/{file_id} 204
+        GET /integrations 200
+        POST /integrations 201
+        GET /integrations/{integration_id} 200
+        DELETE /integrations/{integration_id} 204
+        POST /integrations/{integration_id}/sync 202
+        POST /integrations/{integration_id}/requests 202""",
     "EPOP": """
         POST /api/auth/login 200
         POST /api/auth/refresh 200

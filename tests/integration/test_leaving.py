@@ -17,7 +17,7 @@ from tests.support.personal import delete_me, maintain, month_later, places_with
 from tests.support.projects import created
 from tests.support.statements import counted, execute
 from tests.support.tasks import task
-from tests.support.uploading import work_off
+from tests.support.uploading import received, work_off
 from tests.support.world import World, form
 
 pytestmark = pytest.mark.usefixtures("stack", "own_queues")
@@ -171,6 +171,7 @@ def test_given_an_account_with_everything_when_erased_then_nothing_tells_who_it_
         *(world.task_id, world.folder_id, world.file_id, world.contact_id, world.import_id, world.message_id),
         *(world.attachment_id, world.delivery_id, world.notification_id, world.push_subscription_id),
         *(world.division_id, world.export_id, world.course_id, world.lesson_file_id),
+        *(world.identity_id, world.integration_id, world.request_id),
     ]
     assert all(kept)
     member, editor = world.member, world.editor
@@ -188,6 +189,16 @@ def test_given_an_account_with_everything_when_erased_then_nothing_tells_who_it_
     taken = created_course(editor, capacity=1)
     for student in (user, member):
         assert student.post(f"/courses/{taken}/enroll").status < 300
+    execute(
+        "UPDATE oauth_identities SET subject = %(m)s, email = %(e)s WHERE user_id = %(id)s", m=mark, e=email, id=user.id
+    )
+    execute("UPDATE integration_requests SET input = %(i)s::jsonb", i=f'{{"repository": "{username}/guide"}}')
+    execute(
+        "INSERT INTO integration_records (integration_id, kind, external_id, data)"
+        " VALUES (%(i)s, 'repository', '1', jsonb_build_object('owner', %(u)s::text))",
+        i=world.integration_id,
+        u=username,
+    )
     own_group = group(user, member, editor)
     mention = {"type": "mention", "attrs": {"id": str(user.id)}}
     content = {"type": "doc", "content": [{"type": "paragraph", "content": [{"type": "text", "text": "Hi "}, mention]}]}
@@ -220,6 +231,9 @@ def test_given_an_account_with_everything_when_erased_then_nothing_tells_who_it_
     assert work_off()
     for row in objects:
         assert not aws.s3().list_object_versions(Bucket=row.bucket, Prefix=row.key).get("Versions")
+    [left] = execute("SELECT status, sealed FROM integrations WHERE user_id = %(id)s", id=user.id)
+    assert (left.status, left.sealed) == ("disconnected", None)
+    assert received("integrations")
     # AND everything works for the others
     project = f"/projects/{world.project_id}"
     assert editor.get(project).json()["owner_id"] == str(editor.id)

@@ -12,6 +12,7 @@ from typing import Any
 from tests.support.api import PASSWORD
 from tests.support.browsers import subscription
 from tests.support.people import person
+from tests.support.provider import provider
 from tests.support.world import NEW_PASSWORD, World, form
 
 ROLES = frozenset(
@@ -87,8 +88,8 @@ def json_(**body: Any) -> Callable[[World], Parts]:
     return lambda _: {"json_body": body}
 
 
-def _public(sends: Callable[[World], Parts] = _nothing) -> Access:
-    return Access(ok=EVERYBODY, sends=sends)
+def _public(sends: Callable[[World], Parts] = _nothing, **more: Any) -> Access:
+    return Access(ok=EVERYBODY, sends=sends, **more)
 
 
 def _signed_in(sends: Callable[[World], Parts] = _nothing) -> Access:
@@ -144,6 +145,16 @@ def _new_account(_: World) -> Parts:
     return {"json_body": {"email": f"{_unique('new')}@example.com", "full_name": "New", "password": NEW_PASSWORD}}
 
 
+def _at_provider(**parts: Any) -> Callable[[World], Parts]:
+    """These parts, once there is a provider."""
+
+    def sends(_: World) -> Parts:
+        provider()
+        return parts
+
+    return sends
+
+
 def _token_page(_: World) -> Parts:
     return {"query": {"token": "any"}}
 
@@ -184,6 +195,11 @@ ACCESS: dict[str, Access] = {
     "POST /auth/register": _public(_new_account),
     "POST /auth/login": _public(_credentials),
     "POST /login": _public(_credentials),
+    "GET /login": _public(_at_provider(query={"provider": "github"})),
+    "GET /login/callback/{provider}": _public(lambda w: w.back_from_provider(), path=lambda _: {"provider": "github"}),
+    "GET /auth/identities": _signed_in(),
+    "POST /auth/identities": _signed_in(_at_provider(json_body={"provider": "google"})),
+    "DELETE /auth/identities/{identity_id}": Access(ok=OWNER_ALONE),
     "POST /auth/refresh": _public(lambda w: {"json_body": {"refresh_token": w.refresh_token()}}),
     "POST /auth/logout": _signed_in(),
     "POST /logout": _signed_in(),
@@ -428,6 +444,19 @@ ACCESS: dict[str, Access] = {
     "POST /webhooks/{webhook_id}/test": Access(ok=OWNER_ALONE),
     "GET /webhooks/{webhook_id}/deliveries": Access(ok=OWNER_ALONE),
     "POST /webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver": Access(ok=OWNER_ALONE),
+    # --- integrations: nobody else's are there ---
+    "GET /integrations": _signed_in(),
+    "POST /integrations": _signed_in(json_(service="meshy", api_key="a-key-of-the-actor")),
+    "GET /integrations/callback/{name}": _public(lambda w: w.back_from_service(), path=lambda _: {"name": "github"}),
+    "GET /integrations/{integration_id}": Access(ok=OWNER_ALONE),
+    "DELETE /integrations/{integration_id}": Access(ok=OWNER_ALONE),
+    "POST /integrations/{integration_id}/sync": Access(ok=OWNER_ALONE),
+    "GET /integrations/{integration_id}/records": Access(ok=OWNER_ALONE),
+    "GET /integrations/{integration_id}/requests": Access(ok=OWNER_ALONE),
+    "POST /integrations/{integration_id}/requests": Access(
+        ok=OWNER_ALONE, sends=json_(operation="github.repository", owner="octo", repository="engine")
+    ),
+    "GET /integrations/{integration_id}/requests/{request_id}": Access(ok=OWNER_ALONE),
     # --- notifications: everybody has their own ---
     "GET /notifications": _signed_in(),
     "GET /notifications/unread-count": _signed_in(),

@@ -34,9 +34,9 @@ class Operation:
         return [parameter for parameter in self.spec.get("parameters", []) if parameter["in"] == place]
 
     def body_schema(self, media_type: str = "application/json") -> dict[str, Any]:
-        """The schema of its body, references resolved one level; empty when it takes none of this type."""
+        """The schema of its body, references resolved one level; of several the first; empty when it takes none."""
         schema = self.spec.get("requestBody", {}).get("content", {}).get(media_type, {}).get("schema", {})
-        for choice in (schema, *schema.get("anyOf", [])):
+        for choice in (schema, *schema.get("anyOf", []), *schema.get("oneOf", [])):
             if name := choice.get("$ref", "").rpartition("/")[2]:
                 found: dict[str, Any] = document()["components"]["schemas"][name]
                 return found

@@ -94,6 +94,9 @@ def receiving() -> Iterator[Receiver]:
         def do_GET(self) -> None:
             self.do_POST()
 
+        def do_DELETE(self) -> None:
+            self.do_POST()
+
         def log_message(self, format: str, *args: Any) -> None:
             """Nothing: the test's own output is read."""
 

@@ -116,10 +116,13 @@ def work_off() -> list[dict[str, Any]]:
 
 
 def forget_what_is_due() -> None:
-    """What other tests have left: nothing waits for an object, no import for anybody, no delivery for its consumer."""
+    """What other tests have left: nothing waits for an object, no import for anybody, no delivery for its consumer,
+    and nothing is due of integrations."""
     execute("UPDATE deliveries SET done_at = now() WHERE done_at IS NULL")
     execute("UPDATE files SET status = 'rejected' WHERE status IN ('pending', 'uploaded')")
     execute("UPDATE campaign_uploads SET status = 'cancelled' WHERE status IN ('uploaded', 'processing', 'reverting')")
+    execute("UPDATE integrations SET next_sync_at = NULL WHERE next_sync_at IS NOT NULL")
+    execute("UPDATE integration_requests SET status = 'failed' WHERE status IN ('queued', 'running')")
 
 
 def received(queue: str) -> list[dict[str, Any]]:

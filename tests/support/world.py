@@ -16,6 +16,7 @@ from quintet.identity.one_time_tokens import LIFETIMES, mint
 from tests.support.api import Api
 from tests.support.browsers import subscription
 from tests.support.people import person
+from tests.support.provider import Account, Browser, asked_of, provider
 
 NEW_PASSWORD = "another good phrase 42 indeed"
 CONTENT = b"hello"
@@ -343,6 +344,46 @@ class World:
     def session_id(self) -> UUID:
         """The owner's session."""
         return self._one("SELECT id FROM sessions WHERE user_id = %(id)s", id=self.owner.id)
+
+    @cached_property
+    def identity_id(self) -> UUID:
+        """An account at a provider by which the owner can sign in."""
+        return self._one(
+            "INSERT INTO oauth_identities (user_id, provider, subject) VALUES (%(owner)s, 'github', %(subject)s)"
+            " RETURNING id",
+            owner=self.owner.id,
+            subject=secrets.token_hex(8),
+        )
+
+    @cached_property
+    def integration_id(self) -> UUID:
+        """GitHub, which the owner has connected."""
+        return self._one(
+            "INSERT INTO integrations (user_id, service, status) VALUES (%(owner)s, 'github', 'connected') RETURNING id",
+            owner=self.owner.id,
+        )
+
+    @cached_property
+    def request_id(self) -> UUID:
+        """Something the owner has asked of GitHub."""
+        return self._one(
+            "INSERT INTO integration_requests (integration_id, operation, input)"
+            " VALUES (%(integration)s, 'github.repository', '{}') RETURNING id",
+            integration=self.integration_id,
+        )
+
+    def back_from_service(self) -> dict[str, Any]:
+        """What the owner's browser comes back with from GitHub, to connect it."""
+        provider()
+        browser = Browser(self.owner)
+        begun = browser.keep(self.owner.post("/integrations", {"service": "github"}))
+        assert begun.status == 201, begun
+        browser.asked = asked_of(begun.json()["authorization_url"])
+        return browser.accept(Account())
+
+    def back_from_provider(self) -> dict[str, Any]:
+        """What the browser of somebody new comes back with from GitHub."""
+        return Browser().begin("github").accept(Account())
 
     def refresh_token(self) -> str:
         """The refresh token of that session."""

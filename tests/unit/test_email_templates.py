@@ -21,6 +21,7 @@ TAME: dict[str, Value] = {
     "url": URL,
     "valid_for": "30 minutes",
     "file_name": "plan.pdf",
+    "provider": "GitHub",
     "reason": "Its content is image/png.",
     "campaign": "Spring",
     "address": "https://example.com/hook",

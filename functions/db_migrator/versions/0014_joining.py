@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "0014"
-down_revision = "0010"
+down_revision = "0012"
 
 SEARCH = """
 ALTER TABLE files ADD COLUMN search TSVECTOR GENERATED ALWAYS AS (words_of(file_name)) STORED;
@@ -42,7 +42,8 @@ CREATE INDEX ix_users_leaving ON users (deletion_requested_at) WHERE deletion_re
 ALTER TABLE one_time_tokens
     DROP CONSTRAINT ck_one_time_tokens_purpose,
     ADD CONSTRAINT ck_one_time_tokens_purpose
-        CHECK (purpose IN ('password_reset', 'email_verification', 'realtime_ticket', 'account_restore'));
+        CHECK (purpose IN (
+            'password_reset', 'email_verification', 'realtime_ticket', 'account_restore', 'oauth_state'));
 """
 
 

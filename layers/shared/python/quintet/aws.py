@@ -10,6 +10,7 @@ from quintet.config import settings
 
 if TYPE_CHECKING:
     from mypy_boto3_apigatewaymanagementapi import ApiGatewayManagementApiClient
+    from mypy_boto3_kms import KMSClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sesv2 import SESV2Client
@@ -85,7 +86,14 @@ def secrets() -> "SecretsManagerClient":
     return client
 
 
+@lru_cache(maxsize=1)
+def kms() -> "KMSClient":
+    """KMS."""
+    client: KMSClient = _client("kms", read_timeout=5, attempts=3)
+    return client
+
+
 def forget_clients() -> None:
     """Make every client anew when next used, as after a change of the environment."""
-    for client in (s3, sqs, sesv2, sockets, secrets):
+    for client in (s3, sqs, sesv2, sockets, secrets, kms):
         client.cache_clear()

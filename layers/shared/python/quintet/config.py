@@ -52,6 +52,13 @@ class Settings:
     archive_bucket: str = ""
     token_secret_id: str = ""
     push_secret_id: str = ""
+    sealing_key_id: str = ""
+    """The key of KMS that secrets of integrations are sealed by."""
+    meshy_api_url: str = "https://api.meshy.ai"
+    video_api_url: str = "https://api.lumalabs.ai"
+    """Where the APIs of services with keys are; those of OAuth providers are with what we are to them."""
+    oauth_clients_secret_id: str = ""
+    """What we are to the providers people sign in with and connect to (`quintet.oauth.providers`)."""
     push_services: tuple[str, ...] = (
         "fcm.googleapis.com",
         "updates.push.services.mozilla.com",

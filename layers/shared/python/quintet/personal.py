@@ -31,6 +31,8 @@ def _deleted_from(table: str, column: str = "user_id") -> str:
 _SHARED = "Others work with it; whoever made it is a deleted user."
 _THEIRS = "A part of what the person takes part in, which is exported."
 
+_OF_INTEGRATIONS = "integration_id IN (SELECT id FROM integrations WHERE user_id = %(user)s)"
+
 PERSONAL: dict[str, Kind] = {
     "sessions": Kind(
         exported="""SELECT id, issued_at, last_used_at, expires_at, revoked_at, host(ip) AS ip, user_agent
@@ -40,6 +42,11 @@ PERSONAL: dict[str, Kind] = {
     "one_time_tokens": Kind(
         left_out="Hashes of tokens that were mailed.",
         erased=_deleted_from("one_time_tokens"),
+    ),
+    "oauth_identities": Kind(
+        exported="""SELECT id, provider, subject, email, created_at, last_used_at
+            FROM oauth_identities WHERE user_id = %(user)s""",
+        erased=_deleted_from("oauth_identities"),
     ),
     "former_addresses": Kind(
         exported="SELECT event_id AS id, email FROM former_addresses WHERE user_id = %(user)s",
@@ -174,6 +181,24 @@ PERSONAL: dict[str, Kind] = {
                 updated_at
             FROM webhooks WHERE owner_id = %(user)s""",
         erased=_deleted_from("webhooks", "owner_id"),
+    ),
+    "integrations": Kind(
+        exported="""SELECT id, service, status, scopes, connected_at, sync_status, last_synced_at, error, created_at,
+                updated_at
+            FROM integrations WHERE user_id = %(user)s""",
+        erased="""UPDATE integrations SET scopes = '{}', checkpoint = NULL, error = NULL WHERE user_id = %(user)s
+            -- disconnected before; the rest goes when the provider is told""",
+    ),
+    "integration_records": Kind(
+        exported=f"""SELECT id, integration_id, kind, external_id, data, fetched_at
+            FROM integration_records WHERE {_OF_INTEGRATIONS}""",
+        erased=f"DELETE FROM integration_records WHERE {_OF_INTEGRATIONS}",
+    ),
+    "integration_requests": Kind(
+        exported=f"""SELECT id, integration_id, operation, input, status, result, error, file_id, created_at,
+                finished_at
+            FROM integration_requests WHERE {_OF_INTEGRATIONS}""",
+        erased=f"DELETE FROM integration_requests WHERE {_OF_INTEGRATIONS}",
     ),
     "exports": Kind(
         exported="SELECT id, status, size, created_at, finished_at, expires_at FROM exports WHERE user_id = %(user)s",

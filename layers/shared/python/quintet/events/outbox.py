@@ -53,25 +53,28 @@ def send(outgoing: Iterable[Outgoing]) -> set[str]:
     return failed
 
 
-def send_messages_after_commit(session: Session, queue: str, messages: Sequence[Any]) -> None:
+def send_messages_after_commit(session: Session, queue: str, messages: Sequence[Any], *, delay: int = 0) -> None:
     """`send_messages` once the transaction has committed, for what the dispatcher sends when this fails."""
 
     def send_all() -> None:
         try:
-            send_messages(queue, messages)
+            send_messages(queue, messages, delay=delay)
         except Exception:
             logger.warning("Could not send to the queue %s; the dispatcher will.", queue, exc_info=True)
 
     after_commit(session, send_all)
 
 
-def send_messages(queue: str, messages: Sequence[Any]) -> None:
-    """Put JSON messages on a queue, ten a call; raises when one is refused."""
+def send_messages(queue: str, messages: Sequence[Any], *, delay: int = 0) -> None:
+    """Put JSON messages on a queue, ten a call, to come `delay` seconds later; raises when one is refused."""
     rest = iter(messages)
     while batch := list(islice(rest, _BATCH)):
         answer = sqs().send_message_batch(
             QueueUrl=settings().queue_urls[queue],
-            Entries=[{"Id": str(n), "MessageBody": json.dumps(message)} for n, message in enumerate(batch)],
+            Entries=[
+                {"Id": str(n), "MessageBody": json.dumps(message), "DelaySeconds": delay}
+                for n, message in enumerate(batch)
+            ],
         )
         if failed := answer.get("Failed"):
             raise RuntimeError(f"{queue} refused {len(failed)} of {len(batch)} messages: {failed[0].get('Code')}")

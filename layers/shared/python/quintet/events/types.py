@@ -25,6 +25,9 @@ class EventType(StrEnum):
     EXPORT_REQUESTED = "export.requested"
     EXPORT_READY = "export.ready"
     EXPORT_REMOVED = "export.removed"  # its object is to go
+    ACCOUNT_IDENTITY_LINKED = "account.identity_linked"  # data: provider
+    ACCOUNT_IDENTITY_UNLINKED = "account.identity_unlinked"
+    ACCOUNT_CLAIMED = "account.claimed"  # by who owns the address, which nobody had proven: password and sessions ended
 
     SESSION_STARTED = "session.started"
     SESSION_REFUSED = "session.refused"
@@ -124,6 +127,18 @@ class EventType(StrEnum):
     PUSH_SUBSCRIPTION_CREATED = "push_subscription.created"
     PUSH_SUBSCRIPTION_REMOVED = "push_subscription.removed"  # data: gone, when the push service says so
 
+    INTEGRATION_CONNECTED = "integration.connected"  # data of these: service
+    INTEGRATION_NEEDS_REAUTH = "integration.needs_reauth"  # the provider takes its token or key no more
+    INTEGRATION_DISCONNECTED = "integration.disconnected"
+    INTEGRATION_REVOKED = "integration.revoked"  # revoked: whether the provider was told, and confirmed it
+    INTEGRATION_SYNC_REQUESTED = "integration.sync_requested"
+    INTEGRATION_SYNC_STARTED = "integration.sync_started"
+    INTEGRATION_SYNCED = "integration.synced"
+    INTEGRATION_SYNC_FAILED = "integration.sync_failed"
+    INTEGRATION_REQUEST_CREATED = "integration_request.created"  # data of these: integration_id, operation
+    INTEGRATION_REQUEST_SUCCEEDED = "integration_request.succeeded"  # file_id, if it made one
+    INTEGRATION_REQUEST_FAILED = "integration_request.failed"
+
     SIGNING_KEY_ROTATED = "signing_key.rotated"
     SIGNING_KEY_REVOKED = "signing_key.revoked"  # all of them
     ADDRESS_SUPPRESSED = "address.suppressed"
@@ -143,6 +158,7 @@ _DELIVERED_TO: dict[EventType, tuple[str, ...]] = {
     EventType.EXPORT_REQUESTED: ("exports",),
     EventType.EXPORT_READY: ("email",),
     EventType.EXPORT_REMOVED: ("uploads",),
+    EventType.ACCOUNT_IDENTITY_LINKED: ("email",),
     EventType.FILE_REJECTED: ("email",),
     EventType.FILE_REMOVED: ("uploads",),
     EventType.CAMPAIGN_DISTRIBUTION_REQUESTED: ("campaigns",),
@@ -160,6 +176,7 @@ _DELIVERED_TO: dict[EventType, tuple[str, ...]] = {
     EventType.ENROLLMENT_MOVED_UP: ("notifications",),
     EventType.NOTIFICATION_DIGEST_DUE: ("email",),
     EventType.WEBHOOK_PAUSED: ("email",),
+    EventType.INTEGRATION_DISCONNECTED: ("integrations",),
 }
 
 _LIVE = frozenset(
@@ -167,6 +184,7 @@ _LIVE = frozenset(
         *("project", "task", "folder", "file", "campaign", "campaign_upload"),
         *("conversation", "message", "notification"),
         *("course", "lesson", "enrollment"),
+        *("integration", "integration_request"),
     }
 )
 """What people watch as it happens, by the first word of the events about it."""
@@ -176,6 +194,7 @@ _ENDS_SESSIONS = frozenset(
         EventType.SESSION_ENDED,
         EventType.SESSION_REFRESH_REUSED,
         EventType.ACCOUNT_PASSWORD_CHANGED,
+        EventType.ACCOUNT_CLAIMED,
         EventType.ACCOUNT_DISABLED,
         EventType.ACCOUNT_DELETION_REQUESTED,
         EventType.ACCOUNT_REMOVED,

@@ -24,6 +24,7 @@ LIFETIMES: dict[TokenPurpose, timedelta] = {
     "email_verification": timedelta(days=3),
     "realtime_ticket": timedelta(seconds=30),
     "account_restore": GRACE,
+    "oauth_state": timedelta(minutes=10),
 }
 """How long a token is good for, unless nobody is waiting for it."""
 

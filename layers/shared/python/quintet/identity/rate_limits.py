@@ -27,6 +27,7 @@ LIMITS: dict[str, tuple[Limit, ...]] = {
     "register": (Limit("ip", 20, 3600),),
     # The account alone is limited more loosely: nobody is to be kept out by somebody else's attempts.
     "sign_in": (Limit("account+ip", 10, 900), Limit("account", 50, 900), Limit("ip", 100, 900)),
+    "provider_sign_in": (Limit("ip", 200, 900),),  # there and back are two
     "refresh": (Limit("ip", 600, 900),),
     "password_reset": (Limit("account", 5, 3600), Limit("ip", 30, 3600)),
     "email_verification": (Limit("account", 5, 3600), Limit("ip", 30, 3600)),
@@ -38,6 +39,9 @@ LIMITS: dict[str, tuple[Limit, ...]] = {
     "search": (Limit("account", 60, 60), Limit("ip", 600, 60)),
     "webhook": (Limit("account", 60, 60),),
     "export": (Limit("account", 5, 86_400),),
+    # What is asked of a service may cost its owner money there.
+    "integration": (Limit("account", 60, 60),),
+    "integration_callback": (Limit("ip", 120, 900),),
     # When the network comes back, everybody in that office connects again, with each of their devices.
     "realtime_ticket": (Limit("account", 120, 60), Limit("ip", 3000, 60)),
     "frame": (Limit("connection", 200, 10),),

@@ -1,0 +1,46 @@
+"""The SQL of linked identities."""
+
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from functions.auth.oauth.people import Person
+from functions.auth.oauth.schemas import IdentityRead
+from functions.auth.queries import Account
+from quintet.db.json import columns_of, page
+from quintet.db.reads import rows
+from quintet.identity.principal import Principal
+from quintet.pagination import PageRequest
+
+_IDENTITIES = f"""
+    SELECT {columns_of(IdentityRead, "i")} FROM oauth_identities i
+    WHERE i.user_id = %(caller)s AND i.id < %(before)s"""
+
+_ARRIVE = """
+    UPDATE oauth_identities i SET email = coalesce(%(email)s, i.email), last_used_at = now()
+    FROM users u WHERE u.id = i.user_id AND i.provider = %(provider)s AND i.subject = %(subject)s
+    RETURNING u.id, u.password_hash"""
+
+_TAKE_AWAY = """
+    WITH token AS (
+        UPDATE one_time_tokens SET used_at = now() WHERE user_id = %(user_id)s AND used_at IS NULL
+    ), webhook AS (
+        DELETE FROM webhooks WHERE owner_id = %(user_id)s
+    )
+    DELETE FROM oauth_identities WHERE user_id = %(user_id)s RETURNING id"""
+
+
+def list_identities(session: Session, caller: Principal, paging: PageRequest) -> bytes:
+    """A page of the caller's linked identities, the newest first."""
+    return page(session, _IDENTITIES, {"caller": caller.user_id}, paging)
+
+
+def arrive(session: Session, provider: str, person: Person) -> Account | None:
+    """The account this identity signs in to; what the provider says of it now is kept."""
+    found = rows(session, _ARRIVE, {"provider": provider, "subject": person.subject, "email": person.email})
+    return Account(*found[0]) if found else None
+
+
+def take_away(session: Session, user_id: UUID) -> None:
+    """Remove what somebody who made an account could still get in by, or be told by, but for password and sessions."""
+    rows(session, _TAKE_AWAY, {"user_id": user_id})

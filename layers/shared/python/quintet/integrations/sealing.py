@@ -1,0 +1,59 @@
+"""Secrets of integrations at rest: envelope encryption by a key of KMS that is for nothing else.
+
+Each row has a data key of its own, made and opened by KMS, and AES-256-GCM seals the secrets with it (NIST SP 800-38D).
+KMS and GCM are both told whose they are: what is moved to another row does not open there.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from quintet.aws import kms
+from quintet.config import settings
+
+_NONCE = 12  # bytes, as GCM wants it; a data key seals once
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """What is stored: columns of `integrations`."""
+
+    sealed: bytes
+    data_key: bytes
+    key_id: str
+
+
+def seal(secrets: Mapping[str, str], *, integration_id: UUID, user_id: UUID) -> Sealed:
+    """Seal what is secret of somebody's integration. Calls KMS."""
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    context, key_id = _context(integration_id, user_id), settings().sealing_key_id
+    made = kms().generate_data_key(KeyId=key_id, KeySpec="AES_256", EncryptionContext=context)
+    nonce = os.urandom(_NONCE)
+    text = json.dumps(dict(secrets)).encode()
+    return Sealed(
+        nonce + AESGCM(made["Plaintext"]).encrypt(nonce, text, _associated(context)), made["CiphertextBlob"], key_id
+    )
+
+
+def unseal(row: Any, *, integration_id: UUID, user_id: UUID) -> dict[str, str]:
+    """The secrets in a row that has the columns of `Sealed`. Calls KMS; raises when they are another integration's."""
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    context = _context(integration_id, user_id)
+    data_key = kms().decrypt(KeyId=row.key_id, CiphertextBlob=bytes(row.data_key), EncryptionContext=context)
+    sealed = bytes(row.sealed)
+    text = AESGCM(data_key["Plaintext"]).decrypt(sealed[:_NONCE], sealed[_NONCE:], _associated(context))
+    secrets: dict[str, str] = json.loads(text)
+    return secrets
+
+
+def _context(integration_id: UUID, user_id: UUID) -> dict[str, str]:
+    return {"integration_id": str(integration_id), "user_id": str(user_id)}
+
+
+def _associated(context: Mapping[str, str]) -> bytes:
+    return json.dumps(context, sort_keys=True).encode()
