@@ -41,6 +41,7 @@ ALLOWED: dict[str, set[str]] = {
     "reports": CONNECT,
     "webhooks": CONNECT | SEND,
     "notifications": CONNECT | READ_SECRET | SEND,
+    "ai": CONNECT | SEND | {"bedrock:InvokeModelWithResponseStream"},
     "events": CONNECT,
     "realtime": CONNECT | SOCKETS,
     "system": CONNECT | {"s3:ListBucket", "sqs:GetQueueAttributes"},
@@ -119,6 +120,7 @@ def test_the_roles_are_those_functions_alone(env: Synthesised) -> None:
         ("secretsmanager:GetSecretValue", "MasterUserSecret", {"maintenance", "db_migrator"}),
         ("execute-api:ManageConnections", "WebSocketApi", {"realtime", "realtime_broadcaster"}),
         ("ses:SendEmail", "EmailIdentity", {"email_sender"}),
+        ("bedrock:InvokeModelWithResponseStream", "foundation-model", {"ai"}),
         (
             "s3:GetObject",
             "StorageFiles",

@@ -103,6 +103,9 @@ class EventType(StrEnum):
     PUSH_SUBSCRIPTION_CREATED = "push_subscription.created"
     PUSH_SUBSCRIPTION_REMOVED = "push_subscription.removed"  # data: gone, when the push service says so
 
+    AI_CHAT_ASKED = "ai_chat.asked"  # data: provider; tools that were approved, declined
+    AI_CHAT_REMOVED = "ai_chat.removed"
+
     SIGNING_KEY_ROTATED = "signing_key.rotated"
     SIGNING_KEY_REVOKED = "signing_key.revoked"  # all of them
     ADDRESS_SUPPRESSED = "address.suppressed"
@@ -116,6 +119,7 @@ _DELIVERED_TO: dict[EventType, tuple[str, ...]] = {
     EventType.ACCOUNT_EMAIL_VERIFIED: ("email",),
     EventType.ACCOUNT_PASSWORD_RESET_REQUESTED: ("email",),
     EventType.ACCOUNT_PASSWORD_CHANGED: ("email",),
+    EventType.FILE_READY: ("uploads",),  # its text is to be read
     EventType.FILE_REJECTED: ("email",),
     EventType.FILE_REMOVED: ("uploads",),
     EventType.CAMPAIGN_DISTRIBUTION_REQUESTED: ("campaigns",),

@@ -37,6 +37,7 @@ LIMITS: dict[str, tuple[Limit, ...]] = {
     "reaction": (Limit("account", 300, 60), Limit("ip", 3000, 60)),
     "search": (Limit("account", 60, 60), Limit("ip", 600, 60)),
     "webhook": (Limit("account", 60, 60),),
+    "assistant": (Limit("account", 20, 60), Limit("ip", 200, 60)),
     # When the network comes back, everybody in that office connects again, with each of their devices.
     "realtime_ticket": (Limit("account", 120, 60), Limit("ip", 3000, 60)),
     "frame": (Limit("connection", 200, 10),),

@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, CheckConstraint, Index, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from quintet.db.models.accounts import User
-from quintet.db.models.base import Base, Changing, Id, one_of, references
+from quintet.db.models.base import Base, Changing, Id, one_of, references, searched
 from quintet.db.models.projects import Project
 
 FileStatus = Literal["pending", "uploaded", "ready", "rejected"]
@@ -89,3 +89,15 @@ class File(Changing, Base):
     uploaded_at: Mapped[datetime | None]
     checked_at: Mapped[datetime | None]
     """When `event_dispatcher` last looked whether the object of a pending file has arrived."""
+
+
+class FileText(Base):
+    """A passage of what a ready file says, in its order: some hundred words, by which it is found."""
+
+    __tablename__ = "file_texts"
+    __table_args__ = (Index("ix_file_texts_search", "search", postgresql_using="gin"),)
+
+    file_id: Mapped[UUID] = references(File.id, ondelete="CASCADE", index=False, primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    text: Mapped[str]
+    search: Mapped[str] = searched("words_of(text)")
