@@ -195,7 +195,7 @@ def _when_it_listens(url: str, headers: dict[str, str]) -> requests.Response:
 
 def test_the_layer_ships_the_model_of_every_aws_service_that_the_code_calls() -> None:
     code = [*(bundling.ROOT / "functions").rglob("*.py"), *bundling.SHARED.rglob("*.py")]
-    called = {name for file in code for name in re.findall(r"client\(\s*\"(\w+)\"", file.read_text())}
+    called = {name for file in code for name in re.findall(r"client\(\s*\"([\w-]+)\"", file.read_text())}
     data = bundling.dependencies_layer() / "python" / "botocore" / "data"
     assert called <= {folder.name for folder in data.iterdir() if folder.is_dir()}
     assert called == {"sqs", *bundling.AWS_SERVICES.values()}

@@ -147,7 +147,9 @@ def test_without_a_proxy_all_sandboxes_together_fit_into_the_database(dev: Synth
     for name, function in FUNCTIONS.items():
         reserved = dev.functions()[name].get("ReservedConcurrentExecutions")
         assert reserved == (settings.api_concurrency if function.routes else None)
-        at_once += reserved or (function.queue.max_concurrency * function.connections if function.queue else 2)
+        at_once += (reserved or 0) * function.connections or (
+            function.queue.max_concurrency * function.connections if function.queue else 2
+        )
     assert at_once <= POSTGRES_CONNECTIONS[settings.database_class]
 
 

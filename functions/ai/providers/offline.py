@@ -21,7 +21,7 @@ from functions.ai.words import sought
 
 NOTICE = "No language model is set up here; this was put together without one."
 
-_QUOTES = 4
+_QUOTES, _OF_EACH = 6, 2
 _QUOTE = 400
 """Characters of one."""
 _PIECE = re.compile(r".{1,24}(?:\s|$)|\S{1,24}", re.DOTALL)
@@ -71,7 +71,10 @@ def _result(call: Call) -> str:
 def _quotes(prompt: Prompt) -> Iterator[str]:
     """The sentences with most of the question's words, as they stand, cited."""
     words = sought(prompt.question())
-    found = sorted(_sentences(prompt.sources, words), key=lambda quote: -quote[0])[:_QUOTES]
+    found: list[tuple[int, int, str]] = []
+    for n, source in enumerate(prompt.sources, 1):
+        found += sorted(_sentences(n, source, words), key=lambda quote: -quote[0])[:_OF_EACH]
+    found = sorted(found, key=lambda quote: -quote[0])[:_QUOTES]
     if not found:
         yield (
             "Of what you may read, nothing has the words of your question."
@@ -86,17 +89,10 @@ def _quotes(prompt: Prompt) -> Iterator[str]:
         yield f"> {sentence} [{n}]"
 
 
-def _sentences(sources: object, words: frozenset[str]) -> Iterator[tuple[int, int, str]]:
+def _sentences(n: int, source: Source, words: frozenset[str]) -> Iterator[tuple[int, int, str]]:
     """How many of the words a sentence has, the number of its source, and the sentence."""
-    assert isinstance(sources, list | tuple)
-    for n, source in enumerate(sources, 1):
-        for sentence in _passages(source):
-            if hits := len(words & sought(sentence)):
-                yield hits, n, sentence[:_QUOTE]
-
-
-def _passages(source: Source) -> Iterator[str]:
     for text in (source.title, source.text):
         for found in _SENTENCE.finditer(text):
-            if sentence := " ".join(found[0].split()):
-                yield sentence
+            sentence = " ".join(found[0].split())
+            if hits := len(words & sought(sentence)):
+                yield hits, n, sentence[:_QUOTE]
