@@ -25,6 +25,7 @@ class Need(StrEnum):
     OAUTH_CLIENTS = "oauth_clients"  # read what we are to the providers people sign in with and connect to
     SEND_EMAIL = "send_email"  # through SES
     API_URL = "api_url"  # the API's public address, for links in emails
+    AI = "ai"  # the provider of the assistant's answers
     SOCKETS = "sockets"  # the WebSocket API's address, to post to its clients and to close their connections
 
 
@@ -49,6 +50,7 @@ class Function:
     description: str
     routes: tuple[str, ...] = ()  # the first path segments it answers, under every prefix
     websocket: bool = False
+    streams: bool = False  # a web server behind Lambda Web Adapter, whose answers go out as they are made
     free_bodies: bool = False  # people's own texts and files: the firewall lets what is in them through
     queue: Queue | None = None
     schedule: str = ""  # an EventBridge expression
@@ -59,7 +61,7 @@ class Function:
     ships: tuple[str, ...] = ()  # files beside its own folder that go into its bundle
     connections: int = 1  # to the database, at the same time
     memory: int = 1024  # MB
-    timeout: int = 29  # seconds; API Gateway waits no longer
+    timeout: int = 29  # seconds; API Gateway waits no longer, but for what streams
 
 
 PREFIXES = ("/api/v1", "/api", "")
@@ -165,6 +167,16 @@ FUNCTIONS: dict[str, Function] = {
         needs=_API | {Need.SEALING, Need.OAUTH_CLIENTS},
         sends_to=frozenset({"integrations", "webhooks", "realtime"}),
     ),
+    "ai": Function(
+        description="The assistant: answers as streams, from what the caller may read, and proposals",
+        routes=("ai",),
+        streams=True,
+        free_bodies=True,
+        needs=_API | {Need.AI},
+        sends_to=frozenset({"webhooks", "notifications", "realtime"}),
+        connections=2,  # an answer is written down while it is read
+        timeout=300,
+    ),
     "events": Function(
         description="The audit trail and the feed",
         routes=("events",),
@@ -187,7 +199,7 @@ FUNCTIONS: dict[str, Function] = {
         description="Checks each uploaded object and makes its file ready or rejected; removes those of deleted files",
         queue=Queue("uploads", batch_size=5, max_concurrency=20),
         needs=frozenset({Need.DATABASE, Need.FILES_READ, Need.FILES_DELETE}),
-        sends_to=frozenset({"email", "campaigns", "webhooks", "realtime", "notifications"}),
+        sends_to=frozenset({"uploads", "email", "campaigns", "webhooks", "realtime", "notifications"}),
         timeout=300,
     ),
     "campaign_processor": Function(
@@ -312,8 +324,8 @@ ROUTES: dict[str, str] = {route: name for name, function in FUNCTIONS.items() fo
 
 
 def handler_path(name: str) -> str:
-    """The dotted path Lambda is given for a function."""
-    return f"functions.{name}.handler.handler"
+    """What Lambda is given to start a function: a dotted path, or the script by which its web server starts."""
+    return f"functions/{name}/run.sh" if FUNCTIONS[name].streams else f"functions.{name}.handler.handler"
 
 
 def visibility_timeout(function: Function) -> int:

@@ -11,6 +11,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 
 from functions.manifest import Need
+from infra.config import Environment
 from infra.constructs.database import APPLICATION_USER, NAME, Endpoint
 from infra.data_stack import DataStack
 
@@ -24,7 +25,7 @@ class Access:
     findings: Sequence[str] = ()  # what cdk-nag says of the statements, to be acknowledged
 
 
-def access_table(data: DataStack, *, email_from: str) -> dict[Need, Access]:
+def access_table(data: DataStack, *, env: Environment) -> dict[Need, Access]:
     """Need -> access, but for what the APIs give. Actions are named one by one: a wildcard would grow with AWS."""
     stack = Stack.of(data)
     files, archive = data.storage.files, data.storage.archive
@@ -117,7 +118,7 @@ def access_table(data: DataStack, *, email_from: str) -> dict[Need, Access]:
         Need.SEALING: Access({"SEALING_KEY_ID": sealing}, [for_integrations("kms:GenerateDataKey")]),
         Need.UNSEALING: Access({"SEALING_KEY_ID": sealing}, [for_integrations("kms:Decrypt")]),
         Need.PUSH_SECRET: Access(
-            {"PUSH_SECRET_ID": data.push_secret.secret_arn, "EMAIL_FROM": email_from},
+            {"PUSH_SECRET_ID": data.push_secret.secret_arn, "EMAIL_FROM": env.email_from},
             [
                 allow(["secretsmanager:GetSecretValue"], [data.push_secret.secret_arn]),
                 key("secretsmanager", "kms:Decrypt"),
@@ -130,14 +131,29 @@ def access_table(data: DataStack, *, email_from: str) -> dict[Need, Access]:
                 key("secretsmanager", "kms:Decrypt"),
             ],
         ),
+        Need.AI: _assistant(stack, env),
         Need.SEND_EMAIL: Access(
             {
-                "EMAIL_FROM": email_from,
+                "EMAIL_FROM": env.email_from,
                 "SES_CONFIGURATION_SET": email.configuration_set.configuration_set_name,
             },
             [allow(["ses:SendEmail"], [email.identity.email_identity_arn, email.configuration_set_arn])],
         ),
     }
+
+
+def _assistant(stack: Stack, env: Environment) -> Access:
+    told = {"AI_PROVIDER": env.ai_provider, "AI_MODEL": env.ai_model}
+    if env.ai_provider == "openai":
+        secret = env.ai_secret_arn
+        return Access(
+            {**told, "AI_BASE_URL": env.ai_base_url, **({"AI_SECRET_ID": secret} if secret else {})},
+            [allow(["secretsmanager:GetSecretValue"], [secret])] if secret else [],
+        )
+    if env.ai_provider == "offline":
+        return Access(told)
+    model = f"arn:{stack.partition}:bedrock:{stack.region}::foundation-model/{env.ai_model}"
+    return Access(told, [allow(["bedrock:InvokeModelWithResponseStream"], env.ai_model_arns or [model])])
 
 
 def _endpoint(endpoint: Endpoint) -> dict[str, str]:

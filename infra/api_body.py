@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from functions.manifest import CATCH_ALL, PREFIXES, ROUTES
+from functions.manifest import CATCH_ALL, FUNCTIONS, PREFIXES, ROUTES
 from quintet.errors import title_of
 from quintet.http.envelope import SECURITY_HEADERS
 from quintet.http.problems import MEDIA_TYPE
@@ -45,6 +45,9 @@ _GATEWAY_RESPONSES: dict[str, tuple[HTTPStatus, str]] = {
 _NEXT = {"REQUEST_TOO_LARGE": {"rel": "presign-upload", "href": f"{PREFIXES[0]}/files/presign-upload"}}
 """The step that helps; the address is without the stage."""
 
+STREAM_MILLISECONDS = 900_000
+"""How long an answer may be streamed: all that API Gateway allows."""
+
 _RETRY = {"THROTTLED": "1", "QUOTA_EXCEEDED": "60"}
 
 
@@ -71,20 +74,26 @@ def api_body(
     return {
         "openapi": "3.0.1",
         "info": {"title": title, "version": "1"},
-        "paths": {path: _any_method(path, integration_uri(name)) for path, name in api_paths().items()},
+        "paths": {path: _any_method(path, name, integration_uri(name)) for path, name in api_paths().items()},
         "x-amazon-apigateway-gateway-responses": {
             kind: _gateway_response(kind, cors_origins, stage_path) for kind in _GATEWAY_RESPONSES
         },
     }
 
 
-def _any_method(path: str, uri: str) -> dict[str, Any]:
+def _any_method(path: str, name: str, uri: str) -> dict[str, Any]:
     proxy = {"name": "proxy", "in": "path", "required": True, "schema": {"type": "string"}}
+    streamed = {"responseTransferMode": "STREAM", "timeoutInMillis": STREAM_MILLISECONDS}
     return {
         "x-amazon-apigateway-any-method": {
             **({"parameters": [proxy]} if "{proxy+}" in path else {}),
             "responses": {},
-            "x-amazon-apigateway-integration": {"type": "aws_proxy", "httpMethod": "POST", "uri": uri},
+            "x-amazon-apigateway-integration": {
+                "type": "aws_proxy",
+                "httpMethod": "POST",
+                "uri": uri,
+                **(streamed if FUNCTIONS[name].streams else {}),
+            },
         }
     }
 

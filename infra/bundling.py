@@ -44,6 +44,7 @@ AWS_SERVICES: dict[Need, str] = {
     Need.UNSEALING: "kms",
     Need.OAUTH_CLIENTS: "secretsmanager",
     Need.SEND_EMAIL: "sesv2",
+    Need.AI: "bedrock-runtime",
     Need.SOCKETS: "apigatewaymanagementapi",
 }
 """The boto3 client that serves a need; the layer ships the models of these (and of SQS) and no others."""

@@ -1,6 +1,10 @@
 """What differs between the environments we deploy; everything else is the same in both."""
 
 from dataclasses import dataclass
+from typing import Literal
+
+WEB_ADAPTER = "arn:{partition}:lambda:{region}:753240598075:layer:LambdaAdapterLayerArm64:30"
+"""AWS's layer for what streams; the account is the adapter's own. https://github.com/aws/aws-lambda-web-adapter"""
 
 POSTGRES_VERSION = "18"  # the newest minor of it; only `uuidv7()` needs 18
 BACKUP_DAYS = 35
@@ -47,6 +51,15 @@ class Environment:
     sentry_dsn: str = ""
     log_level: str = "INFO"
 
+    ai_provider: Literal["bedrock", "openai", "offline"] = "bedrock"
+    ai_model: str = "amazon.nova-lite-v1:0"
+    """A model of Bedrock in the region, the id of an inference profile, or what the server calls its model."""
+    ai_model_arns: tuple[str, ...] = ()
+    """Of an inference profile: its own and those of the models it spreads requests over. The role may invoke them."""
+    ai_base_url: str = ""
+    """Of an OpenAI-compatible server; its key is in the secret `ai_secret_arn`, if it wants one."""
+    ai_secret_arn: str = ""
+
     keep_data: bool
     """Deletion protection, and nothing that holds data is deleted with its stack."""
     multi_az: bool
@@ -75,6 +88,8 @@ class Environment:
             raise ValueError("domain_name and certificate_arn go together.")
         if self.cdn_name and not self.cdn:
             raise ValueError("cdn_name is the name of what `cdn` sets up.")
+        if self.ai_provider == "openai" and not self.ai_base_url:
+            raise ValueError("ai_provider openai needs ai_base_url.")
 
     @property
     def prefix(self) -> str:

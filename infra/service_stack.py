@@ -36,7 +36,7 @@ class ServiceStack(cdk.Stack):
             self._layer("Dependencies", str(dependencies_layer())),
             self._layer("Shared", str(shared_layer())),
         ]
-        access = access_table(data, email_from=env.email_from)
+        access = access_table(data, env=env)
         websocket = WebSocketApi(self, "WebSocketApi", env=env)
         access[Need.SOCKETS] = websocket.access()
         before = self._functions(access, (name for name, f in FUNCTIONS.items() if f.routes))

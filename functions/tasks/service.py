@@ -1,35 +1,24 @@
 """The rules of tasks."""
 
-from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, update
 from sqlalchemy.orm import Session
 
-from functions.tasks.access import locked_project, locked_task, locked_tasks, require_members
-from functions.tasks.positions import between
 from functions.tasks.schemas import TaskCreate, TasksUpdate, TaskUpdate
-from quintet.db.models.tasks import MAX_POSITION, Task
-from quintet.errors import BadRequest, Conflict
+from quintet.db.models.tasks import Task
 from quintet.events.record import record_all
-from quintet.events.tasks import task_changed, task_created, task_removed
+from quintet.events.tasks import task_changed, task_removed
 from quintet.identity.principal import Principal
+from quintet.tasks import creating
+from quintet.tasks.access import locked_task, locked_tasks, require_members
 
 
 def create_task(session: Session, caller: Principal, *, new: TaskCreate) -> Task:
     """A task in a project that the caller may edit."""
-    locked_project(session, caller, new.project_id)
-    if new.assignee_id:
-        require_members(session, {new.project_id}, new.assignee_id, pointer="/assignee_id")
-    fields = new.model_dump(exclude={"before", "after"})
-    place = {name: getattr(new, name) for name in _PLACES & new.model_fields_set} or {"before": None}
-    position = _position(session, new.project_id, place, moved=None)
-    task = Task(**fields, position=position, created_by=caller.user_id)
-    session.add(task)
-    session.flush()
-    record_all(session, task_created(task))
-    return task
+    place = {name: getattr(new, name) for name in _PLACES & new.model_fields_set}
+    return creating.create_task(session, caller, place=place, **new.model_dump(exclude={*_PLACES}))
 
 
 def update_task(
@@ -43,7 +32,7 @@ def update_task(
     if changes.get("assignee_id"):
         require_members(session, {task.project_id}, changes["assignee_id"], pointer="/assignee_id")
     if place:
-        changes["position"] = _position(session, task.project_id, place, moved=task)
+        changes["position"] = creating.position_at(session, task.project_id, place, moved=task)
     before = {name: getattr(task, name) for name in changes}
     differences = {name: (before[name], changes[name]) for name in task.apply(changes)}
     record_all(session, task_changed(task.id, task.project_id, task.assignee_id, differences))
@@ -85,33 +74,3 @@ def remove_task(session: Session, caller: Principal, *, task_id: UUID, expected:
 
 
 _PLACES = frozenset({"before", "after"})
-
-
-def _position(session: Session, project_id: UUID, place: Mapping[str, UUID | None], *, moved: Task | None) -> str:
-    """Where `{"before": id}` or `{"after": id}` is; None as id: the end, or the beginning.
-
-    The project is to be locked. A task that is there already keeps its position.
-    """
-    [(side, beside)] = place.items()
-    if moved is not None and beside == moved.id:
-        return moved.position
-    mine = Task.position
-    nearest = select(mine).where(Task.project_id == project_id)
-    nearest = nearest.order_by(mine.desc() if side == "before" else mine)
-    if moved is not None:
-        nearest = nearest.where(Task.id != moved.id)
-    if beside is None:
-        near: list[str | None] = [None, *session.scalars(nearest.limit(1))]
-    else:
-        its = select(mine).where(Task.project_id == project_id, Task.id == beside).scalar_subquery()
-        near = list(session.scalars(nearest.where(mine <= its if side == "before" else mine >= its).limit(2)))
-        if not near:
-            raise BadRequest.at(f"/{side}", "There is no task with this id in the project.")
-    this, beyond = (*near, None)[:2]
-    low, high = (beyond, this) if side == "before" else (this, beyond)
-    if moved is not None and (low or "") < moved.position and (high is None or moved.position < high):
-        return moved.position
-    position = between(low, high)
-    if len(position) > MAX_POSITION:
-        raise Conflict("There is no room left in this place. Move one of the tasks beside it away and back first.")
-    return position

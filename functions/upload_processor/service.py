@@ -19,6 +19,7 @@ from functions.manifest import FUNCTIONS, lease
 from functions.upload_processor.detection import FIRST, detect
 from functions.upload_processor.media_types import NAMES, ZIP, reconcile
 from functions.upload_processor.objects import StoredObject, delete_everything, delete_version, look_up
+from functions.upload_processor.texts import extract
 from quintet.db.models.files import File
 from quintet.db.partitions import time_of
 from quintet.db.session import reading, writing
@@ -65,7 +66,7 @@ def process(message: SQSRecord) -> None:
     """Act on one message."""
     told = message.json_body
     if "event_id" in told:
-        deliver(message, _remove_object, lease_seconds=lease(FUNCTIONS["upload_processor"]))
+        deliver(message, _act_on, lease_seconds=lease(FUNCTIONS["upload_processor"]))
     elif told.get("Event") == "s3:TestEvent":
         logger.info("S3 says that its notifications work.")
     else:
@@ -77,6 +78,13 @@ def process(message: SQSRecord) -> None:
 def _arrival(s3: Mapping[str, Any]) -> Arrival:
     item = s3["object"]
     return Arrival(s3["bucket"]["name"], unquote_plus(item["key"]), item.get("versionId"), item.get("sequencer"))
+
+
+def _act_on(delivery: Claimed) -> str | None:
+    if delivery.type == EventType.FILE_READY:
+        return extract(delivery)
+    _remove_object(delivery)
+    return None
 
 
 def _remove_object(delivery: Claimed) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from aws_cdk import Duration
+from aws_cdk import Duration, Stack
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
@@ -11,7 +11,7 @@ from constructs import Construct
 from functions.manifest import FUNCTIONS, Need, handler_path
 from infra.access import Access
 from infra.bundling import function_bundle
-from infra.config import Environment
+from infra.config import WEB_ADAPTER, Environment
 from infra.constructs.cdn import ADDRESS_HEADER
 from infra.constructs.logging import log_group
 from infra.constructs.network import FUNCTION_SUBNETS, Network
@@ -30,6 +30,14 @@ _ATTACH_TO_VPC = (
     "ec2:DescribeSubnets",
     "ec2:UnassignPrivateIpAddresses",
 )
+
+_SERVED = {
+    "AWS_LAMBDA_EXEC_WRAPPER": "/opt/bootstrap",
+    "AWS_LWA_INVOKE_MODE": "response_stream",
+    "AWS_LWA_PORT": "8080",
+    "AWS_LWA_READINESS_CHECK_PROTOCOL": "tcp",
+}
+"""What has Lambda Web Adapter start `run.sh` and stream what that server answers."""
 
 _FINDINGS = (
     "AwsSolutions-L1",
@@ -69,11 +77,12 @@ class ServiceFunction(Construct):
             architecture=ARCHITECTURE,
             code=lambda_.Code.from_asset(str(function_bundle(id))),
             handler=handler_path(id),
-            layers=list(layers),
+            layers=[*layers, *([_web_adapter(self)] if self.manifest.streams else [])],
             memory_size=self.manifest.memory,
             timeout=Duration.seconds(self.manifest.timeout),
             environment={
                 **_common_environment(env),
+                **(_SERVED if self.manifest.streams else {}),
                 "DATABASE_POOL_SIZE": str(self.manifest.connections),
                 **{name: value for grant in granted for name, value in grant.environment.items()},
                 **{f"{name.upper()}_QUEUE_URL": queues[name].queue.queue_url for name in known},
@@ -117,6 +126,12 @@ class ServiceFunction(Construct):
 
 def _group(network: Network, needs: frozenset[Need]) -> ec2.SecurityGroup:
     return network.owner if Need.DATABASE_OWNER in needs else network.application
+
+
+def _web_adapter(scope: Construct) -> lambda_.ILayerVersion:
+    stack = Stack.of(scope)
+    arn = WEB_ADAPTER.format(partition=stack.partition, region=stack.region)
+    return lambda_.LayerVersion.from_layer_version_arn(scope, "WebAdapter", arn)
 
 
 def _common_environment(env: Environment) -> dict[str, str]:

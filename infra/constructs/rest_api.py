@@ -10,6 +10,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
+from functions.manifest import FUNCTIONS
 from infra.api_body import api_body
 from infra.config import Environment
 from infra.constructs.logging import log_group
@@ -42,9 +43,14 @@ class RestApi(Construct):
         stack = Stack.of(self)
 
         def integration_uri(name: str) -> str:
+            version, invoked = (
+                ("2021-11-15", "response-streaming-invocations")
+                if FUNCTIONS[name].streams
+                else ("2015-03-31", "invocations")
+            )
             return (
-                f"arn:{stack.partition}:apigateway:{stack.region}:lambda:path/2015-03-31"
-                f"/functions/{aliases[name].function_arn}/invocations"
+                f"arn:{stack.partition}:apigateway:{stack.region}:lambda:path/{version}"
+                f"/functions/{aliases[name].function_arn}/{invoked}"
             )
 
         body = api_body(

@@ -12,6 +12,7 @@ from typing import Any
 
 from starlette.types import Message, Receive, Scope, Send
 
+from functions.manifest import FUNCTIONS
 from infra.api_body import gateway_problem
 from infra.local import terminal
 from infra.local.environment import THREADS
@@ -20,6 +21,7 @@ from infra.local.invocation import TooLargeError, invoke
 from infra.local.pages import Pages
 from infra.local.sockets import PATH as SOCKETS
 from infra.local.sockets import Sockets
+from infra.local.streams import Streams
 
 MAX_BODY = 10 * 1024 * 1024
 """Bytes; API Gateway takes no larger request."""
@@ -43,6 +45,7 @@ class Gateway:
         self._timeout = timeout
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="invocation")
         self._sockets = Sockets(invoke=invoke, threads=self._threads)
+        self._streams = Streams()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or one WebSocket."""
@@ -67,17 +70,21 @@ class Gateway:
         raw_path = scope["raw_path"].decode("latin-1")
         name, request_id = function_for(raw_path), ""
         if body is None:
-            response = _own("REQUEST_TOO_LARGE")
+            status = await _answer(send, _own("REQUEST_TOO_LARGE"))
         else:
             event = _event(scope, raw_path, body)
             request_id = event["requestContext"]["requestId"]
-            response = await self._invoke(name, event)
-        await _answer(send, response)
+            if FUNCTIONS[name].streams:
+                status = await self._streams.serve(name, event, scope, body, receive, send) or await _answer(
+                    send, _own("INTEGRATION_FAILURE", request_id)
+                )
+            else:
+                status = await _answer(send, await self._invoke(name, event))
         terminal.emit(
             "request",
             method=scope["method"],
             path=raw_path,
-            status=response.status,
+            status=status,
             ms=round((time.perf_counter() - started) * 1000),
             function=name,
             request_id=request_id,
@@ -153,9 +160,10 @@ def _own(kind: str, request_id: str = "") -> Response:
     return Response(status.value, [*headers.items(), ("x-amzn-RequestId", request_id)], body.encode())
 
 
-async def _answer(send: Send, response: Response) -> None:
+async def _answer(send: Send, response: Response) -> int:
     headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
     if response.status not in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
         headers.append((b"content-length", str(len(response.body)).encode()))
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     await send({"type": "http.response.body", "body": response.body})
+    return response.status

@@ -45,6 +45,7 @@ ALLOWED: dict[str, set[str]] = {
     "notifications": CONNECT | READ_SECRET | SEND,
     "search": CONNECT,
     "integrations": CONNECT | READ_SECRET | SEAL | SEND,
+    "ai": CONNECT | SEND | {"bedrock:InvokeModelWithResponseStream"},
     "events": CONNECT,
     "realtime": CONNECT | SOCKETS,
     "system": CONNECT | {"s3:ListBucket", "sqs:GetQueueAttributes"},
@@ -129,6 +130,7 @@ def test_the_roles_are_those_functions_alone(env: Synthesised) -> None:
         ("secretsmanager:GetSecretValue", "MasterUserSecret", {"maintenance", "db_migrator"}),
         ("execute-api:ManageConnections", "WebSocketApi", {"realtime", "realtime_broadcaster"}),
         ("ses:SendEmail", "EmailIdentity", {"email_sender"}),
+        ("bedrock:InvokeModelWithResponseStream", "foundation-model", {"ai"}),
         (
             "s3:GetObject",
             "StorageFiles",

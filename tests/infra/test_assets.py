@@ -9,12 +9,15 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+import requests
 
 from functions.manifest import FUNCTIONS, Need, handler_path
 from infra import bundling
+from infra.local.postgres import free_port
 from infra.slimming import strip
 
 pytestmark = pytest.mark.xdist_group("cdk")
@@ -122,7 +125,9 @@ def test_the_layer_holds_what_every_function_imports(tmp_path: Path) -> None:
     # GIVEN the same layer built for this machine, and nothing else on the path
     layers = [str(bundling.dependencies_layer(HOST[platform.system()]) / "python")]
     layers.append(str(bundling.shared_layer() / "python"))
-    pairs = [(str(bundling.function_bundle(name)), handler_path(name)) for name in FUNCTIONS]
+    paths = {name: f"functions.{name}.handler.handler" for name in FUNCTIONS}
+    assert {name for name, path in paths.items() if path != handler_path(name)} == {"ai"}
+    pairs = [(str(bundling.function_bundle(name)), paths[name]) for name in FUNCTIONS]
     services = sorted({"sqs", *bundling.AWS_SERVICES.values()})
     # WHEN every handler is imported from its bundle
     imported = subprocess.run(
@@ -142,12 +147,55 @@ def test_the_layer_holds_what_every_function_imports(tmp_path: Path) -> None:
     )
     # THEN each is there to be called
     assert imported.returncode == 0, imported.stderr
-    assert json.loads(imported.stdout) == {handler_path(name): True for name in FUNCTIONS}
+    assert json.loads(imported.stdout) == dict.fromkeys(paths.values(), True)
+
+
+def test_what_streams_is_served_by_its_script_from_its_bundle_and_the_layers_alone(tmp_path: Path) -> None:
+    # GIVEN the bundle and the layers of this machine, WHEN the script is started as the web adapter starts it
+    port, bundle = free_port(), bundling.function_bundle("ai")
+    layers = (bundling.dependencies_layer(HOST[platform.system()]), bundling.shared_layer())
+    (tmp_path / "python").symlink_to(bundling.compiler())
+    server = subprocess.Popen(
+        [bundle / handler_path("ai")],
+        env={
+            "PATH": f"{tmp_path}:/usr/bin:/bin",
+            "PYTHONPATH": ":".join(str(layer / "python") for layer in layers),
+            "LAMBDA_TASK_ROOT": str(bundle),
+            "LAMBDA_RUNTIME_DIR": "/var/runtime",
+            "AWS_LWA_PORT": str(port),
+            "ENVIRONMENT": "test",
+            "AWS_REGION": "eu-west-1",
+        },
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        # THEN it answers, with API Gateway's context from the adapter's header
+        context = {"requestId": "r-1", "identity": {"sourceIp": "192.0.2.1"}, "path": "/dev/api/v1/ai/nothing"}
+        answer = _when_it_listens(
+            f"http://127.0.0.1:{port}/api/v1/ai/nothing", {"x-amzn-request-context": json.dumps(context)}
+        )
+    finally:
+        server.terminate()
+        server.wait(10)
+    assert (answer.status_code, answer.headers["x-request-id"], answer.json()["instance"]) == (404, "r-1", "r-1")
+    assert "server" not in answer.headers
+
+
+def _when_it_listens(url: str, headers: dict[str, str]) -> requests.Response:
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            return requests.get(url, headers=headers, timeout=10)
+        except requests.ConnectionError:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
 
 
 def test_the_layer_ships_the_model_of_every_aws_service_that_the_code_calls() -> None:
     code = [*(bundling.ROOT / "functions").rglob("*.py"), *bundling.SHARED.rglob("*.py")]
-    called = {name for file in code for name in re.findall(r"client\(\s*\"(\w+)\"", file.read_text())}
+    called = {name for file in code for name in re.findall(r"client\(\s*\"([\w-]+)\"", file.read_text())}
     data = bundling.dependencies_layer() / "python" / "botocore" / "data"
     assert called <= {folder.name for folder in data.iterdir() if folder.is_dir()}
     assert called == {"sqs", *bundling.AWS_SERVICES.values()}

@@ -27,7 +27,7 @@ def test_exactly_the_functions_of_the_manifest_are_deployed(env: Synthesised) ->
         assert (deployed["MemorySize"], deployed["Timeout"]) == (function.memory, function.timeout)
         assert (deployed["Runtime"], deployed["Architectures"]) == ("python3.13", ["arm64"])
         assert deployed["Description"] == function.description
-        assert len(deployed["Layers"]) == 2
+        assert len(deployed["Layers"]) == 2 + function.streams
 
 
 def test_nothing_else_runs_code_but_the_trigger_that_cdk_brings(env: Synthesised) -> None:
@@ -106,7 +106,9 @@ def test_the_variables_a_function_gets_are_those_its_settings_read(env: Synthesi
     for name, deployed in env.functions().items():
         variables = deployed["Environment"]["Variables"]
         needs, queues = FUNCTIONS[name].needs, FUNCTIONS[name].sends_to | FUNCTIONS[name].looks_at
-        ours = {key for key in variables if key != "POWERTOOLS_LOG_LEVEL" and not key.endswith("_QUEUE_URL")}
+        others = ("POWERTOOLS_LOG_LEVEL", "AWS_LAMBDA_EXEC_WRAPPER")
+        ours = {key for key in variables if key not in others and not key.endswith("_QUEUE_URL")}
+        ours -= {key for key in ours if key.startswith("AWS_LWA_")}
         assert ours <= known
         assert {key for key in variables if key.endswith("_QUEUE_URL")} == {f"{q.upper()}_QUEUE_URL" for q in queues}
         # WHEN they are read as the function reads them
@@ -125,6 +127,7 @@ def test_the_variables_a_function_gets_are_those_its_settings_read(env: Synthesi
         assert bool(settings.ses_configuration_set) == (Need.SEND_EMAIL in needs)
         assert bool(settings.api_url) == (Need.API_URL in needs)
         assert bool(settings.realtime_endpoint) == (Need.SOCKETS in needs)
+        assert (settings.ai_provider != "offline") == (Need.AI in needs)
 
 
 def test_functions_reach_the_database_by_tls_they_can_verify(dev: Synthesised, prod: Synthesised) -> None:
@@ -146,7 +149,9 @@ def test_without_a_proxy_all_sandboxes_together_fit_into_the_database(dev: Synth
     for name, function in FUNCTIONS.items():
         reserved = dev.functions()[name].get("ReservedConcurrentExecutions")
         assert reserved == (settings.api_concurrency if function.routes else None)
-        at_once += reserved or (function.queue.max_concurrency * function.connections if function.queue else 2)
+        at_once += (reserved or 0) * function.connections or (
+            function.queue.max_concurrency * function.connections if function.queue else 2
+        )
     assert at_once <= POSTGRES_CONNECTIONS[settings.database_class]
 
 

@@ -82,6 +82,30 @@ def test_migrations_run_before_any_other_function_changes(env: Synthesised) -> N
                 assert trigger in resource["DependsOn"], name
 
 
+def test_what_streams_is_invoked_as_a_stream_and_started_by_the_web_adapter(env: Synthesised) -> None:
+    streams = {name for name, function in FUNCTIONS.items() if function.streams}
+    assert streams == {"ai"}
+    for path, methods in env.only("service", "AWS::ApiGateway::RestApi")["Body"]["paths"].items():
+        integration = methods["x-amazon-apigateway-any-method"]["x-amazon-apigateway-integration"]
+        uri = json.dumps(integration["uri"])
+        if any(f'"{name}Live' in uri for name in streams):
+            assert path.removeprefix("/api").removeprefix("/v1").startswith("/ai")
+            assert (integration["responseTransferMode"], integration["timeoutInMillis"]) == ("STREAM", 900_000)
+            assert "/2021-11-15/functions/" in uri
+            assert "/response-streaming-invocations" in uri
+        else:
+            assert integration.keys() == {"type", "httpMethod", "uri"}
+            assert "/2015-03-31/functions/" in uri
+    for name in streams:
+        function = env.functions()[name]
+        assert function["Handler"] == f"functions/{name}/run.sh"
+        [adapter] = [layer for layer in function["Layers"] if "LambdaAdapterLayerArm64" in json.dumps(layer)]
+        assert ":753240598075:layer:" in json.dumps(adapter)
+        variables = function["Environment"]["Variables"]
+        assert variables["AWS_LAMBDA_EXEC_WRAPPER"] == "/opt/bootstrap"
+        assert variables["AWS_LWA_INVOKE_MODE"] == "response_stream"
+
+
 def test_the_stage_is_throttled_traced_measured_and_logged_without_queries(env: Synthesised) -> None:
     stage = env.only("service", "AWS::ApiGateway::Stage")
     [settings] = stage["MethodSettings"]
@@ -229,7 +253,7 @@ def test_neither_logs_nor_samples_of_the_firewall_hold_what_lets_their_reader_in
 
 def test_bodies_are_free_where_people_write_and_upload() -> None:
     # A description of a project has up to 20,000 characters; a file holds what it holds.
-    written = {"projects", "tasks", "conversations", "messages", "files", "folders", "campaigns", "contacts"}
+    written = {"projects", "tasks", "conversations", "messages", "files", "folders", "campaigns", "contacts", "ai"}
     assert set(FREE_BODIES) == written
 
 

@@ -52,7 +52,8 @@ DOCUMENTED = {
         GET /integrations/{integration_id} 200
         DELETE /integrations/{integration_id} 204
         POST /integrations/{integration_id}/sync 202
-        POST /integrations/{integration_id}/requests 202""",
+        POST /integrations/{integration_id}/requests 202
+        POST /ai 200""",
     "EPOP": """
         POST /api/auth/login 200
         POST /api/auth/refresh 200
@@ -73,6 +74,7 @@ DOCUMENTED = {
         POST /api/conversations/{conversation_id}/messages 201
         GET /api/files/presign-upload 200
         GET /api/files/presign-download 200
+        POST /api/ai/chat 200
         GET /api/admin/users 200
         POST /api/admin/users 201
         PUT /api/admin/users/{user_id} 200

@@ -23,9 +23,15 @@ def test_given_the_folders_then_each_is_a_function_of_the_manifest_and_the_other
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_given_a_function_then_its_handler_imports_and_its_folder_says_what_it_is(name: str) -> None:
-    module, _, attribute = handler_path(name).rpartition(".")
+def test_given_a_function_then_its_handler_imports_and_its_folder_says_what_it_is(name: str, repository: Path) -> None:
+    path = handler_path(name)
+    if FUNCTIONS[name].streams:  # a script starts its server
+        script = repository / path
+        assert script.stat().st_mode & 0o111
+        [path] = re.findall(r"functions\.\w+\.handler:\w+", script.read_text())
+    module, _, attribute = path.replace(":", ".").rpartition(".")
     assert callable(getattr(importlib.import_module(module), attribute))
+    assert module == f"functions.{name}.handler"
     assert importlib.import_module(f"functions.{name}").__doc__
 
 
@@ -47,7 +53,8 @@ def test_given_every_function_then_exactly_one_thing_triggers_it_and_it_names_on
         assert function.sends_to | function.looks_at <= QUEUES.keys(), name
         assert not function.sends_to & function.looks_at, f"{name} may look at what it sends to"
         assert function.description, name
-        assert not function.routes or function.timeout <= 29, f"API Gateway waits no longer for {name}"
+        longest = 900 if function.streams else 29
+        assert not function.routes or function.timeout <= longest, f"API Gateway waits no longer for {name}"
     assert len(ROUTES) == sum(len(FUNCTIONS[name].routes) for name in API), "two functions answer one segment"
     assert CATCH_ALL in API
     [websocket] = [function for function in FUNCTIONS.values() if function.websocket]

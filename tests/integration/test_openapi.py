@@ -102,5 +102,8 @@ def test_given_every_schema_then_it_is_used_and_times_and_ids_have_their_format(
             kinds = [member, *member.get("anyOf", [])]
             if field.endswith("_at"):
                 assert any(kind.get("format") == "date-time" for kind in kinds), f"{name}.{field}"
-            if field == "id" or (field.endswith("_id") and field not in ("request_id", "upload_id", "external_id")):
+            theirs = ("request_id", "upload_id", "external_id", "chat_id")
+            if name in ("ChatRequest", "ChatMessage", "ChatMessageRead", "ChatApproval"):
+                continue  # the AI SDK's own form, in which clients make ids up
+            if field == "id" or (field.endswith("_id") and field not in theirs):
                 assert any(kind.get("format") == "uuid" for kind in kinds), f"{name}.{field}"

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.support.api import PASSWORD
+from tests.support.assisting import question
 from tests.support.browsers import subscription
 from tests.support.people import person
 from tests.support.provider import provider
@@ -472,6 +473,14 @@ ACCESS: dict[str, Access] = {
     "POST /notifications/unsubscribe": _public(
         lambda w: _urlencoded("List-Unsubscribe=One-Click") | {"query": {"token": w.unsubscribe_token()}}
     ),
+    # --- the assistant: of any id everybody has a conversation of their own ---
+    "POST /ai": _signed_in(json_(task="format", text="# Hello")),
+    "POST /ai/chat": _signed_in(lambda _: {"json_body": question("Hello?")}),
+    "GET /ai/chat": _signed_in(),
+    "GET /ai/chat/{chat_id}": Access(ok=OWNER_ALONE),
+    "GET /ai/chat/{chat_id}/stream": _signed_in(),
+    "POST /ai/chat/{chat_id}/stop": Access(ok=OWNER_ALONE),
+    "DELETE /ai/chat/{chat_id}": Access(ok=OWNER_ALONE),
     # --- reports ---
     "GET /reports/campaigns/{campaign_id}": Access(ok=RUN, forbidden=WORK),
     "GET /reports/agents/{agent_id}": Access(ok=WORK, path=_working_agent),

@@ -3,7 +3,7 @@
 import secrets
 from functools import cached_property
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from functions.auth.refresh import refresh_token
 from quintet import aws
@@ -14,6 +14,7 @@ from quintet.db.session import writing
 from quintet.identity.keys import token_keys
 from quintet.identity.one_time_tokens import LIFETIMES, mint
 from tests.support.api import Api
+from tests.support.assisting import ask
 from tests.support.browsers import subscription
 from tests.support.people import person
 from tests.support.provider import Account, Browser, asked_of, provider
@@ -262,6 +263,13 @@ class World:
             id=made.json()["id"],
             lesson=self.lesson_id,
         )
+
+    @cached_property
+    def chat_id(self) -> UUID:
+        """What the owner calls a conversation with the assistant."""
+        chat = uuid4()
+        ask(self.owner, "Hello?", str(chat))
+        return chat
 
     @cached_property
     def webhook_id(self) -> UUID:

@@ -3,8 +3,8 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from functions.tasks.positions import between
 from quintet.db.models.tasks import MAX_POSITION
+from quintet.tasks.positions import between
 
 _ENDS = ["000001", "zzzzzz", "V", "Vz", "0000001", "zzzzzzz", "000000V", "U" + "z" * 30, "V" + "0" * 30 + "1"]
 

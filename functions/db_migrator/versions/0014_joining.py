@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "0014"
-down_revision = "0012"
+down_revision = "0013"
 
 SEARCH = """
 ALTER TABLE files ADD COLUMN search TSVECTOR GENERATED ALWAYS AS (words_of(file_name)) STORED;

@@ -10,6 +10,7 @@ from quintet.config import settings
 
 if TYPE_CHECKING:
     from mypy_boto3_apigatewaymanagementapi import ApiGatewayManagementApiClient
+    from mypy_boto3_bedrock_runtime import BedrockRuntimeClient
     from mypy_boto3_kms import KMSClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -93,7 +94,14 @@ def kms() -> "KMSClient":
     return client
 
 
+@lru_cache(maxsize=1)
+def bedrock() -> "BedrockRuntimeClient":
+    """Bedrock's models. Asked once: a user who waits can ask again, and a second answer costs as much as the first."""
+    client: BedrockRuntimeClient = _client("bedrock-runtime", read_timeout=60, attempts=1)
+    return client
+
+
 def forget_clients() -> None:
     """Make every client anew when next used, as after a change of the environment."""
-    for client in (s3, sqs, sesv2, sockets, secrets, kms):
+    for client in (s3, sqs, sesv2, sockets, secrets, kms, bedrock):
         client.cache_clear()

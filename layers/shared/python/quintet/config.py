@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any, Literal, Self, get_args
 
 Environment = Literal["local", "test", "dev", "prod"]
+AiProvider = Literal["offline", "openai", "bedrock"]
 
 _PARSERS: dict[type, Callable[[str], Any]] = {
     str: str,
@@ -47,6 +48,19 @@ class Settings:
 
     webhooks_allow_private: bool = False
     """Lets webhooks have http: addresses and private ones, on one machine and in tests alone."""
+
+    ai_provider: AiProvider = "offline"
+    """Who answers for the assistant: nobody, a server that speaks OpenAI's chat completions, Amazon Bedrock."""
+    ai_model: str = ""
+    ai_base_url: str = ""
+    """Of an OpenAI-compatible server: `https://api.openai.com/v1`, `http://localhost:11434/v1`."""
+    ai_api_key: str = ""
+    ai_secret_id: str = ""
+    """The key in Secrets Manager, where that has it."""
+    ai_max_tokens: int = 2_000
+    """Of one answer."""
+    ai_tokens_per_day: int = 200_000
+    """Of one person."""
 
     files_bucket: str = ""
     archive_bucket: str = ""
@@ -97,6 +111,8 @@ class Settings:
         read = cls(**given, queue_urls=queues)
         if read.environment not in get_args(Environment) or read.database_pool_size < 1:
             raise ValueError(f"ENVIRONMENT={read.environment}, DATABASE_POOL_SIZE={read.database_pool_size}")
+        if read.ai_provider not in get_args(AiProvider):
+            raise ValueError(f"AI_PROVIDER={read.ai_provider}")
         return read
 
 

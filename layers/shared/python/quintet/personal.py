@@ -200,6 +200,20 @@ PERSONAL: dict[str, Kind] = {
             FROM integration_requests WHERE {_OF_INTEGRATIONS}""",
         erased=f"DELETE FROM integration_requests WHERE {_OF_INTEGRATIONS}",
     ),
+    "ai_conversations": Kind(
+        exported="SELECT id, chat_id, title, created_at, updated_at FROM ai_conversations WHERE user_id = %(user)s",
+        erased=_deleted_from("ai_conversations"),
+    ),
+    "ai_messages": Kind(
+        exported="""SELECT m.id, m.conversation_id, m.role, m.content, m.status, m.provider, m.created_at
+            FROM ai_messages m JOIN ai_conversations c ON c.id = m.conversation_id WHERE c.user_id = %(user)s""",
+        stays="Gone with their conversation.",
+    ),
+    "ai_usage": Kind(
+        exported="SELECT day, input_tokens, output_tokens FROM ai_usage WHERE user_id = %(user)s ORDER BY day",
+        key="",
+        erased=_deleted_from("ai_usage"),
+    ),
     "exports": Kind(
         exported="SELECT id, status, size, created_at, finished_at, expires_at FROM exports WHERE user_id = %(user)s",
         erased=_deleted_from("exports"),

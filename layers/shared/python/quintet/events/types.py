@@ -138,6 +138,8 @@ class EventType(StrEnum):
     INTEGRATION_REQUEST_CREATED = "integration_request.created"  # data of these: integration_id, operation
     INTEGRATION_REQUEST_SUCCEEDED = "integration_request.succeeded"  # file_id, if it made one
     INTEGRATION_REQUEST_FAILED = "integration_request.failed"
+    AI_CHAT_ASKED = "ai_chat.asked"  # data: provider; tools that were approved, declined
+    AI_CHAT_REMOVED = "ai_chat.removed"
 
     SIGNING_KEY_ROTATED = "signing_key.rotated"
     SIGNING_KEY_REVOKED = "signing_key.revoked"  # all of them
@@ -159,6 +161,7 @@ _DELIVERED_TO: dict[EventType, tuple[str, ...]] = {
     EventType.EXPORT_READY: ("email",),
     EventType.EXPORT_REMOVED: ("uploads",),
     EventType.ACCOUNT_IDENTITY_LINKED: ("email",),
+    EventType.FILE_READY: ("uploads",),  # its text is to be read
     EventType.FILE_REJECTED: ("email",),
     EventType.FILE_REMOVED: ("uploads",),
     EventType.CAMPAIGN_DISTRIBUTION_REQUESTED: ("campaigns",),

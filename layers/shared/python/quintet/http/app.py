@@ -61,7 +61,7 @@ def create_app(*routers: APIRouter) -> FastAPI:
 def lambda_handler(app: FastAPI) -> LambdaHandler:
     """The function's entry: API Gateway REST events in, responses out."""
     _use_own_event_loop()
-    mangum = Mangum(_around(app), lifespan="off", text_mime_types=_TEXT_TYPES)
+    mangum = Mangum(around(app), lifespan="off", text_mime_types=_TEXT_TYPES)
     dispose_before_snapshot()
 
     @observed
@@ -72,7 +72,8 @@ def lambda_handler(app: FastAPI) -> LambdaHandler:
     return handler
 
 
-def _around(app: ASGIApp) -> ASGI:
+def around(app: ASGIApp) -> ASGI:
+    """What goes around every app: the envelope, and CORS where there are front ends."""
     if origins := settings().cors_origins:
         app = CORSMiddleware(
             app,

@@ -42,6 +42,7 @@ LIMITS: dict[str, tuple[Limit, ...]] = {
     # What is asked of a service may cost its owner money there.
     "integration": (Limit("account", 60, 60),),
     "integration_callback": (Limit("ip", 120, 900),),
+    "assistant": (Limit("account", 20, 60), Limit("ip", 200, 60)),
     # When the network comes back, everybody in that office connects again, with each of their devices.
     "realtime_ticket": (Limit("account", 120, 60), Limit("ip", 3000, 60)),
     "frame": (Limit("connection", 200, 10),),

@@ -91,3 +91,15 @@ class File(Changing, Base):
     checked_at: Mapped[datetime | None]
     """When `event_dispatcher` last looked whether the object of a pending file has arrived."""
     search: Mapped[str] = searched("words_of(file_name)")
+
+
+class FileText(Base):
+    """A passage of what a ready file says, in its order: some hundred words, by which it is found."""
+
+    __tablename__ = "file_texts"
+    __table_args__ = (Index("ix_file_texts_search", "search", postgresql_using="gin"),)
+
+    file_id: Mapped[UUID] = references(File.id, ondelete="CASCADE", index=False, primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    text: Mapped[str]
+    search: Mapped[str] = searched("words_of(text)")

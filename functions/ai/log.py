@@ -1,0 +1,122 @@
+"""The chunks of an answer in the database: written by whoever produces it, read by those who resume.
+
+Every write is fenced: it does nothing unless the answer is still running. A producer whose sandbox was frozen, or who
+lost the database for longer than its lease, finds that out by its next write, and stops.
+"""
+
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+from sqlalchemy.orm import Session
+
+from functions.ai.chunks import DONE, Part, encoded, message_of
+from quintet.db.models.assistant import AiStatus
+from quintet.db.reads import rows
+from quintet.db.session import reading, writing
+
+LEASE_SECONDS = 30
+"""After this long without a sign of life, whoever produced an answer is taken for dead."""
+
+INTERRUPTED = {"type": "error", "errorText": "The answer was interrupted. Ask again."}
+
+_LEASE = f"now() + interval '{LEASE_SECONDS} seconds'"
+
+_APPEND = f"""
+    WITH run AS (
+        UPDATE ai_messages SET lease_until = {_LEASE}
+        WHERE id = %(id)s AND status = 'running' RETURNING id, stop_requested
+    ), added AS (
+        INSERT INTO ai_chunks (message_id, position, data) SELECT id, %(position)s, %(data)s FROM run
+        WHERE %(data)s <> ''
+    )
+    SELECT stop_requested FROM run"""
+
+_BEGIN = f"""
+    WITH run AS (UPDATE ai_messages SET lease_until = {_LEASE} WHERE id = %(id)s RETURNING id)
+    INSERT INTO ai_chunks (message_id, position, data) SELECT id, 0, %(data)s FROM run RETURNING true"""
+
+_END = """
+    WITH run AS (
+        UPDATE ai_messages SET status = %(status)s, content = %(content)s, lease_until = NULL,
+            input_tokens = %(input_tokens)s, output_tokens = %(output_tokens)s
+        WHERE id = %(id)s AND status = 'running' AND (NOT %(abandoned)s OR lease_until < now())
+        RETURNING id, conversation_id
+    ), added AS (
+        INSERT INTO ai_chunks (message_id, position, data)
+        SELECT id, (SELECT coalesce(max(position), -1) + 1 FROM ai_chunks WHERE message_id = %(id)s), %(data)s FROM run
+    ), touched AS (
+        UPDATE ai_conversations c SET updated_at = now() FROM run WHERE c.id = run.conversation_id
+        RETURNING c.user_id
+    )
+    INSERT INTO ai_usage AS u (user_id, day, input_tokens, output_tokens)
+    SELECT user_id, %(day)s, %(input_tokens)s, %(output_tokens)s FROM touched
+    ON CONFLICT (user_id, day) DO UPDATE SET
+        input_tokens = u.input_tokens + excluded.input_tokens, output_tokens = u.output_tokens + excluded.output_tokens
+    RETURNING true"""
+
+_READ = """
+    SELECT m.status, m.status = 'running' AND m.lease_until < now() AS abandoned, c.data, c.position
+    FROM ai_messages m LEFT JOIN LATERAL (
+        SELECT string_agg(data, '' ORDER BY position) AS data, max(position) AS position FROM ai_chunks
+        WHERE message_id = m.id AND position > %(after)s) c ON true
+    WHERE m.id = %(id)s"""
+
+
+class Ending(NamedTuple):
+    """How an answer ends, and what it has used."""
+
+    status: AiStatus
+    content: list[Part]
+    data: str
+    input_tokens: int
+    output_tokens: int
+
+
+class Read(NamedTuple):
+    """What there is of an answer after a position."""
+
+    status: AiStatus
+    abandoned: bool
+    data: str | None
+    position: int | None
+
+
+def begin(session: Session, id: UUID, data: str) -> None:
+    """What the stream of a new answer starts with; its lease counts from now."""
+    rows(session, _BEGIN, {"id": id, "data": data})
+
+
+def append(id: UUID, position: int, data: str) -> bool | None:
+    """Add a piece, or only show that we are alive; whether the answer is to stop, None when it is not ours any more."""
+    with reading() as session:
+        found = rows(session, _APPEND, {"id": id, "position": position, "data": data})
+    return found[0].stop_requested if found else None
+
+
+def end(id: UUID, ending: Ending) -> bool:
+    """End an answer; whether it was still ours to end."""
+    with writing() as session:
+        return _end(session, id, ending, abandoned=False)
+
+
+def read(id: UUID, after: int) -> Read | None:
+    """What there is after this position, and how the answer stands: of one moment."""
+    with reading() as session:
+        found = rows(session, _READ, {"id": id, "after": after})
+    return Read(*found[0]) if found else None
+
+
+def interrupt(session: Session, id: UUID) -> None:
+    """End an answer whose producer has died, unless somebody else just did. What it has used nobody knows."""
+    so_far = rows(session, _READ, {"id": id, "after": -1})
+    said = (so_far[0].data if so_far else None) or ""
+    ending = Ending("interrupted", message_of(said).parts, encoded(INTERRUPTED) + DONE, 0, len(said) // 4)
+    _end(session, id, ending, abandoned=True)
+
+
+def _end(session: Session, id: UUID, ending: Ending, *, abandoned: bool) -> bool:
+    given: dict[str, Any] = {**ending._asdict(), "content": Jsonb(ending.content)}
+    today = datetime.now(UTC).date()
+    return bool(rows(session, _END, {**given, "id": id, "day": today, "abandoned": abandoned}))

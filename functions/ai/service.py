@@ -1,0 +1,254 @@
+"""The rules of conversations with the assistant: one answer at a time, and nothing is done that was not approved."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+from sqlalchemy.orm.attributes import flag_modified
+
+from functions.ai import context, log, prompts, tools
+from functions.ai.chunks import Chunk, Part, encoded
+from functions.ai.producing import Run
+from functions.ai.providers import Source, provider
+from functions.ai.schemas import MAX_QUESTION, ChatApproval, ChatMessage, ChatRequest
+from quintet.config import settings
+from quintet.db.models.assistant import AiConversation, AiMessage
+from quintet.errors import BadRequest, Conflict, NotFound
+from quintet.events.record import record, scope_of
+from quintet.events.types import EventType
+from quintet.identity.principal import Principal
+
+_TITLE = 80
+
+
+def begin(session: Session, caller: Principal, *, asked: ChatRequest, base: str) -> Run:
+    """Write the question down, or do what was approved, and an answer as running: the run that is to be produced."""
+    conversation = _locked(session, caller, asked)
+    _require_quiet(session, conversation)
+    messages = _messages(session, conversation)
+    last = asked.messages[-1]
+    if asked.trigger == "regenerate-message":
+        begun = _again(session, messages, asked.message_id)
+    elif last.role == "user":
+        begun = _question(session, conversation, messages, last, replaces=asked.message_id)
+    else:
+        begun = _approved(session, caller, messages, last)
+    return _run(session, caller, conversation, messages, begun, asked=asked, base=base)
+
+
+def stop(session: Session, caller: Principal, *, chat_id: str) -> None:
+    """Have the answer that is under way end within a second. Repeatable; 404 when there is no such conversation."""
+    conversation = _known(session, caller, chat_id)
+    running = AiMessage.conversation_id == conversation.id, AiMessage.status == "running"
+    session.execute(update(AiMessage).where(*running).values(stop_requested=True))
+    _end_abandoned(session, conversation)
+
+
+def remove(session: Session, caller: Principal, *, chat_id: str) -> None:
+    """Delete a conversation; what is under way in it ends, since its next write finds nothing."""
+    conversation = _known(session, caller, chat_id)
+    session.delete(conversation)
+    record(session, EventType.AI_CHAT_REMOVED, subject=conversation.id, scope=scope_of("user", caller.user_id))
+
+
+@dataclass(slots=True)
+class _Begun:
+    """How an answer begins: the id that front ends know it by, what its stream starts with, what it is to answer."""
+
+    message_id: str
+    chunks: Sequence[Chunk] = ()
+    question: str = ""
+    decided: dict[str, list[str]] = field(default_factory=dict)
+    """The tools that were `approved` and `declined`."""
+
+
+def _locked(session: Session, caller: Principal, asked: ChatRequest) -> AiConversation:
+    """The caller's conversation of this id, made if there is none, and locked: questions to one take turns."""
+    title = " ".join(_text_of(asked.messages[-1]).split())[:_TITLE] or "New conversation"
+    statement = insert(AiConversation).values(user_id=caller.user_id, chat_id=asked.id, title=title)
+    statement = statement.on_conflict_do_update(index_elements=["user_id", "chat_id"], set_={"updated_at": func.now()})
+    conversation: AiConversation = session.scalars(statement.returning(AiConversation)).one()
+    return conversation
+
+
+def _known(session: Session, caller: Principal, chat_id: str) -> AiConversation:
+    mine = AiConversation.user_id == caller.user_id, AiConversation.chat_id == chat_id
+    conversation = session.scalar(select(AiConversation).where(*mine).with_for_update())
+    if conversation is None:
+        raise NotFound
+    return conversation
+
+
+def _require_quiet(session: Session, conversation: AiConversation) -> None:
+    if _end_abandoned(session, conversation):
+        raise Conflict(
+            "The last question is still being answered. Wait, or stop that answer first.",
+            next={"rel": "stop", "href": f"/ai/chat/{conversation.chat_id}/stop"},
+        )
+
+
+def _end_abandoned(session: Session, conversation: AiConversation) -> bool:
+    """Whether an answer is under way; one whose producer has died is ended."""
+    running = AiMessage.conversation_id == conversation.id, AiMessage.status == "running"
+    found = session.execute(select(AiMessage.id, AiMessage.lease_until < func.now()).where(*running)).one_or_none()
+    if found is None:
+        return False
+    id, abandoned = found
+    if abandoned:
+        log.interrupt(session, id)
+    return not abandoned
+
+
+def _messages(session: Session, conversation: AiConversation) -> list[AiMessage]:
+    """The latest, oldest first."""
+    newest = select(AiMessage).where(AiMessage.conversation_id == conversation.id)
+    found = session.scalars(newest.order_by(AiMessage.id.desc()).limit(4 * prompts.MAX_TURNS)).all()
+    return list(reversed(found))
+
+
+def _question(
+    session: Session,
+    conversation: AiConversation,
+    messages: list[AiMessage],
+    asked: ChatMessage,
+    *,
+    replaces: str | None,
+) -> _Begun:
+    text = _text_of(asked)
+    if not text.strip():
+        raise BadRequest.at("/messages", "The last message has no text.")
+    if len(text) > MAX_QUESTION:
+        raise BadRequest.at("/messages", f"Send {MAX_QUESTION} characters of text at most.")
+    if any(part.type == "file" for part in asked.parts):
+        raise BadRequest.at("/messages", "Files cannot be attached here. Upload it, then ask about it.")
+    if replaces:
+        _cut(session, messages, _place(messages, replaces, "user"))
+    content: list[Part] = [{"type": "text", "text": text}]
+    question = AiMessage(
+        conversation_id=conversation.id, role="user", message_id=asked.id or str(uuid4()), content=content
+    )
+    session.add(question)
+    session.flush()
+    messages.append(question)
+    return _Begun(str(uuid4()), question=text)
+
+
+def _again(session: Session, messages: list[AiMessage], message_id: str | None) -> _Begun:
+    """Forget an answer and what came after it."""
+    answers = [message.message_id for message in messages if message.role == "assistant"]
+    if message_id is None and answers:
+        message_id = answers[-1]
+    if message_id is not None:
+        _cut(session, messages, _place(messages, message_id, "assistant"))
+    if not messages or messages[-1].role != "user":
+        raise BadRequest.at("/messageId", "There is no such answer in the conversation.")
+    return _Begun(str(uuid4()), question=messages[-1].content[0]["text"])
+
+
+def _place(messages: list[AiMessage], message_id: str, role: str) -> int:
+    """Where a message is among these."""
+    for place, message in enumerate(messages):
+        if message.message_id == message_id and message.role == role:
+            return place
+    raise BadRequest.at("/messageId", "There is no such message in the conversation.")
+
+
+def _cut(session: Session, messages: list[AiMessage], place: int) -> None:
+    session.execute(delete(AiMessage).where(AiMessage.id.in_([message.id for message in messages[place:]])))
+    del messages[place:]
+
+
+def _approved(session: Session, caller: Principal, messages: list[AiMessage], said: ChatMessage) -> _Begun:
+    """Do what the caller approves of the last answer's proposals. Once, in this transaction, and by their rights.
+
+    What is done is what was proposed, not what the request says was.
+    """
+    answers = {part.approval.id: part.approval for part in said.parts if part.approval}
+    last = messages[-1] if messages and messages[-1].role == "assistant" else None
+    waiting = [part for part in last.content if part.get("state") == "approval-requested"] if last else []
+    if last is None or not waiting:
+        raise Conflict("Nothing waits for an approval in this conversation.")
+    chunks: list[Chunk] = []
+    decided: dict[str, list[str]] = {"approved": [], "declined": []}
+    for part in waiting:
+        answer = answers.get(part["approval"]["id"])
+        if answer is None or answer.approved is None:
+            raise BadRequest.at("/messages", "Approve or decline everything that was proposed.")
+        decided["approved" if answer.approved else "declined"].append(part["type"].removeprefix("tool-"))
+        chunks.append(_decided(session, caller, part, answer))
+    flag_modified(last, "content")
+    session.flush()
+    return _Begun(last.message_id, chunks, decided=decided)
+
+
+def _decided(session: Session, caller: Principal, part: Part, answer: ChatApproval) -> Chunk:
+    """Run the tool if it may, and note what came of it; the chunk that tells."""
+    told: dict[str, Any] = {"toolCallId": part["toolCallId"]}
+    part["approval"] |= {"approved": bool(answer.approved)}
+    if not answer.approved:
+        part["state"] = "output-denied"
+        return {"type": "tool-output-denied", **told}
+    try:
+        output = tools.run(session, caller, part["type"].removeprefix("tool-"), part["input"])
+    except tools.RefusedError as refused:
+        part |= {"state": "output-error", "errorText": str(refused)}
+        return {"type": "tool-output-error", **told, "errorText": str(refused)}
+    part |= {"state": "output-available", "output": output}
+    return {"type": "tool-output-available", **told, "output": output}
+
+
+def _run(
+    session: Session,
+    caller: Principal,
+    conversation: AiConversation,
+    messages: list[AiMessage],
+    begun: _Begun,
+    *,
+    asked: ChatRequest,
+    base: str,
+) -> Run:
+    answerer = provider()
+    found: list[Source] = []
+    if begun.question:
+        found = context.find(
+            session,
+            caller,
+            question=begun.question,
+            project_id=asked.project_id,
+            conversation_id=asked.conversation_id,
+        )
+    prompt = prompts.prompt(
+        prompts.history((message.role, message.content) for message in messages),
+        found,
+        project_id=asked.project_id,
+        conversation_id=asked.conversation_id,
+        max_tokens=settings().ai_max_tokens,
+    )
+    first: Chunk = {"type": "start", "messageId": begun.message_id, "messageMetadata": {"provider": answerer.name}}
+    stream = encoded(first, *begun.chunks, {"type": "start-step"})
+    run = AiMessage(
+        conversation_id=conversation.id,
+        role="assistant",
+        message_id=begun.message_id,
+        status="running",
+        provider=answerer.name,
+    )
+    session.add(run)
+    session.flush()
+    log.begin(session, run.id, stream)
+    record(
+        session,
+        EventType.AI_CHAT_ASKED,
+        subject=conversation.id,
+        scope=scope_of("user", caller.user_id),
+        data={"provider": answerer.name, **begun.decided},
+    )
+    return Run(id=run.id, begun=stream, prompt=prompt, provider=answerer, base=base)
+
+
+def _text_of(message: ChatMessage) -> str:
+    return "\n".join(part.text for part in message.parts if part.type == "text").strip()
