@@ -42,7 +42,8 @@ _DUE = """
 
 _FORGET_NETWORKS = """
     UPDATE events SET ip = NULL WHERE id = ANY (ARRAY(
-        SELECT id FROM events WHERE actor_id = %(user)s AND ip IS NOT NULL AND id > %(after)s
+        SELECT id FROM events
+        WHERE (actor_id = %(user)s OR scope = 'user:' || %(user)s::text) AND ip IS NOT NULL AND id > %(after)s
         ORDER BY id LIMIT %(limit)s))
     RETURNING id"""
 

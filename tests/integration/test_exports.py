@@ -44,6 +44,7 @@ def world() -> World:
             "division_id",
             "identity_id",
             "request_id",
+            "chat_id",
         ),
     ):
         assert getattr(world, name)
@@ -103,6 +104,8 @@ def test_given_one_of_everything_when_exported_then_it_is_all_there(world: World
         assert str(id) in [row["id"] for row in rows_in(archive, table)], table
     assert archive.read(f"files/{world.file_id}/a.txt") == CONTENT
     assert {row["type"] for row in rows_in(archive, "events")} >= {"file.upload_requested", "export.requested"}
+    assert [row["chat_id"] for row in rows_in(archive, "ai_conversations")] == [str(world.chat_id)]
+    assert {row["role"] for row in rows_in(archive, "ai_messages")} == {"user", "assistant"}
     [account] = rows_in(archive, "users")
     assert (account["email"], account["has_password"]) == (owner.user["email"], True)
     assert "messages.jsonl" in archive.read("README.txt").decode()

@@ -31,9 +31,6 @@ class PasswordRefused(BadRequest):
 
 def request_deletion(session: Session, caller: Principal, *, password: str | None) -> datetime:
     """Disable the caller's account, to be erased after the time of grace; from when on, it answers."""
-    held = roles_of(session, caller.user_id)  # roles are locked before accounts
-    if any(role.name == ADMIN for role in held):
-        require_another_admin(session, caller.user_id)
     user = session.scalars(select(User).where(User.id == caller.user_id).with_for_update()).one()
     scope = scope_of("user", user.id)
     if password is None:
@@ -41,6 +38,8 @@ def request_deletion(session: Session, caller: Principal, *, password: str | Non
     elif not verify_password(password, user.password_hash)[0]:
         record(session, EventType.ACCOUNT_PASSWORD_REFUSED, subject=user.id, scope=scope)
         raise PasswordRefused.at("/password", "This is not the account's password.")
+    if any(role.name == ADMIN for role in roles_of(session, user.id)):
+        require_another_admin(session, user.id)
     _require_heirs(session, user.id)
     user.apply({"status": "disabled"})
     user.deletion_requested_at = func.now()

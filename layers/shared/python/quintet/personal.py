@@ -221,7 +221,7 @@ PERSONAL: dict[str, Kind] = {
     "events": Kind(
         exported="""SELECT id, at, type, subject_type, subject_id, data - 'key' - 'upload_id' AS data, scope,
                 host(ip) AS ip
-            FROM events WHERE actor_id = %(user)s""",
+            FROM events WHERE actor_id = %(user)s OR scope = 'user:' || %(user)s::text""",
         stays="Ids and facts; addresses of networks are taken out before.",
     ),
     "users": Kind(
