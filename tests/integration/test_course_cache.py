@@ -1,6 +1,5 @@
 """The public list of courses: what is kept, for whom, for how long; by a clock that is moved."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -28,13 +27,12 @@ class Clock:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """A clock that stands still, and a sandbox that has kept nothing."""
     clock = Clock()
     monkeypatch.setattr(cache, "time", clock)
-    cache.public.clear()
-    yield clock
-    cache.public.clear()
+    monkeypatch.setattr(cache, "public", Cache(max_bytes=1_000_000))
+    return clock
 
 
 @pytest.fixture

@@ -15,7 +15,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from infra.local.events import Response
 from quintet.config import settings as environment
 from quintet.db.engine import engine
+from quintet.db.session import reading
 from quintet.events.types import EventType
+from quintet.notifications.lines import unread_lines
 from tests.support.api import Api, events_about
 from tests.support.courses import counts, course, enrolled, events_of, standing
 from tests.support.expect import logged
@@ -33,6 +35,12 @@ def owner(stack: object) -> Api:
 def statuses(path: str) -> list[str]:
     """Those of the enrollments, in the order of arrival."""
     return [status for _, status in standing(path)]
+
+
+def said(client: Api) -> list[str]:
+    """What their unread notifications say."""
+    with reading() as session:
+        return [line.headline for line in unread_lines(session, client.id, "true", {})]
 
 
 def test_given_a_seat_when_enrolling_again_and_again_then_there_is_one_enrollment(owner: Api) -> None:
@@ -162,7 +170,7 @@ def test_given_enrollments_then_their_events_are_the_owners_and_those_of_who_tak
 
 
 def test_given_somebody_who_moves_up_or_is_enrolled_by_another_then_they_are_told_by_mail_too(owner: Api) -> None:
-    path = course(owner, capacity=1)
+    path = course(owner, capacity=1, title="Knots")
     first, second = enrolled(path, person("student"), person("student"))
     third = person("student")
     owner.post(f"{path}/enrollments", {"user_ids": [str(third.id)]})
@@ -179,6 +187,11 @@ def test_given_somebody_who_moves_up_or_is_enrolled_by_another_then_they_are_tol
             type=EventType.NOTIFICATION_CREATED,
         )
         assert [delivery.destination for delivery in sent] == ["email", "realtime"]
+    assert said(second) == ["You have a seat in the course Knots now"]
+    assert said(third) == ["Test Person added you to the course Knots"]
+    # AND who has left since is told nothing of it.
+    assert second.delete(f"{path}/enroll").status == 204
+    assert said(second) == []
 
 
 # --- races ---

@@ -64,12 +64,6 @@ class Cache:
                 self._drop(next(iter(self._kept)))
         return kept, 0
 
-    def clear(self) -> None:
-        """Forget everything."""
-        with self._lock:
-            self._kept.clear()
-            self._size = 0
-
     def _drop(self, key: Hashable) -> None:
         if kept := self._kept.pop(key, None):
             self._size -= len(kept.body) + _OVERHEAD

@@ -61,9 +61,10 @@ def list_courses(
         sources = ["courses c WHERE true"]
     else:
         sources = [_PUBLISHED, _CREATED, _TAKEN_ONLY]
-    # Each walks an index from its newest row on and stops after a page.
-    newest = f"{' AND '.join(conditions)} ORDER BY c.id DESC LIMIT %(limit)s + 1"
-    sql = " UNION ALL ".join(f"(SELECT {_FOR_CALLER} FROM {source}{newest})" for source in sources)
+    # Each walks an index from its newest row on and stops after a page; the rest is looked up for one page.
+    newest = "ORDER BY id DESC LIMIT %(limit)s + 1"
+    found = " UNION ALL ".join(f"(SELECT c.id FROM {each}{' AND '.join(conditions)} {newest})" for each in sources)
+    sql = f"SELECT {_FOR_CALLER} FROM (SELECT id FROM ({found}) each {newest}) found JOIN courses c ON c.id = found.id"
     return page(session, sql, {**given, **rights(caller)}, paging)
 
 
