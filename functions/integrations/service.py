@@ -4,13 +4,13 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from functions.integrations.operations import Operation
 from functions.integrations.schemas import IntegrationConnect
 from quintet.db.models.accounts import User
-from quintet.db.models.integrations import Integration, IntegrationRequest
+from quintet.db.models.integrations import Integration, IntegrationRecord, IntegrationRequest
 from quintet.errors import BadRequest, Conflict, NotFound
 from quintet.events.record import record, scope_of
 from quintet.events.types import EventType
@@ -79,10 +79,23 @@ def connected(
     integration.connected_at = func.now()
     integration.error = None
     if service.syncs:
-        integration.next_sync_at = integration.sync_sent_at = func.now()
-        send_after_commit(session, sync_message(integration.id))
+        _fetch_anew(session, integration)
     integration.touch()
     _record(session, EventType.INTEGRATION_CONNECTED, integration)
+
+
+def _fetch_anew(session: Session, integration: Integration) -> None:
+    """Whose account it is at the service nobody knows: what is there is stale until it is seen again, and whoever
+    fetches from the one before stores nothing more."""
+    stale = update(IntegrationRecord).where(
+        IntegrationRecord.integration_id == integration.id, IntegrationRecord.stale_since.is_(None)
+    )
+    session.execute(stale.values(stale_since=func.now()))
+    integration.checkpoint = {"pass": (integration.checkpoint or {}).get("pass", 0)}
+    integration.sync_run += 1
+    integration.sync_lease_until, integration.sync_failures = None, 0
+    integration.next_sync_at = integration.sync_sent_at = func.now()
+    send_after_commit(session, sync_message(integration.id))
 
 
 def disconnect(session: Session, caller: Principal, *, integration_id: UUID, expected: frozenset[int] | None) -> None:

@@ -61,6 +61,8 @@ REASONS = re.compile(
             "Send a column's name, or its position",
             "Invalid JSON",  # in a field of a form
             "This day is after `to`",
+            "(Send a key of|Leave the key out)",
+            "(There are|has) the operations",
         ]
     )
 )

@@ -391,3 +391,25 @@ def _dump() -> str:
         return "\n".join(
             str(connection.exec_driver_sql(f"SELECT t::text FROM {table} t").scalars().all()) for table in list(tables)
         )
+
+
+def test_given_another_account_of_a_service_then_all_is_fetched_anew_and_what_is_not_seen_is_stale(
+    user: Api, services: Services
+) -> None:
+    services.repository("mine")
+    services.issue(1)
+    id = connected(user, services, "github")
+    sync(id)
+    sync(id)
+    services.repositories, services.issues = [], []
+    services.repository("another")
+    begun = begin(user, "github")
+    assert (begun.status, begun.json()["id"], begun.json()["status"]) == (200, id, "connected")
+    assert come_back(begun, services).status == 200
+    assert all(record["stale_since"] for record in user.get(f"/integrations/{id}/records").json()["items"])
+    assert work_off() == 1
+    stale = {
+        record["data"].get("full_name", "issue"): record["stale_since"] is not None
+        for record in user.get(f"/integrations/{id}/records").json()["items"]
+    }
+    assert stale == {"octo/mine": True, "issue": True, "octo/another": False}
