@@ -61,6 +61,8 @@ REASONS = re.compile(
             "Send a column's name, or its position",
             "Invalid JSON",  # in a field of a form
             "This day is after `to`",
+            "Send an address of one of the front ends",
+            "This was not begun in this browser",
         ]
     )
 )
