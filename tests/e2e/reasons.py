@@ -63,6 +63,8 @@ REASONS = re.compile(
             "This day is after `to`",
             "(Send a key of|Leave the key out)",
             "(There are|has) the operations",
+            "Send an address of one of the front ends",
+            "This was not begun in this browser",
         ]
     )
 )

@@ -502,12 +502,12 @@ def test_given_nobody_who_listens_then_it_is_tried_again(owner: Api, receiver: R
 
 
 @pytest.fixture
-def closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def closed() -> Iterator[None]:
     """Private addresses are not allowed, as where it is deployed."""
-    monkeypatch.setenv("WEBHOOKS_ALLOW_PRIVATE", "false")
-    settings.cache_clear()
-    yield
-    monkeypatch.undo()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WEBHOOKS_ALLOW_PRIVATE", "false")
+        settings.cache_clear()
+        yield
     settings.cache_clear()
 
 

@@ -25,7 +25,7 @@ def _of_a_front_end(value: str) -> str:
 ReturnTo = Annotated[
     str,
     Field(
-        max_length=2000,
+        max_length=1000,
         description="Where the browser goes in the end: an address of a known front end.",
         examples=["https://app.example.com/welcome"],
     ),
