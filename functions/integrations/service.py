@@ -37,6 +37,8 @@ def connect(session: Session, caller: Principal, *, new: IntegrationConnect) -> 
     service = SERVICES[new.service]
     if service.provider and new.api_key is not None:
         raise BadRequest.at("/api_key", f"{service.title} is connected at the provider. Leave the key out.")
+    if not service.provider and new.return_to is not None:
+        raise BadRequest.at("/return_to", f"Nobody goes anywhere to connect {service.title}. Leave it out.")
     if not service.provider and new.api_key is None:
         raise BadRequest.at("/api_key", f"Send a key of {service.title}.")
     # One after the other, or two at once would both make one.

@@ -147,6 +147,16 @@ def test_given_a_provider_then_its_owner_goes_there_and_comes_back_connected(
     assert read(user, id)["sync_status"] == "success"
 
 
+def test_given_a_front_end_then_the_browser_ends_there(user: Api, services: Services) -> None:
+    where = "https://app.example.com/settings?tab=services"
+    begun = user.post("/integrations", {"service": "github", "return_to": where})
+    back = come_back(begun, services)
+    assert (back.status, back.header("location")) == (303, where)
+    assert read(user, begun.json()["id"])["status"] == "connected"
+    for body in ({"service": "github", "return_to": "https://evil.example.com/"}, {**MESHY, "return_to": where}):
+        assert pointers(user.post("/integrations", body)) == ["/return_to"]
+
+
 def test_given_a_browser_that_was_not_sent_or_a_state_that_was_used_then_nothing_is_connected(
     user: Api, services: Services
 ) -> None:
