@@ -63,6 +63,7 @@ class DataStack(cdk.Stack):
         self.oauth_clients = self._secret(
             "OAuthClients", env, description="Quintet's client ids and secrets at OAuth providers", begins_as="{}"
         )
+        cdk.CfnOutput(self, "OAuthClientsSecret", value=self.oauth_clients.secret_arn)
         Backups(
             self,
             "Backups",

@@ -23,7 +23,7 @@ One serverless backend for accounts, projects, files and what grows on them.
 
 - **Addresses.** `/api/v1/...` is canonical; `/api/...` and `/...` are the same routes.
 - **Signing in.** `POST /auth/login`, then `Authorization: Bearer <access_token>`; `POST /auth/refresh` before its
-  15 minutes are over.
+  15 minutes are over. Or send the browser to `/login?provider=github` (or `google`), and refresh when it is back.
 - **Errors** are `application/problem+json` (RFC 9457): `errors` says which field and what to do, `next` which request
   helps, `instance` is the request's id.
 - **Changes.** `PUT` and `PATCH` mean the same: the fields sent are changed, the others stay (RFC 7396). `If-Match` with

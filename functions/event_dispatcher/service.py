@@ -81,11 +81,11 @@ _CLAIM_WEBHOOKS = """
 # A message that was sent waits no longer than that, unless there are too many.
 _CLAIM_SYNCS = """
     WITH due AS (
-        SELECT id FROM integrations
-        WHERE status = 'connected' AND next_sync_at <= now()
-          AND (sync_lease_until IS NULL OR sync_lease_until <= now())
-          AND (sync_sent_at IS NULL OR sync_sent_at < now() - interval '5 minutes')
-        ORDER BY next_sync_at LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED)
+        SELECT i.id FROM integrations i JOIN users u ON u.id = i.user_id
+        WHERE i.status = 'connected' AND i.next_sync_at <= now() AND u.status = 'active'
+          AND (i.sync_lease_until IS NULL OR i.sync_lease_until <= now())
+          AND (i.sync_sent_at IS NULL OR i.sync_sent_at < now() - interval '5 minutes')
+        ORDER BY i.next_sync_at LIMIT %(limit)s FOR NO KEY UPDATE OF i SKIP LOCKED)
     UPDATE integrations i SET sync_sent_at = now() FROM due WHERE i.id = due.id
     RETURNING i.id"""
 

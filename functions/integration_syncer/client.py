@@ -33,7 +33,7 @@ MAX_BODY = 8 * 1024**2
 _WAIT = 60
 """Seconds, for those who ask us to wait and do not say how long."""
 _LONGEST_WAIT = 24 * 3600
-_MAX_REDIRECTS = 3
+_REDIRECTS, _MAX_REDIRECTS = (301, 302, 307, 308), 3
 _CHUNK = 64 * 1024
 _QUOTA = {"rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded"}
 """Google's reasons for a 403 that means 429 (https://developers.google.com/workspace/drive/api/guides/handle-errors)."""
@@ -125,11 +125,10 @@ def _exchange(service: Service, method: str, url: str, content: bytes | None, he
             response = http().request(
                 method, url, body=content, headers=dict(headers), redirect=False, preload_content=False
             )
-            if method == "GET" and response.status in (301, 302, 307, 308) and "location" in response.headers:
-                url = _within(service, urljoin(url, response.headers["location"]))
-                response.drain_conn()
-                continue
-            break
+            if method != "GET" or response.status not in _REDIRECTS or "location" not in response.headers:
+                break
+            response.drain_conn()
+            url = _within(service, urljoin(url, response.headers["location"]))
         else:
             raise Refused(f"{service.title} redirects again and again.", status=502)
         body = _read(response, until)

@@ -26,12 +26,10 @@ class Connection:
         """POST JSON."""
         return self._request("POST", url, body=body)
 
-    def refresh_soon(self) -> None:
-        """Look at the next call whether the token is about to expire."""
-        self._token = None
-
     def _request(self, method: str, url: str, **parts: Any) -> Answer:
-        token = self._token = self._token or credentials.current(self._integration_id)
+        token = self._token
+        if token is None or not token.fresh:
+            token = self._token = credentials.current(self._integration_id)
         try:
             return call(self.service, method, url, token=token.value, **parts)
         except Unauthorized:

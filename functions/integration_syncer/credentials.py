@@ -58,19 +58,26 @@ class Token:
 
     value: str = field(repr=False)
     version: int
+    expires_at: datetime | None
+
+    @property
+    def fresh(self) -> bool:
+        """Whether it need not be renewed yet."""
+        return self.expires_at is None or self.expires_at > datetime.now(UTC) + MARGIN
 
 
 def current(integration_id: UUID) -> Token:
     """The integration's token or key, renewed if it is about to expire. Raises NeedsReauth, Lost or Outage."""
     row = _row(integration_id)
-    if row.expires_at is None or row.expires_at > datetime.now(UTC) + MARGIN:
-        return _token(row)
+    token = _token(row)
+    if token.fresh:
+        return token
     try:
         return _renewed(row)
     except Outage:
         if row.expires_at <= datetime.now(UTC):
             raise
-        return _token(row)  # which is good for minutes yet
+        return token  # which is good for minutes yet
 
 
 def after_refusal(integration_id: UUID, refused: Token) -> Token:
@@ -113,7 +120,7 @@ def _secrets(row: Any) -> dict[str, str]:
 
 def _token(row: Any) -> Token:
     secrets = _secrets(row)
-    return Token(secrets.get("access_token") or secrets["api_key"], row.token_version)
+    return Token(secrets.get("access_token") or secrets["api_key"], row.token_version, row.expires_at)
 
 
 def _renewed(row: Any) -> Token:
@@ -140,7 +147,7 @@ def _renewed(row: Any) -> Token:
         _release(key)
         raise Outage(f"{title} does not renew its token at the moment.", again_in=failed.retry_after or 60) from failed
     _store(row, secrets, tokens)
-    return Token(tokens.access_token, row.token_version + 1)
+    return Token(tokens.access_token, row.token_version + 1, tokens.expires_at)
 
 
 def _wait_for_another(row: Any) -> Token:

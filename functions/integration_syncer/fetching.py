@@ -145,7 +145,6 @@ def _fetch_all(claimed: Claimed, message: SQSRecord, time_left: Callable[[], boo
                 send_after_commit(session, sync_message(claimed.id))
                 return
         checkpoint = page.checkpoint
-        connection.refresh_soon()
 
 
 def _store(session: Session, claimed: Claimed, page: Page) -> None:

@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import Request
 from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, Response
 
 from functions.integrations import service
 from quintet.db.models.integrations import Integration
@@ -42,7 +42,9 @@ class Begun(NamedTuple):
     browser: str
 
 
-def begin_connecting(request: Request, session: Session, caller: Principal, integration: Integration) -> Begun | None:
+def begin_connecting(
+    request: Request, session: Session, caller: Principal, integration: Integration, return_to: str | None
+) -> Begun | None:
     """Where the caller's browser is to go; None for a service that one goes nowhere for."""
     wanted = SERVICES[integration.service]
     if not wanted.provider:
@@ -57,16 +59,20 @@ def begin_connecting(request: Request, session: Session, caller: Principal, inte
         scopes=wanted.scopes,
         user_id=caller.user_id,
         session_id=caller.session_id,
-        data={"integration_id": str(integration.id)},
+        data={"integration_id": str(integration.id), "return_to": return_to},
         **wanted.parameters,
     )
     return Begun(url, browser)
 
 
-@router.get("/callback/{name}", response_class=HTMLResponse, responses=_PAGES)
+@router.get(
+    "/callback/{name}",
+    response_class=HTMLResponse,
+    responses={303: {"description": "At `return_to`: it is connected."}, **_PAGES},
+)
 async def return_to_connect(
     request: Request, session: SessionDep, name: Literal["github", "google_docs"], answer: ProviderAnswer
-) -> HTMLResponse:
+) -> Response:
     """The page a provider sends people back to, which connects what they have agreed to."""
     wanted = SERVICES[name]
     try:
@@ -79,6 +85,8 @@ async def return_to_connect(
     except Problem as problem:
         text = problem.errors[0].detail if problem.errors else problem.detail
         return _page_of(problem.status, title="This did not work", text=text)
+    if return_to := begun.data.get("return_to"):
+        return Response(status_code=303, headers={"location": return_to})
     return _page_of(200, title="Connected", text=f"{wanted.title} is connected. You can close this page.")
 
 

@@ -59,7 +59,7 @@ async def connect_service(request: Request, session: SessionDep, caller: Caller,
     That has to be the browser that this answer, with its cookie, came to: send the request with credentials.
     """
     integration, is_new = service.connect(session, caller, new=new)
-    begun = authorizing.begin_connecting(request, session, caller, integration)
+    begun = authorizing.begin_connecting(request, session, caller, integration, new.return_to)
     session.flush()
     body, version = queries.read_integration(session, caller, integration.id, connect=_connect(request))
     url = json.dumps({"authorization_url": begun and begun.url}).encode()

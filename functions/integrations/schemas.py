@@ -6,6 +6,7 @@ from uuid import UUID
 from pydantic import Field
 
 from quintet.db.models.integrations import IntegrationStatus, RequestStatus, ServiceName, SyncStatus
+from quintet.http.oauth import ReturnTo
 from quintet.http.problems import NextStep
 from quintet.http.schemas import Input, Output, Timestamp
 
@@ -18,6 +19,7 @@ class IntegrationConnect(Input):
     aliases = {"service": ("service_name",), "api_key": ("apiKey",)}  # noqa: RUF012
 
     service: ServiceName
+    return_to: ReturnTo | None = None
     api_key: ApiKey | None = Field(
         None, description="For meshy.ai and video generation. It is kept encrypted, and is never shown again."
     )

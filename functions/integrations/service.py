@@ -4,13 +4,13 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from functions.integrations.operations import Operation
 from functions.integrations.schemas import IntegrationConnect
 from quintet.db.models.accounts import User
-from quintet.db.models.integrations import Integration, IntegrationRequest
+from quintet.db.models.integrations import Integration, IntegrationRecord, IntegrationRequest
 from quintet.errors import BadRequest, Conflict, NotFound
 from quintet.events.record import record, scope_of
 from quintet.events.types import EventType
@@ -37,6 +37,8 @@ def connect(session: Session, caller: Principal, *, new: IntegrationConnect) -> 
     service = SERVICES[new.service]
     if service.provider and new.api_key is not None:
         raise BadRequest.at("/api_key", f"{service.title} is connected at the provider. Leave the key out.")
+    if not service.provider and new.return_to is not None:
+        raise BadRequest.at("/return_to", f"Nobody goes anywhere to connect {service.title}. Leave it out.")
     if not service.provider and new.api_key is None:
         raise BadRequest.at("/api_key", f"Send a key of {service.title}.")
     # One after the other, or two at once would both make one.
@@ -79,10 +81,23 @@ def connected(
     integration.connected_at = func.now()
     integration.error = None
     if service.syncs:
-        integration.next_sync_at = integration.sync_sent_at = func.now()
-        send_after_commit(session, sync_message(integration.id))
+        _fetch_anew(session, integration)
     integration.touch()
     _record(session, EventType.INTEGRATION_CONNECTED, integration)
+
+
+def _fetch_anew(session: Session, integration: Integration) -> None:
+    """Whose account it is at the service nobody knows: what is there is stale until it is seen again, and whoever
+    fetches from the one before stores nothing more."""
+    stale = update(IntegrationRecord).where(
+        IntegrationRecord.integration_id == integration.id, IntegrationRecord.stale_since.is_(None)
+    )
+    session.execute(stale.values(stale_since=func.now()))
+    integration.checkpoint = {"pass": (integration.checkpoint or {}).get("pass", 0)}
+    integration.sync_run += 1
+    integration.sync_lease_until, integration.sync_failures = None, 0
+    integration.next_sync_at = integration.sync_sent_at = func.now()
+    send_after_commit(session, sync_message(integration.id))
 
 
 def disconnect(session: Session, caller: Principal, *, integration_id: UUID, expected: frozenset[int] | None) -> None:

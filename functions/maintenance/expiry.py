@@ -32,6 +32,8 @@ EXPIRED: tuple[tuple[str, str], ...] = (
         "conversations",
         "removed_at IS NOT NULL AND NOT EXISTS (SELECT FROM messages m WHERE m.conversation_id = conversations.id)",
     ),
+    ("integration_requests", "id < (SELECT uuidv7(interval '-90 days')) AND finished_at IS NOT NULL"),
+    ("integrations", "status = 'pending' AND updated_at < now() - interval '7 days'"),
     ("webhook_deliveries", "id < (SELECT uuidv7(interval '-30 days')) AND status <> 'pending'"),
     ("notifications", "created_at < now() - interval '13 months' OR read_at < now() - interval '90 days'"),
     ("task_reminders", "due_date < now() - interval '30 days'"),

@@ -62,6 +62,10 @@ REASONS = re.compile(
             "Send a column's name, or its position",
             "Invalid JSON",  # in a field of a form
             "This day is after `to`",
+            "(Send a key of|Leave the key out|Nobody goes anywhere to connect)",
+            "(There are|has) the operations",
+            "Send an address of one of the front ends",
+            "This was not begun in this browser",
         ]
     )
 )

@@ -107,7 +107,7 @@ def connected(realtime: str) -> Iterator[Callable[[Api], Socket]]:
 
 
 @pytest.fixture
-def services(stack: object, own_queues: None) -> Iterator[Services]:
+def services(stack: object, own_queues: None, nothing_due: None) -> Iterator[Services]:
     """The services one can connect, on this machine, and all of them well; queues that nobody else has sent to."""
     execute("DELETE FROM circuit_breakers")
     with serving() as made:

@@ -11,11 +11,25 @@ from cryptography.exceptions import InvalidTag
 
 from functions.integration_syncer import credentials
 from functions.integration_syncer.troubles import Lost, NeedsReauth, Outage
+from quintet.db.engine import engine
 from quintet.integrations.sealing import Sealed, seal, unseal
 from tests.support.api import Api, events_about
 from tests.support.expect import problem
 from tests.support.receiving import answering
-from tests.support.services import Services, ask, connected, outcome, read, records, send, slowly, sync
+from tests.support.services import (
+    GLB,
+    Services,
+    ask,
+    connected,
+    outcome,
+    read,
+    records,
+    send,
+    slowly,
+    step,
+    sync,
+    work_off,
+)
 from tests.support.statements import execute
 
 
@@ -191,6 +205,30 @@ def test_given_a_service_that_asks_for_authority_again_and_again_then_it_ends(us
     assert services.paths() == ["/user/repos", "/token", "/user/repos"]
     with pytest.raises(NeedsReauth):
         credentials.current(id)
+
+
+def test_given_whatever_is_asked_of_a_service_then_nobody_holds_a_connection_meanwhile(
+    user: Api, services: Services
+) -> None:
+    held: dict[str, int] = {}
+
+    def look(path: str) -> None:
+        held[path.split("/")[1]] = held.get(path.split("/")[1], 0) + engine().pool.checkedout()  # type: ignore[attr-defined]
+
+    services.before = look
+    services.repository("one")
+    id = connected(user, services, "github", expires_in=30)
+    sync(id)
+    request = ask(user, id, "github.repository", owner="octo", repository="one")
+    send({"request_id": request["id"]})
+    job = ask(user, connected(user, services, "meshy"), "meshy.text_to_3d", prompt="A chair")
+    send({"request_id": job["id"]})
+    services.finish(GLB)
+    step(job["id"])
+    user.delete(f"/integrations/{id}")
+    work_off()
+    assert held.keys() == {"token", "user", "issues", "repos", "openapi", "results", "applications"}
+    assert not any(held.values()), held
 
 
 def _sealed(id: UUID) -> Any:

@@ -147,6 +147,16 @@ def test_given_a_provider_then_its_owner_goes_there_and_comes_back_connected(
     assert read(user, id)["sync_status"] == "success"
 
 
+def test_given_a_front_end_then_the_browser_ends_there(user: Api, services: Services) -> None:
+    where = "https://app.example.com/settings?tab=services"
+    begun = user.post("/integrations", {"service": "github", "return_to": where})
+    back = come_back(begun, services)
+    assert (back.status, back.header("location")) == (303, where)
+    assert read(user, begun.json()["id"])["status"] == "connected"
+    for body in ({"service": "github", "return_to": "https://evil.example.com/"}, {**MESHY, "return_to": where}):
+        assert pointers(user.post("/integrations", body)) == ["/return_to"]
+
+
 def test_given_a_browser_that_was_not_sent_or_a_state_that_was_used_then_nothing_is_connected(
     user: Api, services: Services
 ) -> None:
@@ -391,3 +401,25 @@ def _dump() -> str:
         return "\n".join(
             str(connection.exec_driver_sql(f"SELECT t::text FROM {table} t").scalars().all()) for table in list(tables)
         )
+
+
+def test_given_another_account_of_a_service_then_all_is_fetched_anew_and_what_is_not_seen_is_stale(
+    user: Api, services: Services
+) -> None:
+    services.repository("mine")
+    services.issue(1)
+    id = connected(user, services, "github")
+    sync(id)
+    sync(id)
+    services.repositories, services.issues = [], []
+    services.repository("another")
+    begun = begin(user, "github")
+    assert (begun.status, begun.json()["id"], begun.json()["status"]) == (200, id, "connected")
+    assert come_back(begun, services).status == 200
+    assert all(record["stale_since"] for record in user.get(f"/integrations/{id}/records").json()["items"])
+    assert work_off() == 1
+    stale = {
+        record["data"].get("full_name", "issue"): record["stale_since"] is not None
+        for record in user.get(f"/integrations/{id}/records").json()["items"]
+    }
+    assert stale == {"octo/mine": True, "issue": True, "octo/another": False}

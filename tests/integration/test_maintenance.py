@@ -147,6 +147,20 @@ _OLD_AND_YOUNG: dict[str, tuple[str, str, str]] = {
         "now()",
         "NULL",
     ),
+    "integration_requests": (
+        "WITH i AS (INSERT INTO integrations (user_id, service, status) "
+        "VALUES (%(user)s, 'meshy', 'disconnected') RETURNING id) "
+        "INSERT INTO integration_requests (id, integration_id, operation, input, status, finished_at) "
+        "SELECT {at}, id, %(mark)s, '{{}}', 'failed', now() FROM i",
+        "uuidv7(interval '-91 days')",
+        "uuidv7(interval '-89 days')",
+    ),
+    "integrations": (
+        "INSERT INTO integrations (user_id, service, status, updated_at) "
+        "SELECT %(user)s, CASE WHEN starts_with(%(mark)s, 'old') THEN 'meshy' ELSE 'video' END, 'pending', {at}",
+        "now() - interval '8 days'",
+        "now() - interval '6 days'",
+    ),
     "webhook_deliveries": (
         "WITH w AS (INSERT INTO webhooks (owner_id, url, types, secret) "
         "VALUES (%(user)s, 'https://example.com/', ARRAY[%(mark)s], 'secret') RETURNING id) "

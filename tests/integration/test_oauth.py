@@ -8,6 +8,8 @@ import pytest
 
 from functions.auth.oauth import people
 from infra.local.events import Response
+from infra.local.invocation import call
+from quintet.config import settings
 from quintet.db.engine import engine
 from tests.support import provider as providers
 from tests.support.api import PASSWORD, Api, events_about
@@ -83,6 +85,13 @@ def test_given_https_then_the_cookie_is_for_this_host_alone_and_comes_with_a_lin
     assert cookie.startswith("__Host-oauth=")
     assert {"HttpOnly", "Secure", "Path=/", "SameSite=lax", "Max-Age=600"} <= set(cookie.split("; "))
     assert "Domain" not in cookie
+
+
+def test_given_an_address_with_a_stage_then_the_provider_sends_people_back_there() -> None:
+    domain = "abc123.execute-api.eu-west-1.amazonaws.com"
+    sent = call("GET", "/login", query=[("provider", "github")], domain=domain, stage="prod", source_ip="10.9.9.9")
+    asked = providers.asked_of(sent.header("location") or "")
+    assert asked["redirect_uri"] == f"https://{domain}/prod/api/v1/login/callback/github"
 
 
 def test_given_two_tabs_of_a_browser_when_both_come_back_then_both_are_signed_in() -> None:
@@ -525,6 +534,19 @@ def test_given_a_link_of_a_page_when_it_is_done_then_there_is_a_page_or_the_fron
 def test_given_a_front_end_on_another_site_then_the_cookie_is_one_a_script_can_be_given() -> None:
     cookie = person().post("/auth/identities", {"provider": "github"}).header("set-cookie") or ""
     assert {"Secure", "SameSite=none", "HttpOnly"} <= set(cookie.split("; "))
+
+
+def test_given_a_front_end_on_the_same_site_then_the_cookie_is_lax_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SAME_SITE_COOKIES", "true")
+    settings.cache_clear()
+    try:
+        cookie = person().post("/auth/identities", {"provider": "github"}).header("set-cookie") or ""
+    finally:
+        monkeypatch.undo()
+        settings.cache_clear()
+    assert {"Secure", "SameSite=lax", "HttpOnly"} <= set(cookie.split("; "))
 
 
 def test_given_an_identity_of_somebody_else_when_it_is_linked_then_it_is_a_conflict() -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 from uuid import UUID
@@ -69,6 +70,7 @@ class Services:
     given: set[str] = field(default_factory=set)
     """Every token there ever was, none of which is to be found anywhere."""
     revoked: list[str] = field(default_factory=list)
+    ids: Iterator[int] = field(default_factory=lambda: count(1000))
     before: Callable[[str], object] = lambda path: None
     """Called with the path before anything is answered."""
 
@@ -85,8 +87,9 @@ class Services:
 
     def repository(self, name: str, **more: Any) -> dict[str, Any]:
         """A repository that GitHub has from now on, the last changed one."""
-        at = f"2026-11-01T00:00:{len(self.repositories):02}Z"
-        new = {"id": 1000 + len(self.repositories), "full_name": f"octo/{name}", "private": False, "updated_at": at}
+        id = next(self.ids)
+        at = f"2026-11-01T00:00:{id % 60:02}Z"
+        new = {"id": id, "full_name": f"octo/{name}", "private": False, "updated_at": at}
         self.repositories.insert(0, {**new, **more})
         return self.repositories[0]
 
@@ -135,16 +138,17 @@ class Services:
             return answering(200, body=self.results[path.rpartition("/")[2]])
         if asked.headers.get("authorization", "").removeprefix("Bearer ") not in self.tokens:
             return _json({"message": "Bad credentials"}, status=401)
-        for prefix, answers in (
-            ("/user/repos", lambda: self._listed(asked, self.repositories)),
-            ("/issues", lambda: self._listed(asked, self._since(asked))),
-            ("/repos/", lambda: self._one(path)),
-            ("/drive/v3/", lambda: self._drive(asked)),
-            ("/openapi/v2/text-to-3d", lambda: self._job(asked, "result")),
-            ("/dream-machine/v1/generations", lambda: self._job(asked, "id")),
-        ):
+        answers: dict[str, Callable[[], Behaviour]] = {
+            "/user/repos": lambda: self._listed(asked, self.repositories),
+            "/issues": lambda: self._listed(asked, self._since(asked)),
+            "/repos/": lambda: self._one(path),
+            "/drive/v3/": lambda: self._drive(asked),
+            "/openapi/v2/text-to-3d": lambda: self._job(asked, "result"),
+            "/dream-machine/v1/generations": lambda: self._job(asked, "id"),
+        }
+        for prefix, answered in answers.items():
             if path.startswith(prefix):
-                return answers()
+                return answered()
         return _json({"message": "Not Found"}, status=404)
 
     def _refreshed(self, form: dict[str, str]) -> Behaviour:

@@ -367,7 +367,8 @@ class World:
     def integration_id(self) -> UUID:
         """GitHub, which the owner has connected."""
         return self._one(
-            "INSERT INTO integrations (user_id, service, status) VALUES (%(owner)s, 'github', 'connected') RETURNING id",
+            "INSERT INTO integrations (user_id, service, status) VALUES (%(owner)s, 'github', 'connected')"
+            " RETURNING id",
             owner=self.owner.id,
         )
 

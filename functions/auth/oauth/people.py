@@ -64,7 +64,7 @@ def who_is(client: Client, begun: Resumed, *, redirect_uri: str) -> Person:
     except ProviderRefused as refused:
         logger.warning(str(refused))
         detail = f"{title} does not take what you came back with. Begin again."
-        raise AuthorizationRefused(400, "provider_refused", detail, user_id=begun.user_id) from None
+        raise AuthorizationRefused(400, "provider_refused", detail, at="code", user_id=begun.user_id) from None
     except (ProviderFailed, ValidationError) as failed:
         logger.warning(str(failed) if isinstance(failed, ProviderFailed) else f"{title} did not say who it is.")
         detail = f"{title} does not answer as it should. Try again soon."

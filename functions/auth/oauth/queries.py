@@ -1,16 +1,19 @@
 """The SQL of linked identities."""
 
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from functions.auth.oauth.people import Person
 from functions.auth.oauth.schemas import IdentityRead
 from functions.auth.queries import Account
 from quintet.db.json import columns_of, page
 from quintet.db.reads import rows
 from quintet.identity.principal import Principal
 from quintet.pagination import PageRequest
+
+if TYPE_CHECKING:
+    from functions.auth.oauth.people import Person
 
 _IDENTITIES = f"""
     SELECT {columns_of(IdentityRead, "i")} FROM oauth_identities i
@@ -35,7 +38,7 @@ def list_identities(session: Session, caller: Principal, paging: PageRequest) ->
     return page(session, _IDENTITIES, {"caller": caller.user_id}, paging)
 
 
-def arrive(session: Session, provider: str, person: Person) -> Account | None:
+def arrive(session: Session, provider: str, person: "Person") -> Account | None:
     """The account this identity signs in to; what the provider says of it now is kept."""
     found = rows(session, _ARRIVE, {"provider": provider, "subject": person.subject, "email": person.email})
     return Account(*found[0]) if found else None

@@ -1,6 +1,6 @@
 """HTTP of sign-in by a provider: there, back again, and the identities an account has."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 from fastapi import Query, Request
@@ -10,8 +10,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from functions.auth.cookies import set_cookie
 from functions.auth.oauth import queries, service
-from functions.auth.oauth.people import Person, who_is
-from functions.auth.oauth.schemas import AuthorizationRead, IdentityLink, IdentityRead, ProviderName, ReturnTo
+from functions.auth.oauth.schemas import AuthorizationRead, IdentityLink, IdentityRead, ProviderName
 from functions.auth.pages import HTML, also_pages, for_people, message_page, wants_page
 from functions.auth.routes import token_answer
 from functions.auth.service import Tokens
@@ -19,7 +18,7 @@ from quintet.db.session import writing
 from quintet.events.record import originate
 from quintet.http.answers import changed, listed
 from quintet.http.dependencies import Caller, Paging, SessionDep, rate_limit
-from quintet.http.oauth import ProviderAnswer, browser_of, callback, remember
+from quintet.http.oauth import ProviderAnswer, ReturnTo, browser_of, callback, remember
 from quintet.http.problems import responses
 from quintet.http.routing import Router
 from quintet.http.schemas import Page
@@ -28,6 +27,9 @@ from quintet.identity.one_time_tokens import LIFETIMES
 from quintet.identity.principal import Principal
 from quintet.oauth.authorization import AuthorizationRefused, Resumed, begin, resume
 from quintet.oauth.providers import Client, client_of
+
+if TYPE_CHECKING:
+    from functions.auth.oauth.people import Person
 
 router = Router(tags=["auth"])
 
@@ -78,6 +80,8 @@ async def return_from_provider(
     Their account is that which the identity is linked to, or has the address that the provider has verified, or is a
     new one. Every failure changes nothing; it is a page for browsers.
     """
+    from functions.auth.oauth.people import who_is  # 10 ms, which other requests do without
+
     client = client_of(provider)
     rate_limit(request, session, "provider_sign_in")
     try:
@@ -149,7 +153,7 @@ def _callback(request: Request, client: Client) -> str:
 
 
 def _settle(
-    request: Request, session: Session, client: Client, begun: Resumed, person: Person
+    request: Request, session: Session, client: Client, begun: Resumed, person: "Person"
 ) -> Tokens | IdentityRead:
     """Sign in, or link: one transaction."""
     keys = token_keys()[0]

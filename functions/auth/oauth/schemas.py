@@ -1,37 +1,14 @@
 """Bodies of sign-in by a provider."""
 
-import re
-from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from typing import Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
-from quintet.config import settings
+from quintet.http.oauth import ReturnTo
 from quintet.http.schemas import Input, Output, Timestamp
 
 ProviderName = Literal["github", "google"]
-
-_PRINTABLE = re.compile(r"[!-~]+")
-
-
-def _of_a_front_end(value: str) -> str:
-    parts = urlsplit(value) if _PRINTABLE.fullmatch(value) and "\\" not in value else None
-    if parts is None or f"{parts.scheme}://{parts.netloc}" not in settings().cors_origins:
-        raise ValueError("send an address of one of the front ends that this installation knows")
-    return value
-
-
-ReturnTo = Annotated[
-    str,
-    Field(
-        max_length=2000,
-        description="Where the browser goes in the end: an address of a known front end.",
-        examples=["https://app.example.com/welcome"],
-    ),
-    AfterValidator(_of_a_front_end),
-]
-"""The origin is compared as it is, so that nothing but a front end's own address is one."""
 
 
 class IdentityLink(Input):

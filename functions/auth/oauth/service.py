@@ -4,14 +4,13 @@ An address counts only if the provider has verified it. It links to an account w
 that is not proves nothing, so of such an account everything goes that its maker could get in by.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session
 
 from functions.auth.oauth import queries
-from functions.auth.oauth.people import Person
 from functions.auth.queries import Account, begin_session
 from functions.auth.service import Tokens, add_account, prove_address, tokens_of
 from quintet.db.models.accounts import Role, User
@@ -26,6 +25,9 @@ from quintet.identity.sessions import end_sessions
 from quintet.oauth.authorization import AuthorizationRefused, Resumed
 from quintet.oauth.providers import Client
 
+if TYPE_CHECKING:
+    from functions.auth.oauth.people import Person
+
 
 def refuse(session: Session, client: Client, refused: AuthorizationRefused) -> None:
     """Record an attempt that came to nothing."""
@@ -36,7 +38,7 @@ def refuse(session: Session, client: Client, refused: AuthorizationRefused) -> N
     record(session, EventType.SESSION_REFUSED, subject=None, scope=scope, data=about)
 
 
-def sign_in(session: Session, client: Client, *, person: Person, keys: TokenKeys, user_agent: str | None) -> Tokens:
+def sign_in(session: Session, client: Client, *, person: "Person", keys: TokenKeys, user_agent: str | None) -> Tokens:
     """A new session of the account this person has, or gets."""
     provider = client.provider.name
     account = queries.arrive(session, provider, person) or _by_address(session, client, person)
@@ -46,7 +48,7 @@ def sign_in(session: Session, client: Client, *, person: Person, keys: TokenKeys
     return tokens_of(keys, user_id=account.id, session_id=session_id, counter=0)
 
 
-def link(session: Session, client: Client, *, begun: Resumed, person: Person) -> OAuthIdentity:
+def link(session: Session, client: Client, *, begun: Resumed, person: "Person") -> OAuthIdentity:
     """The identity, linked to the account in whose session this was begun. Repeatable."""
     alive = exists().where(
         UserSession.id == begun.session_id,
@@ -58,9 +60,8 @@ def link(session: Session, client: Client, *, begun: Resumed, person: Person) ->
         select(User).where(User.id == begun.user_id, User.status == "active", alive).with_for_update(of=User)
     )
     if user is None:
-        raise AuthorizationRefused(
-            400, "session_ended", "You have signed out meanwhile. Sign in and begin again.", user_id=begun.user_id
-        )
+        detail = "You have signed out meanwhile. Sign in and begin again."
+        raise AuthorizationRefused(400, "session_ended", detail, at="state", user_id=begun.user_id)
     identity: OAuthIdentity | None = session.scalar(
         select(OAuthIdentity).where(
             OAuthIdentity.provider == client.provider.name, OAuthIdentity.subject == person.subject
@@ -97,7 +98,7 @@ def unlink(session: Session, caller: Principal, *, identity_id: UUID) -> None:
     _record(session, EventType.ACCOUNT_IDENTITY_UNLINKED, user.id, identity.provider)
 
 
-def _by_address(session: Session, client: Client, person: Person) -> Account:
+def _by_address(session: Session, client: Client, person: "Person") -> Account:
     """The account with this person's address, or a new one; the identity is linked to it."""
     if person.email is None:
         detail = f"{client.provider.title} knows no verified email address of you. Verify yours there."
@@ -112,7 +113,7 @@ def _by_address(session: Session, client: Client, person: Person) -> Account:
     return Account(user.id, user.password_hash)
 
 
-def _newcomer(session: Session, client: Client, person: Person) -> User:
+def _newcomer(session: Session, client: Client, person: "Person") -> User:
     user = User(email=person.email, full_name=person.name)
     role = session.scalars(select(Role).where(Role.name == NEWCOMER)).one()
     add_account(session, user, role, provider=client.provider.name)
@@ -135,7 +136,7 @@ def _take_over(session: Session, client: Client, user: User) -> None:
     prove_address(session, user)
 
 
-def _identity(user: User, client: Client, person: Person) -> OAuthIdentity:
+def _identity(user: User, client: Client, person: "Person") -> OAuthIdentity:
     return OAuthIdentity(user_id=user.id, provider=client.provider.name, subject=person.subject, email=person.email)
 
 

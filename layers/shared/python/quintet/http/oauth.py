@@ -1,10 +1,13 @@
-"""The browser's side of an authorization: the cookie by which it is known again, and what it comes back with."""
+"""The browser's side of an authorization: the cookie by which it is known again, what it comes back with, and where it
+goes in the end."""
 
 import re
 import secrets
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from fastapi import Depends, Query, Request
+from pydantic import AfterValidator, Field
 from starlette.responses import Response
 
 from quintet.config import settings
@@ -13,6 +16,26 @@ from quintet.identity.one_time_tokens import LIFETIMES
 from quintet.oauth.authorization import Answer
 
 _VALUE = re.compile(r"[A-Za-z0-9_-]{43}")
+_PRINTABLE = re.compile(r"[!-~]+")
+
+
+def _of_a_front_end(value: str) -> str:
+    parts = urlsplit(value) if _PRINTABLE.fullmatch(value) and "\\" not in value else None
+    if parts is None or f"{parts.scheme}://{parts.netloc}" not in settings().cors_origins:
+        raise ValueError("send an address of one of the front ends that this installation knows")
+    return value
+
+
+ReturnTo = Annotated[
+    str,
+    Field(
+        max_length=1000,
+        description="Where the browser goes in the end: an address of a known front end.",
+        examples=["https://app.example.com/welcome"],
+    ),
+    AfterValidator(_of_a_front_end),
+]
+"""The origin is compared as it is, so that nothing but a front end's own address is one."""
 
 
 async def _answer(

@@ -49,7 +49,7 @@ SERVICES: dict[str, Service] = {
             name="github",
             title="GitHub",
             provider="github",
-            scopes=("repo",),
+            scopes=("repo",),  # there is none that lets one only read private repositories
             syncs=True,
             operations=frozenset({"github.repository", "github.issue"}),
         ),

@@ -17,7 +17,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from quintet.db.reads import rows
-from quintet.errors import Problem
+from quintet.errors import FieldError, Problem
 from quintet.identity.one_time_tokens import LIFETIMES, hash_of
 from quintet.oauth.providers import Client
 
@@ -38,11 +38,14 @@ _ERROR = re.compile(r"[a-z_]{1,50}")
 
 
 class AuthorizationRefused(Problem):
-    """Nothing came of an authorization, and nothing changes; `reason` is a word for the record."""
+    """Nothing came of an authorization, and nothing changes.
 
-    def __init__(self, status: int, reason: str, detail: str, *, user_id: UUID | None = None) -> None:
+    `reason` is a word for the record, `at` the parameter that was wrong, `user_id` the account it was begun for.
+    """
+
+    def __init__(self, status: int, reason: str, detail: str, *, at: str = "", user_id: UUID | None = None) -> None:
         self.status = status
-        super().__init__(detail)
+        super().__init__(detail, errors=[FieldError(f"query/{at}", detail)] if at else ())
         self.reason, self.user_id = reason, user_id
 
 
@@ -100,10 +103,11 @@ def begin(
         "lifetime": LIFETIMES["oauth_state"],
     }
     rows(session, _REMEMBER, remembered)
-    if client.provider.jwks_uri and "openid" in (scopes := tuple(scopes)):
+    scope = " ".join(scopes)
+    if client.provider.jwks_uri and "openid" in scope.split():
         parameters["nonce"] = _derived(client, "nonce", random)
     authorization = OAuth2Client(
-        None, client_id=client.id, redirect_uri=redirect_uri, scope=" ".join(scopes), code_challenge_method="S256"
+        None, client_id=client.id, redirect_uri=redirect_uri, scope=scope, code_challenge_method="S256"
     )
     url, _ = authorization.create_authorization_url(
         client.provider.authorization_endpoint,
@@ -120,19 +124,16 @@ def resume(session: Session, client: Client, *, flow: Flow, browser: str, answer
     random, _, signature = state.partition(".")
     signed = _derived(client, "state", flow, browser, random)
     if not hmac.compare_digest(signature.encode(errors="replace"), signed.encode()):
-        raise AuthorizationRefused(
-            400, "mixed_up", f"This was not begun in this browser, or not with {title}. Begin again."
-        )
+        detail = f"This was not begun in this browser, or not with {title}. Begin again."
+        raise AuthorizationRefused(400, "mixed_up", detail, at="state")
     found = rows(session, _SPEND, {"hash": hash_of(state)})
     if not found:
-        raise AuthorizationRefused(
-            400, "expired", "This took longer than ten minutes, or it was done already. Begin again."
-        )
+        detail = "This took longer than ten minutes, or it was done already. Begin again."
+        raise AuthorizationRefused(400, "expired", detail, at="state")
     [begun] = found
     if answer.issuer is not None and answer.issuer != client.provider.issuer:
-        raise AuthorizationRefused(
-            400, "wrong_issuer", f"This answer is not from {title}. Begin again.", user_id=begun.user_id
-        )
+        detail = f"This answer is not from {title}. Begin again."
+        raise AuthorizationRefused(400, "wrong_issuer", detail, at="iss", user_id=begun.user_id)
     if answer.error == "access_denied":
         raise AuthorizationRefused(403, "denied", f"You did not allow it at {title}.", user_id=begun.user_id)
     if answer.error or not answer.code:
