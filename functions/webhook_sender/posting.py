@@ -85,7 +85,7 @@ def _exchange(connected: "_Bounded", target: Target, body: bytes, headers: dict[
 
 
 class _NotConnectedError(Exception):
-    """None of the addresses took a connection in time, or said that it takes none."""
+    """The last address that was tried took no connection in time."""
 
 
 class _Bounded:
