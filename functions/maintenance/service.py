@@ -5,7 +5,12 @@ from typing import Any
 
 from functions.maintenance.archive import archive_old_partitions
 from functions.maintenance.erasure import erase_accounts
-from functions.maintenance.expiry import expire_exports, remove_abandoned_uploads, remove_expired_rows
+from functions.maintenance.expiry import (
+    expire_exports,
+    forget_former_secrets,
+    remove_abandoned_uploads,
+    remove_expired_rows,
+)
 from functions.maintenance.rotation import revoke_all, rotate_if_due, settle_public_keys
 from quintet.db.partitions import ensure_partitions, months_ahead
 from quintet.db.session import reading, writing
@@ -24,6 +29,7 @@ def maintain(*, rotate_now: bool, revoke: bool, time_left: TimeLeft) -> dict[str
         "exports_expired": lambda: expire_exports(time_left),
         "accounts_erased": lambda: erase_accounts(time_left),
         "expired": lambda: remove_expired_rows(time_left),
+        "former_secrets": forget_former_secrets,
         "abandoned_uploads": lambda: remove_abandoned_uploads(time_left),
         "archived": lambda: archive_old_partitions(time_left),
     }
