@@ -15,6 +15,7 @@ REASONS = re.compile(
             "Newcomers cannot choose this role",
             "(Not|not) an email address",
             "There is no (such )?(active account|agent|file|folder|message|place|project|role|task)",
+            "There is no (such answer|conversation)",
             "This link has expired",
             "This is not the account's password",
             "A NUL character cannot be stored",
@@ -61,6 +62,11 @@ REASONS = re.compile(
             "Send a column's name, or its position",
             "Invalid JSON",  # in a field of a form
             "This day is after `to`",
+            "The last message has no text",
+            "Files cannot be attached here",
+            "Approve or decline everything",
+            "Send a text, or to be suggested",
+            "This is not JSON",
         ]
     )
 )

@@ -44,6 +44,9 @@ def test_given_a_running_stand_when_the_readme_is_followed_then_everything_works
     assert "The engine is ready." in done.stdout
     assert re.search(r'genuine {.*"type": "project.updated"', done.stdout)
     assert re.search(r'"status": ?"delivered"', done.stdout)
+    assert '"type":"source-url"' in done.stdout
+    assert re.search('"tool-output-available".*"title":"Oil the wheels"', done.stdout)
+    assert '"rule":"link-empty"' in done.stdout
     heard = (tmp_path / "heard.txt").read_text()
     assert '"type":"replayed"' in heard
     assert '"type":"message.created"' in heard
