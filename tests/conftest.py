@@ -29,6 +29,7 @@ os.environ.update(
     DATABASE_POOL_SIZE="10",
     CORS_ORIGINS="https://app.example.com",
     WEBHOOKS_ALLOW_PRIVATE="true",
+    AI_PROVIDER="offline",
 )
 
 

@@ -96,7 +96,8 @@ def _result(part: dict[str, Any]) -> str:
         case "output-error":
             return f"It failed: {part['errorText']}"
         case "output-denied":
-            return "The user declined."
+            reason = part["approval"].get("reason")
+            return f"The user declined: {reason}" if reason else "The user declined."
         case _:
             return "The user has not answered."
 

@@ -117,8 +117,8 @@ async def do_task(
     """Suggest what to do next, format a document, or validate one: as JSON, or as a stream."""
     _limit(request, session, caller)
     job = jobs.prepare(session, caller, asked=asked, base=link(request.scope, ""))
+    session.close()  # nobody else is to wait for the connection while the model thinks
     if "text/event-stream" in accept.lower():
-        session.close()  # the stream has a life of its own
         return EventStream(job.stream(), headers=HEADERS)
     return changed(job.answer())
 

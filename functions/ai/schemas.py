@@ -29,7 +29,7 @@ class ChatApproval(_Lenient):
 
     id: str
     approved: bool | None = None
-    reason: str | None = Field(None, max_length=1000)
+    reason: str | None = Field(None, max_length=1000, pattern=NO_NUL)
 
 
 class ChatPart(_Lenient):

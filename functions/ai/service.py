@@ -188,7 +188,7 @@ def _approved(session: Session, caller: Principal, messages: list[AiMessage], sa
 def _decided(session: Session, caller: Principal, part: Part, answer: ChatApproval) -> Chunk:
     """Run the tool if it may, and note what came of it; the chunk that tells."""
     told: dict[str, Any] = {"toolCallId": part["toolCallId"]}
-    part["approval"] |= {"approved": bool(answer.approved)}
+    part["approval"] |= {"approved": bool(answer.approved), **({"reason": answer.reason} if answer.reason else {})}
     if not answer.approved:
         part["state"] = "output-denied"
         return {"type": "tool-output-denied", **told}

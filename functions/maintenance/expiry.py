@@ -38,6 +38,8 @@ EXPIRED: tuple[tuple[str, str], ...] = (
     ("webhook_deliveries", "id < (SELECT uuidv7(interval '-30 days')) AND status <> 'pending'"),
     ("notifications", "read_at < now() - interval '90 days'"),
     ("notifications", "id < (SELECT uuidv7(interval '-13 months'))"),  # not as one condition, which no index serves
+    ("ai_chunks", "message_id < (SELECT uuidv7(interval '-1 day'))"),  # an answer that has ended has its content
+    ("ai_usage", "day < current_date - 400"),
     ("task_reminders", "due_date < now() - interval '30 days'"),
     ("deliveries", "done_at < now() - interval '30 days' OR event_id < %(oldest_kept)s"),
 )

@@ -15,6 +15,7 @@ REASONS = re.compile(
             "Newcomers cannot choose this role",
             "(Not|not) an email address",
             "There is no (such )?(active account|agent|file|folder|message|place|project|role|task)",
+            "There is no (such answer|conversation)",
             "This link has expired",
             "This is not the account's password",
             "A NUL character cannot be stored",
@@ -66,6 +67,11 @@ REASONS = re.compile(
             "(There are|has) the operations",
             "Send an address of one of the front ends",
             "This was not begun in this browser",
+            "The last message has no text",
+            "Files cannot be attached here",
+            "Approve or decline everything",
+            "Send a text, or to be suggested",
+            "This is not JSON",
         ]
     )
 )

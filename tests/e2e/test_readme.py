@@ -52,6 +52,9 @@ def test_given_a_running_stand_when_the_readme_is_followed_then_everything_works
     assert re.search(r"^messages[.]jsonl +20\d\d-", done.stdout, re.MULTILINE)
     assert re.search(r"^files/[0-9a-f-]+/notes[.]txt +20\d\d-", done.stdout, re.MULTILINE)
     assert '"erased_after"' in done.stdout
+    assert '"type":"source-url"' in done.stdout
+    assert re.search('"tool-output-available".*"title":"Oil the wheels"', done.stdout)
+    assert '"rule":"link-empty"' in done.stdout
     heard = (tmp_path / "heard.txt").read_text()
     assert '"type":"replayed"' in heard
     assert '"type":"message.created"' in heard

@@ -277,7 +277,7 @@ def test_there_is_an_alarm_for_everything_that_should_wake_somebody(env: Synthes
     prefix = f"quintet-{env.name}"
     expected = {
         f"{prefix}-api-Fault-Rate-Errors": ("GreaterThanThreshold", 0.05),
-        f"{prefix}-api-Latency-P99-Slow": ("GreaterThanThreshold", 3000),
+        f"{prefix}-api-Latency-P50-Slow": ("GreaterThanThreshold", 3000),
         f"{prefix}-database-CPU-Usage-Busy": ("GreaterThanThreshold", 80),
         f"{prefix}-PartitionsAhead-Threshold": ("LessThanThreshold", 2),
         f"{prefix}-DeliveriesStuck-Threshold": ("GreaterThanThreshold", 0),

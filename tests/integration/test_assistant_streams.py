@@ -392,3 +392,30 @@ def test_given_the_key_and_what_is_said_then_neither_is_in_a_log_event_or_error(
     for secret in (*secrets, user.token):
         assert secret not in str(records)
     assert any(record.get("error") == "500" for record in records)
+
+
+def test_given_a_tasks_stream_that_nobody_reads_any_more_then_it_ends_at_the_model_too(gateway: str, user: Api) -> None:
+    headers = {"authorization": f"Bearer {user.token}", "accept": "text/event-stream"}
+    with model(endless()) as played:
+        answer = requests.post(
+            f"{gateway}/ai", json={"task": "suggest", "text": "x"}, headers=headers, stream=True, timeout=20
+        )
+        next(answer.iter_content(10))
+        answer.close()
+        until(lambda: played.left, seconds=5)
+    [used] = until(lambda: execute("SELECT output_tokens FROM ai_usage WHERE user_id = %(id)s", id=user.id))
+    assert used.output_tokens >= 0
+
+
+def test_given_a_model_that_thinks_then_no_connection_to_the_database_waits_with_it(gateway: str, user: Api) -> None:
+    """On Lambda there are two for the whole function."""
+    from quintet.db.engine import engine
+
+    body = {"task": "suggest", "text": "x"}
+    with model(saying("a", pause=1.0)), ThreadPoolExecutor(2) as threads:
+        idle = engine().pool.checkedout()  # type: ignore[attr-defined]
+        asked = threads.submit(lambda: user.post("/ai", body))
+        chat = threads.submit(lambda: user.post("/ai/chat", question("Well?")))
+        time.sleep(0.6)
+        until(lambda: engine().pool.checkedout() <= idle, seconds=0.3)  # type: ignore[attr-defined]
+        assert (asked.result().status, chat.result().status) == (200, 200)

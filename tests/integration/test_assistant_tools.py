@@ -110,6 +110,12 @@ def test_given_a_proposal_when_declined_then_nothing_happens_and_the_model_knows
         done = chunks_of(owner.post("/ai/chat", approval(owner, chat, approved=False)))
     assert kinds(done)[1] == "tool-output-denied"
     assert "The user declined." in said(done)
+    # AND why, when they say it
+    with model(calling("create_task", project_id=project_id, title="No")):
+        ask(owner, "Do it", chat)
+        body = approval(owner, chat, approved=False)
+        body["messages"][0]["parts"][-1]["approval"]["reason"] = "not today"
+        assert "The user declined: not today" in said(chunks_of(owner.post("/ai/chat", body)))
     assert tasks_of(owner, project_id) == []
 
 

@@ -176,6 +176,18 @@ _OLD_AND_YOUNG: dict[str, tuple[str, str, str]] = {
         "now() - interval '91 days'",
         "now() - interval '89 days'",
     ),
+    "ai_chunks": (
+        "WITH c AS (INSERT INTO ai_conversations (user_id, chat_id, title) VALUES (%(user)s, %(mark)s, '') "
+        "RETURNING id), m AS (INSERT INTO ai_messages (id, conversation_id, role, message_id) "
+        "SELECT {at}, id, 'assistant', 'm' FROM c RETURNING id) INSERT INTO ai_chunks SELECT id, 0, '' FROM m",
+        "uuidv7(interval '-25 hours')",
+        "uuidv7(interval '-23 hours')",
+    ),
+    "ai_usage": (
+        "INSERT INTO ai_usage VALUES (%(user)s, {at}, 1, 1)",
+        "current_date - 401",
+        "current_date - 399",
+    ),
     "task_reminders": (
         "WITH p AS (INSERT INTO projects (title, owner_id) VALUES (%(mark)s, %(user)s) RETURNING *), "
         "t AS (INSERT INTO tasks (project_id, title, position, created_by) "

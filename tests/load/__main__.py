@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infra.bundling import LAMBDA_PLATFORM, dependencies_layer, shared_layer
-from tests.load import chat, cold, frames, search, warm
+from tests.load import assistant, chat, cold, frames, search, warm
 from tests.load.deployed import Runtime, runtime
 from tests.load.imports import Imports
 from tests.load.stand import Stand, stand
@@ -177,6 +177,21 @@ def measure_frames(run: Runtime, people: Stand, quick: bool) -> list[Row]:
     ]
 
 
+def measure_assistant(run: Runtime, people: Stand, quick: bool) -> list[Row]:
+    """From a question to the first word of its answer, on a stand of its own."""
+    with tempfile.TemporaryDirectory(prefix="quintet-bench-") as scratch:
+        folder = Path(scratch)
+        folder.chmod(0o755)
+        found = assistant.first_words(folder, rounds=5 if quick else 40)
+    rows = []
+    for pause, seconds in found.items():
+        shown = f"{seconds['ours'] * 1000:.3g} ms / {seconds['model'] * 1000:.3g} ms"
+        own = seconds["ours"] / seconds["model"]
+        work = f"first streamed word, a model of {pause * 1000:g} ms"
+        rows.append(Row(work, "the model's own", own, None, None, shown))
+    return rows
+
+
 def measure_reports(run: Runtime, people: Stand, quick: bool) -> list[Row]:
     """A report on a campaign of a million contacts and a million activities."""
     seconds = warm.reports(run, people, rounds=5 if quick else 25)
@@ -223,6 +238,7 @@ PARTS: dict[str, Callable[[Runtime, Stand, bool], list[Row]]] = {
     "chat": measure_chat,
     "search": measure_search,
     "frames": measure_frames,
+    "assistant": measure_assistant,
     "reports": measure_reports,
     "imports": measure_imports,
     "layer": measure_layer,

@@ -43,6 +43,7 @@ def gateway(state: State, *, invoke: Callable[..., Any] = invoke) -> Iterator[st
         ws_ping_interval=None,
         lifespan="off",
         log_config=None,
+        proxy_headers=False,
         timeout_graceful_shutdown=1,
     )
     server = uvicorn.Server(config)

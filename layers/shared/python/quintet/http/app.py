@@ -27,7 +27,10 @@ _TEXT_TYPES = [
     "application/xml",
     "image/svg+xml",
 ]
-_REQUEST_HEADERS = ["authorization", "content-type", "idempotency-key", "if-match", "if-none-match"]
+_REQUEST_HEADERS = [
+    *("authorization", "content-type", "idempotency-key", "if-match", "if-none-match"),
+    "user-agent",  # the AI SDK adds its name to it, which some browsers then ask for
+]
 _RESPONSE_HEADERS = [
     "etag",
     "location",
