@@ -45,6 +45,9 @@ _UNUSED = (
     "aiohttp/worker.py",
     "aiohttp/test_utils.py",
     "aiohttp/pytest_plugin.py",
+    # Of Authlib the client alone is used, over requests; its own JOSE is deprecated for joserfc.
+    *(f"authlib/integrations/{framework}_*" for framework in ("django", "flask", "httpx", "sqla", "starlette")),
+    "authlib/jose",
     "dns",  # email-validator looks domains up when asked to, and we do not ask
 )
 

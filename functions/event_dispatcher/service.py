@@ -70,21 +70,25 @@ _DUE_UPLOADS = """
       AND coalesce(u.lease_until, u.updated_at + interval '1 minute') < now()
     ORDER BY u.lease_until NULLS FIRST, u.id LIMIT %(limit)s"""
 
-# Long enough for a message to be waiting, short enough to make up for one that was lost.
+# Since it is due, a webhook's delivery may be waiting in the queue, for its owner's turn, or until it is resumed.
 _CLAIM_WEBHOOKS = """
     WITH due AS (
         SELECT id FROM webhook_deliveries WHERE status = 'pending' AND next_attempt_at <= now()
         ORDER BY next_attempt_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
-    UPDATE webhook_deliveries d SET next_attempt_at = now() + interval '5 minutes' FROM due WHERE d.id = due.id
+    UPDATE webhook_deliveries d
+    SET next_attempt_at = now() + greatest(
+        interval '5 minutes', least(now() - coalesce(d.lease_until, d.created_at), interval '6 hours'))
+    FROM due WHERE d.id = due.id
     RETURNING d.id"""
 
-# A message that was sent waits no longer than that, unless there are too many.
+# The longer something is due, the less often it is sent again, so that a backlog is not multiplied.
 _CLAIM_SYNCS = """
     WITH due AS (
         SELECT i.id FROM integrations i JOIN users u ON u.id = i.user_id
         WHERE i.status = 'connected' AND i.next_sync_at <= now() AND u.status = 'active'
           AND (i.sync_lease_until IS NULL OR i.sync_lease_until <= now())
-          AND (i.sync_sent_at IS NULL OR i.sync_sent_at < now() - interval '5 minutes')
+          AND (i.sync_sent_at IS NULL OR i.sync_sent_at < now() - greatest(
+              interval '5 minutes', least((now() - i.next_sync_at) / 2, interval '6 hours')))
         ORDER BY i.next_sync_at LIMIT %(limit)s FOR NO KEY UPDATE OF i SKIP LOCKED)
     UPDATE integrations i SET sync_sent_at = now() FROM due WHERE i.id = due.id
     RETURNING i.id"""
@@ -94,7 +98,8 @@ _CLAIM_REQUESTS = """
         SELECT id FROM integration_requests
         WHERE status IN ('queued', 'running') AND next_attempt_at <= now()
           AND (lease_until IS NULL OR lease_until <= now())
-          AND (sent_at IS NULL OR sent_at < now() - interval '5 minutes')
+          AND (sent_at IS NULL OR sent_at < now() - greatest(
+              interval '5 minutes', least((now() - next_attempt_at) / 2, interval '6 hours')))
         ORDER BY next_attempt_at LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED)
     UPDATE integration_requests r SET sent_at = now() FROM due WHERE r.id = due.id
     RETURNING r.id"""
@@ -110,7 +115,6 @@ def dispatch(time_left: Callable[[], bool]) -> dict[str, int]:
         "deliveries": _each_batch(_CLAIM_DELIVERIES, time_left, lambda rows: _send_deliveries(rows, failed)),
         "files": _each_batch(_CLAIM_FILES, time_left, lambda rows: _send_files(rows, failed)),
         "uploads": _send_uploads(failed),
-        "webhooks": _each_batch(_CLAIM_WEBHOOKS, time_left, lambda rows: _send_webhooks(rows, failed)),
         "syncs": _each_batch(_CLAIM_SYNCS, time_left, lambda rows: _send_integrations(rows, sync_message, failed)),
         "requests": _each_batch(
             _CLAIM_REQUESTS, time_left, lambda rows: _send_integrations(rows, request_message, failed)
@@ -118,6 +122,8 @@ def dispatch(time_left: Callable[[], bool]) -> dict[str, int]:
     }
     _report_stuck()
     merged = merge_tallies(time_left)
+    # Last, for there is no end to what subscribers can have wait here.
+    sent["webhooks"] = _each_batch(_CLAIM_WEBHOOKS, time_left, lambda rows: _send_webhooks(rows, failed))
     if any(sent.values()):
         logger.info(
             "Sent again: %(deliveries)s deliveries, %(files)s files, %(uploads)s uploads, %(webhooks)s to webhooks,"

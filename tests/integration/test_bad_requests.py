@@ -62,13 +62,14 @@ def test_given_a_strange_value_in_any_query_parameter_then_400_names_it(key: str
         attempts.send(query=raw)
 
 
-def test_given_a_query_parameter_that_there_is_not_then_400_names_it_but_pages_of_mailed_links_open(api: Api) -> None:
+def test_given_a_query_parameter_that_there_is_not_then_400_names_it_but_pages_behind_links_open(api: Api) -> None:
     pages = []
     for key, operation in operations().items():
         answer = api.request(
             operation.method, re.sub(r"\{\w+\}", str(uuid4()), operation.path), query="utm_source=x&token=x"
         )
-        if list(operation.spec["responses"].get("200", {}).get("content", {})) == ["text/html"]:
+        forms = operation.spec["responses"].get("200", {}).get("content", {})
+        if next(iter(forms), "") == "text/html":  # a page before all; providers add to their links, as mailers do
             pages.append(key)
             assert "utm_source" not in str(answer.body), key
             continue

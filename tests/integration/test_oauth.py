@@ -1,6 +1,7 @@
 """Sign-in by GitHub and Google: who gets in, as whom, and what is worth nothing."""
 
 import re
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -412,6 +413,9 @@ HANG = 8.0
         (("/github/token", "/google/token"), answer(302, b"", location="https://evil.example.com/")),
         (("/user", "/google/token"), answer(200, b'{"access_token": "t", "id_token": "x.y.z", "id": "?"}')),
         (("/user", "/google/token"), answer(200, b'{"access_token": "t"}')),
+        (("/user", "/certs"), answer(403, b"{}")),
+        (("/user", "/certs"), answer(302, b"", location="https://evil.example.com/")),
+        (("/user", "/certs"), answer(200, b'{"keys": 7}')),
         (("/user/emails", "/google/token"), answer(503, b"")),
         (("/user/emails", "/google/token"), answer(200, b'{"access_token": "t", "id_token": null}')),
         (("/user", "/google/token"), lambda handler: handler.wfile.write(b"\x00\xff\x00")),
@@ -421,12 +425,23 @@ def test_given_a_provider_that_fails_or_talks_nonsense_then_it_is_a_502_and_noth
     provider: Provider, at: str, paths: tuple[str, str], behave: Any
 ) -> None:
     browser = Browser().begin(at)
+    people._key_sets.clear()
     before = state_of_things()
     provider.behaviours[paths[at == "google"]] = behave
     answered = browser.come_back(Account())
     assert "Try again soon" in problem(answered, 502)["detail"]
     assert state_of_things() == before
     assert last_refusal() == {"provider": at, "reason": "provider_failed"}
+
+
+def test_given_addresses_at_github_that_we_may_not_read_then_who_is_known_signs_in_and_nobody_else(
+    provider: Provider,
+) -> None:
+    account = Account()
+    user = me(Browser().begin("github").come_back(account))
+    provider.behaviours["/user/emails"] = answer(403, b'{"message": "Resource not accessible"}')
+    assert me(Browser().begin("github").come_back(account))["id"] == user["id"]
+    assert "no verified email" in problem(Browser().begin("github").come_back(Account()), 403)["detail"]
 
 
 def test_given_a_provider_that_is_down_then_it_is_a_502(provider: Provider) -> None:
@@ -491,6 +506,7 @@ def test_given_new_keys_of_the_provider_then_they_are_read_and_others_are_not_be
     assert problem(browser.come_back(Account()), 502)
     # AND when it has another key in truth
     provider.behaviours.clear()
+    time.sleep(1.1)  # they are read again once a second at most
     provider.key = RSAKey.generate_key(2048, {"kid": "second", "alg": "RS256"}, auto_kid=False)
     assert Browser().begin("google").come_back(Account()).status == 200
     provider.key = old

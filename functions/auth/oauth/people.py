@@ -60,21 +60,33 @@ def who_is(client: Client, begun: Resumed, *, redirect_uri: str) -> Person:
     title = client.provider.title
     try:
         tokens = exchange(client, code=begun.code, redirect_uri=redirect_uri, verifier=begun.verifier)
-        return _by_id_token(client, tokens, begun.nonce) if client.provider.jwks_uri else _by_github(client, tokens)
     except ProviderRefused as refused:
         logger.warning(str(refused))
         detail = f"{title} does not take what you came back with. Begin again."
         raise AuthorizationRefused(400, "provider_refused", detail, at="code", user_id=begun.user_id) from None
-    except (ProviderFailed, ValidationError) as failed:
-        logger.warning(str(failed) if isinstance(failed, ProviderFailed) else f"{title} did not say who it is.")
-        detail = f"{title} does not answer as it should. Try again soon."
-        raise AuthorizationRefused(502, "provider_failed", detail, user_id=begun.user_id) from None
+    except ProviderFailed as failed:
+        raise _failed(client, begun, failed) from None
+    try:
+        return _by_id_token(client, tokens, begun.nonce) if client.provider.jwks_uri else _by_github(client, tokens)
+    except (ProviderRefused, ProviderFailed) as failed:
+        raise _failed(client, begun, failed) from None
+    except ValidationError:
+        raise _failed(client, begun, f"{title} did not say who it is.") from None
+
+
+def _failed(client: Client, begun: Resumed, why: object) -> AuthorizationRefused:
+    logger.warning(str(why))
+    detail = f"{client.provider.title} does not answer as it should. Try again soon."
+    return AuthorizationRefused(502, "provider_failed", detail, user_id=begun.user_id)
 
 
 def _by_github(client: Client, tokens: Tokens) -> Person:
     address = f"{client.provider.api}/user"
     user = _GitHubUser.model_validate(read(client, address, tokens.access_token))
-    emails = _GITHUB_EMAILS.validate_python(read(client, f"{address}/emails", tokens.access_token))
+    try:
+        emails = _GITHUB_EMAILS.validate_python(read(client, f"{address}/emails", tokens.access_token))
+    except ProviderRefused:  # we may not read them; who is known already needs none
+        emails = []
     verified = next((email.email for email in emails if email.primary and email.verified), None)
     return _person(str(user.id), verified, user.name or user.login)
 
@@ -119,7 +131,7 @@ def _verified(client: Client, tokens: Tokens, nonce: str) -> dict[str, Any]:
             {"nonce": nonce, "client_id": client.id, "access_token": tokens.access_token},
         )
         claims.validate(leeway=_LEEWAY)
-    except (JoseError, ValueError) as error:
+    except (JoseError, ValueError, TypeError, LookupError) as error:  # of keys that are none, too
         raise ProviderFailed(client.provider.title, f"an ID token that is not good, {type(error).__name__}") from None
     return dict(claims)
 
