@@ -107,7 +107,6 @@ def _act(connection_id: str, caller: Any, frame: ClientFrame) -> str | None:
             count(session, "signal", account=str(caller.user_id))
         if isinstance(frame, Presence | Replay):
             count(session, "look_around", account=str(caller.user_id))
-        changed = _note(session, connection_id, caller, frame)
         match frame:
             case Ping():
                 answer = _PONG
@@ -119,6 +118,7 @@ def _act(connection_id: str, caller: Any, frame: ClientFrame) -> str | None:
                 )
             case _:
                 answer = service.replayed(session, caller.user_id, connected_at=caller.connected_at, after=frame.after)
+        changed = _note(session, connection_id, caller, frame)
     if isinstance(frame, Typing):
         send(typing)
     announce(changed)

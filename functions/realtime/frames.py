@@ -137,7 +137,8 @@ class Pong(Answer):
 
 class Error(Answer):
     """A frame could not be taken. After `rate_limited`, `signed_out`, `reconnect` and `replaced` the connection is
-    closed: after the first later, after the second having signed in, and after the third at once, connect again."""
+    closed. Connect again: after the first later, after the second having signed in, after the third at once, and after
+    the fourth when the person uses the device."""
 
     type: Literal["error"]
     code: Literal[

@@ -378,6 +378,7 @@ def test_given_several_devices_then_presence_is_that_of_the_best(connected: Conn
     direct(ann, ben)
     watcher, nobody = connected(ann), connected(stranger)
     phone = connected(ben)
+    assert phone.ask("typing", conversation_id=str(stranger.id))["code"] == "not_found"
     assert presences(watcher, ben) == []
     phone.ask("ping")
     settle(lambda: presences(watcher, ben), ["online"])

@@ -1,5 +1,6 @@
 """Frames to clients, through the WebSocket API's management of connections. No session is held meanwhile."""
 
+import random
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import lru_cache
@@ -54,6 +55,7 @@ def close(connection_ids: Iterable[str]) -> set[str]:
 def _each(act: Callable[[str], _Result], connection_ids: Iterable[str]) -> dict[str, _Result]:
     """What became of each connection; those that took too long, or had no turn, are left out."""
     ids = list(connection_ids)
+    random.shuffle(ids)  # or the same ones had no turn each time
     if len(ids) < 2:
         return {id: act(id) for id in ids}
     sockets()  # made here: threads that came at once would each make one
