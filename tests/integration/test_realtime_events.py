@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+import boto3
 import pytest
 from sqlalchemy.orm import Session
 
@@ -622,10 +623,17 @@ def test_given_a_connection_that_can_neither_be_reached_nor_closed_then_it_gets_
 
 
 def test_given_many_connections_at_once_then_one_client_is_made(
-    stack: object, managed: Callable[[Answering], None]
+    stack: object, managed: Callable[[Answering], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     managed(lambda *_: 200)
-    assert not post((str(n), "{}") for n in range(40)).lost
+    make = boto3.client
+
+    def slowly(*args: Any, **options: Any) -> Any:
+        time.sleep(0.1)
+        return make(*args, **options)
+
+    monkeypatch.setattr(boto3, "client", slowly)
+    post([(str(n), "{}") for n in range(40)])
     assert aws.sockets.cache_info().misses == 1
 
 
