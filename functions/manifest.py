@@ -237,7 +237,7 @@ FUNCTIONS: dict[str, Function] = {
         queue=Queue("realtime"),
         needs=frozenset({Need.DATABASE, Need.SOCKETS}),
         memory=1769,  # one whole vCPU: two hundred members are two hundred requests
-        timeout=20,  # a batch that was killed is done again soon after
+        timeout=30,  # where nobody answers; a batch that was killed is done again soon after
     ),
     "email_sender": Function(
         description="Sends each email once",

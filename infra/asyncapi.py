@@ -13,16 +13,18 @@ from pydantic.json_schema import models_json_schema
 
 from functions.manifest import ASYNCAPI_DOCUMENT
 from functions.realtime.frames import ClientFrame, ServerFrame
-from quintet.events.types import DELIVERED_TO
+from functions.realtime.queries import MOST
+from quintet.events.types import LIVE
 
 DOCUMENT = Path(__file__).parents[1] / ASYNCAPI_DOCUMENT
 
-DESCRIPTION = """\
+DESCRIPTION = f"""\
 What happens, as it happens, over a WebSocket; the other way, who types and who is there.
 
 - **Connecting.** `POST /realtime/tickets` gives a ticket and an address: connect to `<url>?ticket=<ticket>` within 30
   seconds. A ticket works once; one that is no good is answered 401. The connection ends with the session that the
-  ticket was got with, and after two hours at the latest: connect again.
+  ticket was got with, and after two hours at the latest: connect again. One person has {MOST} connections: one more
+  takes the place of the one that was silent for longest (`replaced`).
 - **The client rule.** Keep the cursor of the last `replayed` frame. After each connect send `replay` with it (`latest`
   for the first time), and again with `next_cursor` while there is `more`. **Drop events whose `id` you have seen; order
   events by `position`; only `replayed` moves the cursor.** So nothing is missed and nothing seen twice: an `events`
@@ -30,11 +32,14 @@ What happens, as it happens, over a WebSocket; the other way, who types and who 
 - **Who gets what.** Everybody gets what concerns their account, projects, conversations and campaigns, as of the moment
   it is handed out: who is taken off a conversation gets nothing of it any more.
 - **Frames** are JSON in text frames, ours and yours, 32 KB at most; a larger one closes the connection (1009), as does
-  a binary one (1003). What is wrong with a frame is said in an `error`. More than 200 frames in ten seconds close the
-  connection, too; of `typing` and of changes of presence one a second is enough (`slow_down`).
-- **Staying.** Send `ping` at least every ten minutes. A connection that does not take what is sent to it is closed.
-- **Presence and typing** are not events and not replayed. Who types does not any more when `expires_in` is over. Coming
-  and going is announced in conversations of up to 20; `presence` asks about all.
+  a binary one (1003). What is wrong with a frame is said in an `error`. Frames are worked on side by side, so answers
+  may come in another order: give a frame an `id`, and its answer has that. More than 200 frames in ten seconds, or 400
+  of one person, close the connection, too; of `typing` and of changes of presence one a second is enough, of `replay`
+  and `presence` two (`slow_down`).
+- **Staying.** Send `ping` every five minutes. A connection that does not take what is sent to it is closed.
+- **Presence and typing** are not events and not replayed. Who types does not any more when `expires_in` is over.
+  Somebody is there from the first frame of a connection until that ends, or twelve minutes after its last frame, of
+  which nothing tells. Coming and going is announced in conversations of up to 20; `presence` asks about all.
 """
 
 _REF = "#/components/schemas/{model}"
@@ -49,9 +54,7 @@ def build() -> dict[str, Any]:
         ref_template=_REF,
     )
     definitions = schemas["$defs"]
-    definitions["EventInFrame"]["properties"]["type"]["examples"] = sorted(
-        type for type, queues in DELIVERED_TO.items() if "realtime" in queues
-    )
+    definitions["EventInFrame"]["properties"]["type"]["examples"] = sorted(LIVE)
     return {
         "asyncapi": "3.0.0",
         "info": {"title": "Quintet in real time", "version": "1", "description": DESCRIPTION},

@@ -10,7 +10,7 @@ from functions.events.schemas import Filters
 from quintet.db.json import page
 from quintet.db.partitions import month_start, uuid_at
 from quintet.events.record import SYSTEM
-from quintet.feed.position import LONGEST_TRANSACTION, Position
+from quintet.feed.position import LONGEST_TRANSACTION, Cursor, Position
 from quintet.feed.reading import COMPLETE, columns, probed, read_after, start_of
 from quintet.identity.campaigns import rights
 from quintet.identity.permissions import Permission
@@ -43,16 +43,17 @@ def trail(session: Session, caller: Principal, paging: PageRequest, filters: Fil
 def feed(session: Session, caller: Principal, after: str, limit: int, filters: Filters) -> bytes:
     """The events that come next, oldest first, and the cursor behind them."""
     start = start_of(after)
+    keep = start.keep if start else None
     read = read_after(
         session,
-        start,
+        Cursor.at(keep) if keep else None,
         found=_found(caller, filters, COMPLETE),
-        params=_params(caller, filters, start),
+        params=_params(caller, filters, keep),
         limit=limit,
         ip=_IP,
         visible=_visible(caller, filters),
     )
-    return page_bytes(",".join(item.json for item in read.items), str(read.end(len(read.items))))
+    return page_bytes(",".join(item.json for item in read.items if item.json), str(read.end(len(read.items))))
 
 
 def _found(caller: Principal, filters: Filters, order: str) -> str:

@@ -27,7 +27,7 @@ async def list_events(
         str | None,
         Query(
             max_length=200,
-            json_schema_extra={"pattern": "^(start|latest|[A-Za-z0-9_-]{32})$"},
+            json_schema_extra={"pattern": "^(start|latest|([A-Za-z0-9_-]{32}){1,2})$"},
             description="Makes it a feed: `latest` answers no events and the cursor of the present end, `start` the "
             "oldest events that are kept, a `next_cursor` those that came after. Not with `cursor`.",
         ),

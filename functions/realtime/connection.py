@@ -5,19 +5,23 @@ too many is cut off.
 """
 
 import json
+import re
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import from_json
 from sqlalchemy.orm import Session
 
 from functions.realtime import queries, service
-from functions.realtime.frames import CLIENT_FRAME, ClientFrame, Ping, Presence, Typing
+from functions.realtime.frames import CLIENT_FRAME, FRAME_ID, ClientFrame, Ping, Presence, Replay, Typing
 from quintet.db.session import reading
 from quintet.errors import Gone, NotFound, Problem, TooManyRequests
+from quintet.http.problems import body_error
 from quintet.identity.rate_limits import count
 from quintet.observability import logger
-from quintet.realtime.connections import announce, forget, send
+from quintet.realtime.connections import Changed, announce, forget, send
 from quintet.realtime.sockets import close, post
 
 _PONG = '{"type":"pong"}'
@@ -32,7 +36,7 @@ def on_event(event: dict[str, Any], _: Any) -> dict[str, Any]:
         case "CONNECT":
             return _connect(connection_id, (event.get("queryStringParameters") or {}).get("ticket", ""))
         case "DISCONNECT":
-            send(forget([connection_id]))
+            announce(forget([connection_id]))
             return {"statusCode": HTTPStatus.OK}
         case _:
             answer = _message(connection_id, event.get("body") or "")
@@ -41,8 +45,8 @@ def on_event(event: dict[str, Any], _: Any) -> dict[str, Any]:
 
 def _connect(connection_id: str, ticket: str) -> dict[str, Any]:
     with reading() as session:
-        user_id = queries.connect(session, ticket=ticket, connection_id=connection_id)
-    if user_id is None:
+        replaced = queries.connect(session, ticket=ticket, connection_id=connection_id)
+    if replaced is None:
         logger.info("Somebody came with a ticket that is no good.")
         problem = {
             "type": "about:blank",
@@ -52,22 +56,36 @@ def _connect(connection_id: str, ticket: str) -> dict[str, Any]:
         }
         headers = {"Content-Type": "application/problem+json"}
         return {"statusCode": HTTPStatus.UNAUTHORIZED, "headers": headers, "body": json.dumps(problem)}
-    announce(user_id)
+    if replaced:
+        _cut_off(replaced, "replaced", f"You are connected {queries.MOST} times, and this one was silent for longest.")
     return {"statusCode": HTTPStatus.OK}
 
 
 def _message(connection_id: str, body: str) -> str | None:
     """What to answer a frame; None when nothing, as when the connection is closed."""
     with reading() as session:
-        try:
-            count(session, "frame", connection=connection_id)
-        except TooManyRequests:
-            _cut_off(connection_id, "rate_limited", "Too many frames. Connect again, and send fewer.")
-            return None
         caller = queries.find(session, connection_id)
-    if caller is None:
-        _cut_off(connection_id, "signed_out", "The session has ended. Sign in, and connect again.")
+        wrong = _wrong(session, connection_id, caller)
+    if wrong:
+        _cut_off([connection_id], *wrong)
         return None
+    answer = _answer(connection_id, caller, body)
+    id = _id_of(body)
+    return f'{{"id":"{id}",{answer[1:]}' if answer and id else answer
+
+
+def _wrong(session: Session, connection_id: str, caller: Any) -> tuple[str, str] | None:
+    """Code and detail of why a connection is to be closed, if it is."""
+    if caller is None:
+        return "reconnect", "This connection is given up. Connect again, and replay."
+    try:
+        count(session, "frame", connection=connection_id, account=str(caller.user_id))
+    except TooManyRequests:
+        return "rate_limited", "Too many frames. Connect again, and send fewer."
+    return None if caller.signed_in else ("signed_out", "The session has ended. Sign in, and connect again.")
+
+
+def _answer(connection_id: str, caller: Any, body: str) -> str | None:
     try:
         return _act(connection_id, caller, CLIENT_FRAME.validate_json(body))
     except ValidationError as invalid:
@@ -87,7 +105,8 @@ def _act(connection_id: str, caller: Any, frame: ClientFrame) -> str | None:
     with reading() as session:
         if changes or isinstance(frame, Typing):
             count(session, "signal", account=str(caller.user_id))
-        _note(session, connection_id, caller, frame)
+        if isinstance(frame, Presence | Replay):
+            count(session, "look_around", account=str(caller.user_id))
         match frame:
             case Ping():
                 answer = _PONG
@@ -98,25 +117,27 @@ def _act(connection_id: str, caller: Any, frame: ClientFrame) -> str | None:
                     session, caller.user_id, conversation_id=frame.conversation_id, typing=frame.typing
                 )
             case _:
-                answer = service.replayed(session, caller.user_id, after=frame.after)
+                answer = service.replayed(session, caller.user_id, connected_at=caller.connected_at, after=frame.after)
+        changed = _note(session, connection_id, caller, frame)
     if isinstance(frame, Typing):
         send(typing)
-    if changes:
-        announce(caller.user_id)
+    announce(changed)
     return answer
 
 
-def _note(session: Session, connection_id: str, caller: Any, frame: ClientFrame) -> None:
-    """That they are there, now and then, and how, if that is new."""
+def _note(session: Session, connection_id: str, caller: Any, frame: ClientFrame) -> list[Changed]:
+    """That they are there, at first and now and then, and how, if that is new; returns who may be to be announced."""
     status = (frame.status if isinstance(frame, Presence) else None) or caller.status
-    if caller.stale or status != caller.status:
-        queries.seen(session, connection_id, status)
+    if not caller.stale and status == caller.status:
+        return []
+    noted = queries.seen(session, connection_id, caller.user_id, status)
+    return [person for person in noted if person.was is None or status != caller.status]
 
 
-def _cut_off(connection_id: str, code: str, detail: str) -> None:
-    post([(connection_id, _error(code, detail))])
-    send(forget([connection_id]))
-    close([connection_id])
+def _cut_off(connection_ids: Sequence[str], code: str, detail: str) -> None:
+    """Say why, and close. Of frames on the way together the first does it; a row stays until it is done."""
+    lost, _ = post((id, _error(code, detail)) for id in connection_ids)
+    announce(forget(lost | close({*connection_ids} - lost)))
 
 
 def _refused(problem: Problem) -> str:
@@ -134,10 +155,17 @@ def _invalid(invalid: ValidationError) -> str:
         return _error("invalid", "Say what to do: typing, presence, replay or ping.", "/action")
     if first["type"] in ("json_invalid", "model_attributes_type", "model_type", "dict_type"):
         return _error("invalid", "Send a JSON object with an action.", "")
-    # The first part is which frame it was taken for.
-    pointer = "".join(f"/{part}" for part in first["loc"][1:])
-    message = first["msg"].removeprefix("Value error, ")
-    return _error("invalid", f"{message[:1].upper()}{message[1:]}.", pointer)
+    wrong = body_error(first)  # whose place begins with which frame it was taken for
+    return _error("invalid", wrong.detail, wrong.pointer)
+
+
+def _id_of(body: str) -> str | None:
+    """What the sender calls this frame, if it can be read at all."""
+    try:
+        id = from_json(body).get("id")
+    except (ValueError, AttributeError):
+        return None
+    return id if isinstance(id, str) and re.fullmatch(FRAME_ID, id) else None
 
 
 def _error(code: str, detail: str, pointer: str | None = None) -> str:

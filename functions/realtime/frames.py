@@ -12,8 +12,22 @@ from quintet.http.schemas import Input, Output, Timestamp
 TYPING_SECONDS = 6
 """After which a client takes somebody to type no more."""
 
+FRAME_ID = "[A-Za-z0-9_-]{1,64}"
 
-class Typing(Input):
+
+class Sent(Input):
+    """What every frame of a client may have."""
+
+    id: str | None = Field(None, pattern=f"^{FRAME_ID}$", description="What the answer is to carry, to be told apart.")
+
+
+class Answer(Output):
+    """What answers a frame."""
+
+    id: str | None = Field(None, description="That of the frame it answers, if that had one.")
+
+
+class Typing(Sent):
     """The client's person types in a conversation, or has stopped. Send it again every few seconds while they do."""
 
     action: Literal["typing"]
@@ -21,14 +35,14 @@ class Typing(Input):
     typing: bool = True
 
 
-class Presence(Input):
+class Presence(Sent):
     """How the client's person is present on this device, if that has changed. Answered by `people`."""
 
     action: Literal["presence"]
     status: ConnectionStatus | None = None
 
 
-class Replay(Input):
+class Replay(Sent):
     """Ask for what happened after a cursor. Answered by `replayed`."""
 
     action: Literal["replay"]
@@ -39,8 +53,8 @@ class Replay(Input):
     )
 
 
-class Ping(Input):
-    """Keeps the connection, which is closed when nothing is sent for ten minutes. Answered by `pong`."""
+class Ping(Sent):
+    """Keeps the connection and its person's presence: send it every five minutes. Answered by `pong`."""
 
     action: Literal["ping"]
 
@@ -72,9 +86,9 @@ class Events(Output):
     events: list[EventInFrame]
 
 
-class Replayed(Output):
-    """What happened after the cursor that was sent, in order. It alone moves the cursor, which stays before what was
-    committed while something older was not: that comes again."""
+class Replayed(Answer):
+    """What happened after the cursor that was sent, in order; of types that come in `events`. It alone moves the
+    cursor, which in the end stays before what was committed while something older was not: that comes again."""
 
     type: Literal["replayed"]
     events: list[EventInFrame]
@@ -106,27 +120,49 @@ class SomebodysPresence(Person):
     at: Timestamp
 
 
-class People(Output):
-    """Who is connected now of those the client's person talks with; everybody else is offline."""
+class People(Answer):
+    """Who is there now of those the client's person talks with: the 200 who were seen last. When there are fewer,
+    everybody else is offline."""
 
     type: Literal["people"]
     people: list[Person]
     at: Timestamp
 
 
-class Pong(Output):
+class Pong(Answer):
     """The answer to a ping."""
 
     type: Literal["pong"]
 
 
-class Error(Output):
-    """A frame could not be taken. After `rate_limited` and `signed_out` the connection is closed."""
+class Error(Answer):
+    """A frame could not be taken. After `rate_limited`, `signed_out`, `reconnect` and `replaced` the connection is
+    closed. Connect again: after the first later, after the second having signed in, after the third at once, and after
+    the fourth when the person uses the device."""
 
     type: Literal["error"]
-    code: Literal["invalid", "unknown_action", "not_found", "gone", "slow_down", "rate_limited", "signed_out", "failed"]
+    code: Literal[
+        "invalid",
+        "unknown_action",
+        "not_found",
+        "gone",
+        "slow_down",
+        "rate_limited",
+        "signed_out",
+        "reconnect",
+        "replaced",
+        "failed",
+    ]
     detail: str
-    pointer: str | None = Field(None, description="Where in the frame (RFC 6901).")
+    pointer: str | None = Field(None, description="Where in the frame (RFC 6901); its beginning, if that is long.")
 
 
-ServerFrame = Events | Replayed | SomebodyTypes | SomebodysPresence | People | Pong | Error
+class GatewayError(Output):
+    """What API Gateway itself says of a frame that it could not hand on: `Forbidden`, `Internal server error`."""
+
+    message: str
+    connection_id: str = Field(alias="connectionId")
+    request_id: str = Field(alias="requestId")
+
+
+ServerFrame = Events | Replayed | SomebodyTypes | SomebodysPresence | People | Pong | Error | GatewayError

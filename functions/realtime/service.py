@@ -50,15 +50,15 @@ def typing_frames(session: Session, caller: UUID, *, conversation_id: UUID, typi
     return [(id, frame) for id in others]
 
 
-def replayed(session: Session, caller: UUID, *, after: str) -> str:
+def replayed(session: Session, caller: UUID, *, connected_at: datetime, after: str) -> str:
     """The frame with what happened after a cursor: as much as fits into one, with the cursor behind that."""
-    read = queries.replay(session, caller, after, PAGE)
-    fitting, size = 0, 200  # for what is around the events
+    read = queries.replay(session, caller, after, connected_at=connected_at, limit=PAGE)
+    fitting, size = 0, 300  # for what is around the events
     for item in read.items:
-        size += len(item.json.encode()) + 1
+        size += len(item.json.encode()) + 1 if item.json else 0
         if fitting and size > MAX_FRAME:
             break
         fitting += 1
     more = json.dumps(read.more or fitting < len(read.items))
-    events = ",".join(item.json for item in read.items[:fitting])
+    events = ",".join(item.json for item in read.items[:fitting] if item.json)
     return f'{{"type":"replayed","events":[{events}],"next_cursor":"{read.end(fitting)}","more":{more}}}'

@@ -25,6 +25,7 @@ _PARAMETERS = {
     "rds.force_ssl": "1",
     "log_min_duration_statement": "500",  # ms
     "log_lock_waits": "1",
+    "jit": "0",  # it compiles for longer than these statements run
 }
 
 

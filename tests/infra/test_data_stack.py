@@ -35,7 +35,7 @@ def test_the_database_is_encrypted_and_takes_tokens_over_tls_only(env: Synthesis
     )
     env.data.has_resource_properties(
         "AWS::RDS::DBParameterGroup",
-        {"Family": "postgres18", "Parameters": {"rds.force_ssl": "1", "log_min_duration_statement": "500"}},
+        {"Family": "postgres18", "Parameters": {"rds.force_ssl": "1", "log_min_duration_statement": "500", "jit": "0"}},
     )
 
 

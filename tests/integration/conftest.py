@@ -1,22 +1,24 @@
 """People and things most integration tests begin with."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from contextlib import ExitStack
+from typing import Any, cast
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import QueuePool
 
 from infra.local.events import Response
 from infra.local.sockets import PATH
 from infra.local.state import State
 from quintet import aws
 from quintet.config import settings
-from quintet.db.engine import owner_engine
+from quintet.db.engine import engine, owner_engine
 from tests.support.api import Api
 from tests.support.people import person
 from tests.support.scratch import function_of, scratch
 from tests.support.services import Services, serving
-from tests.support.sockets import Socket, gateway
+from tests.support.sockets import Answering, Socket, gateway, management, settle
 from tests.support.statements import execute
 from tests.support.uploading import forget_what_is_due
 
@@ -88,6 +90,40 @@ def realtime(stack: object, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         settings.cache_clear()
         aws.sockets.cache_clear()
         yield url
+    settings.cache_clear()
+    aws.sockets.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def one_connection(stack: object) -> Iterator[None]:
+    """To the database, as a function has it: whoever wants a second meanwhile waits in vain."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DATABASE_POOL_SIZE", "1")
+        _connect_anew()
+        yield
+    _connect_anew()
+
+
+def _connect_anew() -> None:
+    pool = cast(QueuePool, engine().pool)
+    settle(pool.checkedout, 0)  # what the last test's gateway still says
+    pool.dispose()
+    engine.cache_clear()
+    settings.cache_clear()
+
+
+@pytest.fixture
+def managed(realtime: str) -> Iterator[Callable[[Answering], None]]:
+    """Has functions post to a management API of which the test says what it answers."""
+    with ExitStack() as until_over:
+
+        def manage(answering: Answering) -> None:
+            url = until_over.enter_context(management(answering))
+            until_over.enter_context(pytest.MonkeyPatch.context()).setenv("REALTIME_ENDPOINT", url)
+            settings.cache_clear()
+            aws.sockets.cache_clear()
+
+        yield manage
     settings.cache_clear()
     aws.sockets.cache_clear()
 

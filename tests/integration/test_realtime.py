@@ -1,6 +1,7 @@
 """Tickets, connections and the frames clients send: real handlers behind a real WebSocket."""
 
 import json
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -8,13 +9,17 @@ from typing import Any
 import pytest
 from websockets.exceptions import InvalidStatus
 
+from functions.realtime import queries
+from functions.realtime.queries import MOST
 from infra.local.events import websocket_event
 from infra.local.invocation import invoke
 from tests.support.api import PASSWORD, Api
 from tests.support.conversing import direct, group, say
 from tests.support.people import person
-from tests.support.sockets import Socket, broadcast, connections_of, ticket_of
+from tests.support.sockets import Answering, Socket, broadcast, connections_of, settle, ticket_of
 from tests.support.statements import counted, execute
+
+pytestmark = pytest.mark.usefixtures("one_connection")
 
 Connect = Callable[[Api], Socket]
 MISSING = "01900000-0000-7000-8000-000000000000"
@@ -115,6 +120,9 @@ def test_given_a_connection_when_it_ends_then_its_row_is_gone(connected: Connect
         ('{"action": 7}', "unknown_action", "/action"),
         ('{"action": {"a": []}}', "unknown_action", "/action"),
         ('{"action": "ping", "more": 1}', "invalid", "/more"),
+        ('{"action": "ping", "a/b~c": 1}', "invalid", "/a~1b~0c"),
+        ('{"action": "ping", "' + "x" * 30_000 + '": 1}', "invalid", "/" + "x" * 199),
+        ('{"action": "ping", "id": "what is it?"}', "invalid", "/id"),
         ('{"action": "typing"}', "invalid", "/conversation_id"),
         ('{"action": "typing", "conversation_id": "x"}', "invalid", "/conversation_id"),
         (f'{{"action": "typing", "conversation_id": "{MISSING}", "typing": 9}}', "invalid", "/typing"),
@@ -169,6 +177,93 @@ def test_given_a_thousand_frames_at_once_then_an_error_and_closed_and_others_cha
     # What was being answered when it was closed is lost.
     assert 190 < len([frame for frame in flooding.frames if frame["type"] == "pong"]) <= 200
     assert connections_of(eve) == []
+
+
+def test_given_one_person_s_devices_that_send_too_much_together_then_closed(connected: Connect) -> None:
+    ann = person()
+    sockets = [connected(ann) for _ in range(3)]
+    for socket in sockets:
+        for _ in range(150):
+            socket.send("ping")
+    settle(lambda: len(connections_of(ann)) < 3, True)
+
+
+def test_given_as_many_devices_as_one_person_has_when_another_connects_then_it_replaces_the_one_silent_for_longest(
+    connected: Connect,
+) -> None:
+    ann, ben = person(), person()
+    silent, *others = (connected(ann) for _ in range(MOST))
+    stranger = connected(ben)
+    for socket in others:
+        socket.ask("ping")
+    new = connected(ann)
+    assert silent.wait("error")["code"] == "replaced"
+    assert silent.closed()[0] == 1000
+    assert len(connections_of(ann)) == MOST
+    for socket in (new, stranger, *others):
+        assert socket.ask("ping") == {"type": "pong"}
+
+
+def test_given_a_frame_with_an_id_then_its_answer_has_it(connected: Connect) -> None:
+    socket = connected(person())
+    for action, more in (("ping", {}), ("presence", {}), ("replay", {"after": "start"}), ("typing", {"typing": 9})):
+        assert socket.ask(action, id=f"my-{action}", **more)["id"] == f"my-{action}"
+    assert socket.ask("shout", id="x")["id"] == "x"
+    assert "id" not in socket.ask("ping")
+
+
+def test_given_somebody_who_asks_all_the_time_then_slow_down(connected: Connect) -> None:
+    socket = connected(person())
+    for n in range(60):
+        assert socket.ask("presence")["type"] == "people"
+        assert socket.ask("replay", after="latest")["type"] == "replayed", n
+    for action, more in (("presence", {}), ("replay", {"after": "latest"})):
+        assert socket.ask(action, **more)["code"] == "slow_down"
+    assert socket.ask("ping") == {"type": "pong"}
+
+
+def test_given_a_connection_that_is_unknown_when_a_frame_comes_then_to_be_made_anew(connected: Connect) -> None:
+    ann = person()
+    socket = connected(ann)
+    execute("DELETE FROM connections WHERE user_id = %(id)s", id=ann.id)
+    socket.send("ping")
+    assert socket.wait("error")["code"] == "reconnect"
+    assert socket.closed()[0] == 1000
+    assert ann.get("/users/me").status == 200
+
+
+def test_given_somebody_who_connects_then_nothing_is_posted_before_they_are(
+    connected: Connect, managed: Callable[[Answering], None]
+) -> None:
+    ann, ben = person(), person()
+    direct(ann, ben)
+    connected(ann).ask("ping")
+    ticket = ticket_of(ben)
+    asked: list[str] = []
+
+    def answering(method: str, _: str) -> int:
+        asked.append(method)
+        return 200
+
+    managed(answering)
+    event = websocket_event("CONNECT", "bens=", query=f"ticket={ticket['ticket']}")
+    assert invoke("realtime", event)["statusCode"] == 200
+    assert asked == []
+    invoke("realtime", websocket_event("MESSAGE", "bens=", body='{"action": "ping"}'))
+    assert asked == ["POST"]
+
+
+def test_given_a_stranger_when_they_type_then_no_connection_is_looked_for(connected: Connect) -> None:
+    ann, stranger = person(), person()
+    talk = group(ann, person())
+
+    def plan(caller: Api) -> str:
+        params = {"conversation_id": talk, "caller": caller.id}
+        return "\n".join(row[0] for row in execute(f"EXPLAIN (ANALYZE) {queries._OTHERS}", **params))
+
+    never = re.compile(r"conversation_members m .*\(never executed\)")
+    assert not never.search(plan(ann))
+    assert never.search(plan(stranger)), plan(stranger)
 
 
 def end_here(client: Api) -> None:
@@ -272,7 +367,7 @@ def test_given_no_member_when_they_type_then_it_looks_like_no_conversation(conne
 
 @pytest.mark.parametrize(
     ("action", "more", "statements"),
-    [("ping", {}, 2), ("presence", {}, 3), ("replay", {"after": "latest"}, 3), ("typing", {}, 4)],
+    [("ping", {}, 2), ("presence", {}, 4), ("replay", {"after": "latest"}, 4), ("typing", {}, 4)],
 )
 def test_given_a_frame_then_it_costs_few_statements(
     connected: Connect, action: str, more: dict[str, str], statements: int
@@ -280,7 +375,7 @@ def test_given_a_frame_then_it_costs_few_statements(
     ann = person()
     if action == "typing":
         more = {"conversation_id": direct(ann, person())}
-    connected(ann)
+    connected(ann).ask("ping")  # which is noted
     [id] = connections_of(ann)
     frame = websocket_event("MESSAGE", id, body=json.dumps({"action": action, **more}))
     with counted() as sent:

@@ -1,27 +1,36 @@
 """What happens reaches those who may see it at that moment, and nobody else. Real connections throughout."""
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+import boto3
 import pytest
 from sqlalchemy.orm import Session
 
 from infra.local.events import sqs_event
 from infra.local.invocation import invoke
-from quintet.db.engine import engine
+from quintet import aws
+from quintet.db.engine import owner_engine
+from quintet.db.partitions import uuid_at
 from quintet.db.session import writing
 from quintet.events.record import record, scope_of
 from quintet.events.types import EventType
+from quintet.feed.position import Position
+from quintet.realtime.sockets import post
 from tests.support.api import Api
 from tests.support.campaigning import agent, assign, created
 from tests.support.conversing import direct, group, say
 from tests.support.people import person
-from tests.support.sockets import Socket, broadcast, connections_of, queued
-from tests.support.statements import execute
+from tests.support.sockets import Answering, Socket, broadcast, connections_of, queued, settle
+from tests.support.statements import counted, execute
 from tests.support.world import form
+
+pytestmark = pytest.mark.usefixtures("one_connection")
 
 Connect = Callable[[Api], Socket]
 
@@ -317,9 +326,9 @@ def test_given_a_writer_that_commits_late_when_a_client_replays_past_it_then_it_
 
     def write(session: Session) -> str:
         scope = scope_of("user", ann.id)
-        return str(record(session, EventType.ACCOUNT_UPDATED, subject=ann.id, scope=scope))
+        return str(record(session, EventType.PROJECT_UPDATED, subject=ann.id, scope=scope))
 
-    with Session(engine()) as late, Session(engine()) as quick:
+    with Session(owner_engine()) as late, Session(owner_engine()) as quick:
         slow, fast = write(late), write(quick)
         quick.commit()
         # THEN what is committed comes at once, and the cursor stays before both
@@ -349,11 +358,6 @@ def test_given_a_cursor_then_frame_and_feed_take_the_same_and_give_the_same(conn
 
 
 def test_given_a_cursor_past_retention_then_gone(connected: Connect) -> None:
-    from datetime import UTC, datetime
-
-    from quintet.db.partitions import uuid_at
-    from quintet.feed.position import Position
-
     old = Position(5, uuid_at(datetime(2024, 1, 1, tzinfo=UTC)))
     assert connected(person()).ask("replay", after=str(old))["code"] == "gone"
 
@@ -370,22 +374,19 @@ def presences(socket: Socket, of: Api) -> list[str]:
     return [f["status"] for f in socket.all() if f["type"] == "presence" and f["user_id"] == str(of.id)]
 
 
-def settle(ask: Callable[[], Any], expected: Any) -> None:
-    """Wait until it is so."""
-    deadline = time.monotonic() + 5
-    while ask() != expected:
-        assert time.monotonic() < deadline, (ask(), expected)
-        time.sleep(0.05)
-
-
 def test_given_several_devices_then_presence_is_that_of_the_best(connected: Connect) -> None:
     ann, ben, stranger = (person() for _ in range(3))
     direct(ann, ben)
     watcher, nobody = connected(ann), connected(stranger)
     phone = connected(ben)
+    assert phone.ask("typing", conversation_id=str(stranger.id))["code"] == "not_found"
+    assert presences(watcher, ben) == []
+    phone.ask("ping")
     settle(lambda: presences(watcher, ben), ["online"])
     laptop = connected(ben)
+    laptop.ask("ping")
     phone.ask("presence", status="away")
+    assert presences(watcher, ben) == ["online"], "which is still how they are"
     laptop.ask("presence", status="away")
     settle(lambda: presences(watcher, ben)[-1], "away")
     phone.ask("presence", status="online")
@@ -408,6 +409,9 @@ def test_given_devices_that_leave_together_then_it_is_seen(connected: Connect) -
     for _ in range(5):
         devices = [connected(ben) for _ in range(3)]
         for device in devices:
+            device.ask("ping")
+        settle(lambda: presences(watcher, ben)[-1], "online")
+        for device in devices:
             device.close()
         settle(lambda: connections_of(ben), [])
         settle(lambda: presences(watcher, ben)[-1], "offline")
@@ -417,7 +421,7 @@ def test_given_a_large_group_then_coming_is_not_announced_and_can_be_asked_about
     ann, ben = person(), person()
     group(ann, ben, *(person() for _ in range(20)))
     watcher = connected(ann)
-    connected(ben)
+    connected(ben).ask("ping")
     assert presences(watcher, ben) == []
     assert [one["user_id"] for one in watcher.ask("presence")["people"]] == [str(ben.id)]
 
@@ -429,6 +433,7 @@ def test_given_a_ping_now_and_then_when_nothing_changes_then_the_row_is_rarely_w
     def last_seen() -> Any:
         return execute("SELECT last_seen_at FROM connections WHERE user_id = %(id)s", id=ann.id)[0].last_seen_at
 
+    socket.ask("ping")
     first = last_seen()
     socket.ask("ping")
     assert last_seen() == first
@@ -461,21 +466,201 @@ def test_given_more_than_a_page_held_back_by_a_late_writer_then_a_client_that_go
 
     def write(session: Session, times: int) -> list[str]:
         scope = scope_of("user", ann.id)
-        return [str(record(session, EventType.ACCOUNT_UPDATED, subject=ann.id, scope=scope)) for _ in range(times)]
+        return [str(record(session, EventType.PROJECT_UPDATED, subject=ann.id, scope=scope)) for _ in range(times)]
 
-    with Session(engine()) as late, Session(engine()) as quick:
+    with Session(owner_engine()) as late, Session(owner_engine()) as quick:
         slow, fast = write(late, 1), write(quick, 150)
         quick.commit()
         held = socket.ask("replay", after=cursor)
         assert 0 < len(held["events"]) <= 100
-        assert held["more"]
-        again = socket.ask("replay", after=held["next_cursor"])
-        assert again["events"] == held["events"]
+        seen, after = pages(socket, cursor)
+        assert seen == fast, "each once, though the late one is still open"
+        # WHEN they are asked for one by one, and the connection breaks after the first THEN the next begins again
+        anew = connected(ann)
+        assert pages(anew, held["next_cursor"])[0] == fast
+        # THEN the feed, which waits, takes that cursor as well
+        feed = ann.get("/events", query=[("after", held["next_cursor"])]).json()
+        assert feed["items"] == []
         late.commit()
-    seen = {event["id"] for event in held["events"]}
-    after, more = held["next_cursor"], True
-    while more:
+    for cursor in (after, feed["next_cursor"]):
+        assert pages(socket, cursor)[0] == slow + fast
+
+
+def test_given_a_cursor_in_two_parts_that_is_none_of_ours_then_invalid_or_gone(connected: Connect) -> None:
+    socket = connected(person())
+    now, old = (str(Position(5, uuid_at(at))) for at in (datetime.now(UTC), datetime(2024, 1, 1, tzinfo=UTC)))
+    for after, code in ((now + "x", "invalid"), (now + now[:-4], "invalid"), (3 * now, "invalid"), (old + now, "gone")):
+        assert socket.ask("replay", after=after)["code"] == code
+
+
+def test_given_what_is_not_told_as_it_happens_then_a_replay_does_not_tell_it_either(connected: Connect) -> None:
+    ann = person()
+    socket = connected(ann)
+    talk = direct(ann, person())
+    say(ann, talk)
+    ann.put("/users/me", {"full_name": "Another"})
+    broadcast()
+    live = {id for frame in socket.all() if frame["type"] == "events" for id in [e["id"] for e in frame["events"]]}
+    replayed = socket.ask("replay", after="start")
+    assert live == {event["id"] for event in replayed["events"]} != set()
+    kept = {event["type"] for event in ann.get("/events", query=[("after", "start")]).json()["items"]}
+    assert {"account.updated", "message.created"} <= kept
+    # AND one page of it moves the cursor past what it does not show
+    with writing() as session:
+        for _ in range(150):
+            record(session, EventType.ACCOUNT_UPDATED, subject=ann.id, scope=scope_of("user", ann.id))
+        last = record(session, EventType.PROJECT_UPDATED, subject=ann.id, scope=scope_of("user", ann.id))
+    assert pages(socket, replayed["next_cursor"])[0] == [str(last)]
+
+
+def pages(socket: Socket, after: str) -> tuple[list[str], str]:
+    """The ids of all that comes, page by page, and the cursor behind that."""
+    ids: list[str] = []
+    while True:
         page = socket.ask("replay", after=after)
-        seen |= {event["id"] for event in page["events"]}
-        after, more = page["next_cursor"], page["more"]
-    assert seen == {*slow, *fast}
+        ids += [event["id"] for event in page["events"]]
+        after = page["next_cursor"]
+        if not page["more"]:
+            return ids, after
+
+
+# --- connections that do not answer ---------------------------------------------------------------------
+
+
+def pretend(client: Api, *ids: str) -> None:
+    """Connections that somebody had for a minute, as far as the database knows."""
+    for id in ids:
+        execute(
+            "INSERT INTO connections (id, user_id, session_id, connected_at)"
+            " SELECT %(connection)s, user_id, id, now() - interval '1 minute' FROM sessions WHERE user_id = %(id)s",
+            connection=id,
+            id=client.id,
+        )
+
+
+def test_given_an_ended_session_then_its_row_goes_when_its_socket_has_gone(
+    stack: object, managed: Callable[[Answering], None]
+) -> None:
+    ann = person()
+    broadcast()
+    pretend(ann, "shut=", "stuck=")
+    rows: list[list[str]] = []
+    stuck = True
+
+    def answering(method: str, id: str) -> int:
+        assert method == "DELETE"
+        rows.append(connections_of(ann))
+        return 500 if id == "stuck=" and stuck else 204
+
+    managed(answering)
+    assert ann.post("/auth/logout").status == 204
+    # THEN of what is being closed the row is there, so that whoever is killed meanwhile does not lose it
+    assert len(broadcast()) == 1
+    assert rows == [["shut=", "stuck="]] * 2
+    # AND what could not be closed is, when it comes again
+    assert connections_of(ann) == ["stuck="]
+    stuck = False
+    assert broadcast() == []
+    assert connections_of(ann) == []
+
+
+def test_given_connections_that_hang_then_others_hear_soon_and_they_are_forgotten(
+    stack: object, managed: Callable[[Answering], None]
+) -> None:
+    ann, ben, *hanging = (person() for _ in range(5))
+    talk = group(ann, ben, *hanging)
+    broadcast()
+    for n, who in enumerate(hanging):
+        pretend(who, *(f"a-{n}-{i:02}=" for i in range(15)))
+    pretend(ben, "well=")
+    heard: list[float] = []
+    release = threading.Event()
+
+    def answering(method: str, id: str) -> int:
+        if id == "well=":
+            heard.append(time.monotonic())
+        elif method == "POST":
+            release.wait(20)
+        return 204 if method == "DELETE" else 200
+
+    managed(answering)
+    say(ann, talk)
+    began = time.monotonic()
+    failed = broadcast()
+    took = time.monotonic() - began
+    # THEN whoever had no turn gets it when the batch comes again, and that is soon
+    assert took < 12
+    left = [connections_of(who) for who in hanging]
+    assert sum(map(len, left)) <= 5
+    assert bool(failed) == any(left)
+    release.set()
+    assert broadcast() == []
+    assert heard[0] - began < 6
+
+
+def test_given_a_connection_that_can_neither_be_reached_nor_closed_then_it_gets_the_frame_another_time(
+    stack: object, managed: Callable[[Answering], None]
+) -> None:
+    ann, ben = person(), person()
+    talk = direct(ann, ben)
+    broadcast()
+    pretend(ben, "throttled=")
+    status = 429
+    asked: list[str] = []
+
+    def answering(method: str, _: str) -> int:
+        asked.append(method)
+        return status
+
+    managed(answering)
+    say(ann, talk)
+    assert len(broadcast()) == 1
+    assert asked == ["POST", "DELETE"]
+    assert connections_of(ben) == ["throttled="]
+    status = 200
+    assert broadcast() == []
+    assert asked[2:] == ["POST"]
+
+
+def test_given_many_connections_at_once_then_one_client_is_made(
+    stack: object, managed: Callable[[Answering], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    managed(lambda *_: 200)
+    make = boto3.client
+
+    def slowly(*args: Any, **options: Any) -> Any:
+        time.sleep(0.1)
+        return make(*args, **options)
+
+    monkeypatch.setattr(boto3, "client", slowly)
+    post([(str(n), "{}") for n in range(40)])
+    assert aws.sockets.cache_info().misses == 1
+
+
+def test_given_what_does_not_concern_everybody_then_not_every_connection_is_looked_at(connected: Connect) -> None:
+    ann = person()
+    talk = group(ann)
+    broadcast()
+    say(ann, talk)
+    with counted() as sent:
+        broadcast()
+    [audience] = [statement for statement in sent if "reached AS" in statement]
+    assert "'system'" not in audience
+
+
+def test_given_a_device_that_went_without_a_word_then_it_is_there_for_twelve_minutes(connected: Connect) -> None:
+    ann, ben = person(), person()
+    direct(ann, ben)
+    watcher, device = connected(ann), connected(ben)
+    assert watcher.ask("presence")["people"] == []
+    device.ask("ping")
+    assert [one["user_id"] for one in watcher.ask("presence")["people"]] == [str(ben.id)]
+    silent = "UPDATE connections SET last_seen_at = now() - interval '13 minutes' WHERE user_id = %(id)s"
+    execute(silent, id=ben.id)
+    assert watcher.ask("presence")["people"] == []
+    # WHEN it is there again THEN that is told, and so is its end, however late
+    device.ask("ping")
+    settle(lambda: presences(watcher, ben), ["online", "online"])
+    execute(silent, id=ben.id)
+    device.close()
+    settle(lambda: presences(watcher, ben), ["online", "online", "offline"])

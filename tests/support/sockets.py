@@ -9,7 +9,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import unquote
 
 import uvicorn
 from openapi_schema_validator import OAS31Validator
@@ -28,6 +30,44 @@ from tests.support.api import Api
 from tests.support.statements import execute
 
 SECONDS = 5.0
+
+Answering = Callable[[str, str], int]
+"""From a method and a connection's id to the status that the management API answers, now or later."""
+
+_ERRORS = {410: "GoneException", 429: "LimitExceededException", 500: "InternalServerErrorException"}
+
+
+@contextmanager
+def management(answering: Answering) -> Iterator[str]:
+    """A management API that answers so; its address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def answer(self) -> None:
+            self.rfile.read(int(self.headers.get("content-length") or 0))
+            status = answering(self.command, unquote(self.path.rpartition("/")[2]))
+            with suppress(OSError):  # whoever asked has gone
+                self.send_response(status)
+                if status in _ERRORS:
+                    self.send_header("x-amzn-ErrorType", _ERRORS[status])
+                self.send_header("content-length", "2" if status != 204 else "0")
+                self.end_headers()
+                self.wfile.write(b"{}" if status != 204 else b"")
+
+        do_POST = do_DELETE = answer  # noqa: N815
+
+        def log_message(self, *_: object) -> None: ...
+
+    class Server(ThreadingHTTPServer):
+        request_queue_size = 128
+
+    server = Server(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/realtime"
+    server.shutdown()
+    server.socket.close()
 
 
 @contextmanager
@@ -170,6 +210,14 @@ def broadcast(messages: list[dict[str, str]] | None = None) -> list[str]:
         answer = invoke("realtime_broadcaster", sqs_event("realtime", messages[start : start + 10]))
         failed += [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
     return failed
+
+
+def settle(ask: Callable[[], Any], expected: Any) -> None:
+    """Wait until it is so."""
+    deadline = time.monotonic() + 5
+    while ask() != expected:
+        assert time.monotonic() < deadline, (ask(), expected)
+        time.sleep(0.05)
 
 
 def connections_of(client: Api) -> list[str]:

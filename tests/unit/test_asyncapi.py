@@ -7,6 +7,7 @@ import pytest
 from openapi_schema_validator import OAS31Validator
 
 from functions.realtime.frames import CLIENT_FRAME
+from functions.realtime.queries import MOST
 from infra import asyncapi
 from quintet.realtime.sockets import MAX_FRAME
 
@@ -46,6 +47,15 @@ def test_given_the_document_then_it_says_the_client_rule_and_the_limits(document
     text = " ".join(document["info"]["description"].split())
     assert "Drop events whose `id` you have seen; order events by `position`; only `replayed` moves the cursor." in text
     assert f"{MAX_FRAME // 1024} KB" in text
+    assert "Send `ping` every five minutes." in text
+    assert f"One person has {MOST} connections" in text
+    answers = ("Replayed", "People", "Pong", "Error")
+    assert all("id" in document["components"]["schemas"][name]["properties"] for name in answers)
+    gateways = document["components"]["schemas"]["GatewayError"]["properties"]
+    assert gateways.keys() == {"message", "connectionId", "requestId"}
+    assert {"account.registered", "contact.updated"}.isdisjoint(
+        document["components"]["schemas"]["EventInFrame"]["properties"]["type"]["examples"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -59,6 +69,9 @@ def test_given_the_document_then_it_says_the_client_rule_and_the_limits(document
         ({"action": "typing"}, False),
         ({"action": "presence", "status": "dead"}, False),
         ({"action": "ping", "more": 1}, False),
+        ({"action": "ping", "id": "a-1_B"}, True),
+        ({"action": "ping", "id": "a b"}, False),
+        ({"action": "ping", "id": "x" * 65}, False),
         ({"action": "shout"}, False),
     ],
 )

@@ -68,13 +68,13 @@ def sesv2() -> "SESV2Client":
 
 @lru_cache(maxsize=1)
 def sockets() -> "ApiGatewayManagementApiClient":
-    """The WebSocket API's own: takes frames for its clients."""
+    """The WebSocket API's own: takes frames for its clients. Asked once: others wait for who does not answer."""
     client: ApiGatewayManagementApiClient = _client(
         "apigatewaymanagementapi",
         endpoint=settings().realtime_endpoint,
         connect_timeout=2,
         read_timeout=2,
-        attempts=2,
+        attempts=1,
         max_pool_connections=SOCKETS_AT_ONCE,
     )
     return client

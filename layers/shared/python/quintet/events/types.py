@@ -216,6 +216,9 @@ DELIVERED_TO: dict[EventType, tuple[str, ...]] = {type: queues for type in Event
 """Event type -> the queues it goes to. An event that is not here is only recorded, unless who records it
 says otherwise (`Happening.to`): that of a notification goes where the person wants to be told."""
 
+LIVE = frozenset(type for type, queues in DELIVERED_TO.items() if "realtime" in queues)
+"""What those who are connected hear, as it happens or when they come back."""
+
 NOT_FOR_WEBHOOKS = (
     "account",
     "address",

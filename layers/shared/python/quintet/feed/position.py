@@ -6,7 +6,6 @@ than every open one: those are all there.
 """
 
 import base64
-import binascii
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Self
@@ -16,6 +15,9 @@ from quintet.db.partitions import oldest_kept, time_of, uuid_at
 from quintet.errors import BadRequest, Gone
 
 LATEST, START = "latest", "start"
+
+_LENGTH = 32
+"""Characters of a position."""
 
 LONGEST_TRANSACTION = timedelta(hours=1)
 """What comes after a position was written at most so long before it; the role's timeouts end a transaction sooner."""
@@ -29,24 +31,15 @@ class Position:
     id: UUID
 
     @classmethod
-    def parse(cls, after: str) -> Self:
-        """What `?after=` means, but for `latest`; 400 when it is none of ours, 410 when it is past retention."""
-        if after == START:
-            return cls(0, uuid_at(oldest_kept()))
-        try:
-            raw = base64.b64decode(after, altchars=b"-_", validate=True)
-            position = cls(int.from_bytes(raw[:8]), UUID(bytes=raw[8:]))
-            written = position.at
-        except (ValueError, OverflowError, binascii.Error):
-            raise BadRequest.at(
-                "query/after", f"Send `{START}`, `{LATEST}`, or the next_cursor of an earlier answer, as it was."
-            ) from None
-        if written < oldest_kept():
-            raise too_old()
+    def parse(cls, text: str) -> Self:
+        """The position that was written so; ValueError or OverflowError when none was."""
+        raw = base64.b64decode(text, altchars=b"-_", validate=True)
+        position = cls(int.from_bytes(raw[:8]), UUID(bytes=raw[8:]))
+        position.at  # noqa: B018  (not every id has a time)
         return position
 
     def __str__(self) -> str:
-        """The cursor: 24 bytes in URL-safe base64 (RFC 4648). Unsigned, since SQL authorises every row."""
+        """24 bytes in URL-safe base64 (RFC 4648)."""
         return base64.urlsafe_b64encode(self.transaction_id.to_bytes(8) + self.id.bytes).decode()
 
     @property
@@ -58,6 +51,40 @@ class Position:
     def oldest_after(self) -> UUID:
         """The smallest id that what comes after it can have."""
         return uuid_at(self.at - LONGEST_TRANSACTION)
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Where to read on: after `page`. Whoever reads what is held back by a late writer goes back to `keep` when there
+    is no more; everybody else has one position. Unsigned, since SQL authorises every row."""
+
+    keep: Position
+    page: Position
+
+    @classmethod
+    def at(cls, position: Position) -> Self:
+        """Everything up to there has been read."""
+        return cls(position, position)
+
+    @classmethod
+    def parse(cls, after: str) -> Self:
+        """What `?after=` means, but for `latest`; 400 when it is none of ours, 410 when it is past retention."""
+        if after == START:
+            return cls.at(Position(0, uuid_at(oldest_kept())))
+        try:
+            keep = Position.parse(after[:_LENGTH])
+            page = Position.parse(after[_LENGTH:]) if len(after) > _LENGTH else keep
+        except (ValueError, OverflowError):
+            raise BadRequest.at(
+                "query/after", f"Send `{START}`, `{LATEST}`, or the next_cursor of an earlier answer, as it was."
+            ) from None
+        if keep.at < oldest_kept():
+            raise too_old()
+        return cls(keep, page)
+
+    def __str__(self) -> str:
+        """`?after=`: one position, or both."""
+        return str(self.keep) if self.keep == self.page else f"{self.keep}{self.page}"
 
 
 def too_old() -> Gone:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from quintet.db.json import timestamp
 from quintet.db.reads import rows
 from quintet.errors import NotFound
-from quintet.feed.position import LATEST, Position, too_old
+from quintet.feed.position import LATEST, Cursor, Position, too_old
 
 _AFTER = "AND (e.transaction_id, e.id) > (%(transaction_id)s::text::xid8, %(id)s)"
 _COMPLETE = "AND e.transaction_id < pg_snapshot_xmin(pg_current_snapshot())"
@@ -40,9 +40,9 @@ def probed(scopes: str, matching: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """An event as JSON, and the position behind it."""
+    """An event as JSON, or None when it is not shown, and the position behind it."""
 
-    json: str
+    json: str | None
     end: Position
 
 
@@ -50,55 +50,61 @@ class Item:
 class Read:
     """What comes next, and whether there is more after that."""
 
+    start: Cursor | None
     items: list[Item]
     more: bool
     horizon: Position
     """Behind all that is complete."""
 
-    def end(self, count: int) -> Position:
+    def end(self, count: int) -> Cursor:
         """Where to go on from, having taken so many of the items.
 
         When that is all there is, it is the horizon, so that a reader who rarely has news does not fall behind the
-        months that are kept; and it is never beyond, where something may still come.
+        months that are kept. What is read beyond it is left behind page by page, and comes again after the last.
         """
+        beyond = self.start is not None and self.start.keep != self.start.page
+        keep = self.start.keep if self.start is not None and beyond else self.horizon
         if count == len(self.items) and not self.more:
-            return self.horizon
+            return Cursor.at(keep)
         last = self.items[count - 1].end
-        return last if last.transaction_id <= self.horizon.transaction_id else self.horizon
+        return Cursor(keep, last) if beyond or last.transaction_id > keep.transaction_id else Cursor.at(last)
 
 
 def read_after(
     session: Session,
-    start: Position | None,
+    start: Cursor | None,
     *,
     found: str,
     params: Mapping[str, Any],
     limit: int,
     ip: str = "NULL",
     visible: str = "true",
+    shown: str = "true",
 ) -> Read:
     """The events of the SQL `found` that come after `start`, oldest first; None is the present end.
 
-    404 when the SQL condition `visible` is false.
+    404 when the SQL condition `visible` is false. `shown`: one on an event `e`; the others are read past, a page of
+    them at a time.
     """
-    bounds = {"transaction_id": str(start.transaction_id), "id": start.id} if start else {}
+    bounds = {"transaction_id": str(start.page.transaction_id), "id": start.page.id} if start else {}
     events = found if start else "SELECT * FROM events WHERE false"
     statement = f"""
         SELECT item.*, pg_snapshot_xmin(pg_current_snapshot())::text AS horizon, uuidv7() AS now, {visible} AS visible
         FROM (SELECT) always LEFT JOIN (
-            SELECT e.transaction_id, e.id, (SELECT row_to_json(item)::text FROM (SELECT {columns(ip)}) item) AS json
+            SELECT e.transaction_id, e.id,
+                (SELECT row_to_json(item)::text FROM (SELECT {columns(ip)} WHERE {shown}) item) AS json
             FROM ({events}) e ORDER BY e.transaction_id, e.id LIMIT %(limit)s + 1) item ON true
         ORDER BY item.transaction_id, item.id"""
     got = rows(session, statement, {**params, **bounds, "limit": limit})
     if not got[0].visible:
         raise NotFound
     horizon = int(got[0].horizon)
-    if start and start.transaction_id >= horizon:
+    if start and start.keep.transaction_id >= horizon:
         raise too_old()  # of a database that is no more: this one was restored from a backup
-    items = [Item(row.json, Position(int(row.transaction_id), row.id)) for row in got if row.json is not None]
-    return Read(items[:limit], len(items) > limit, Position(horizon - 1, got[0].now))
+    items = [Item(row.json, Position(int(row.transaction_id), row.id)) for row in got if row.id is not None]
+    return Read(start, items[:limit], len(items) > limit, Position(horizon - 1, got[0].now))
 
 
-def start_of(after: str) -> Position | None:
+def start_of(after: str) -> Cursor | None:
     """Where `after` begins: `start`, `latest` (None), or a cursor; 400 when it is none of ours, 410 past retention."""
-    return None if after == LATEST else Position.parse(after)
+    return None if after == LATEST else Cursor.parse(after)

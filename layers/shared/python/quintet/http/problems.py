@@ -1,6 +1,6 @@
 """Every error as RFC 9457 problem+json, and its place in the OpenAPI document."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import groupby, islice
 from typing import Any
 
@@ -22,6 +22,9 @@ MEDIA_TYPE = "application/problem+json"
 
 MAX_ERRORS = 100
 """Who sends thousands of wrong things learns of the first."""
+
+MAX_POINTER = 200
+"""Characters: the names of unknown fields are the sender's."""
 
 
 class ProblemField(BaseModel):
@@ -130,7 +133,7 @@ def _field_errors(errors: Iterable[dict[str, Any]]) -> Iterable[FieldError]:
     """Where and what, never the input itself: it may be a password."""
     for place, told in groupby(errors, key=_place):
         if place == "body":
-            yield from map(_body_error, told)
+            yield from map(body_error, told)
         else:  # more than one when it has none of the forms that it may have
             yield FieldError(place, " Or: ".join(_sentence(error["msg"]) for error in told))
 
@@ -141,7 +144,8 @@ def _place(error: dict[str, Any]) -> str:
     return "body" if place == "body" else f"{place}/{path[0]}"
 
 
-def _body_error(error: dict[str, Any]) -> FieldError:
+def body_error(error: Mapping[str, Any]) -> FieldError:
+    """What pydantic says of a body, whose `loc` begins with a word for it: where (RFC 6901), and what is wrong."""
     path = [str(part) for part in error["loc"][1:]]
     if error["type"] == "json_invalid" and (not path or path[0].isdigit()):  # which is where in the body
         return FieldError("", "The body is not valid JSON.")
@@ -150,7 +154,7 @@ def _body_error(error: dict[str, Any]) -> FieldError:
     # In angle brackets is which of a union's models it was taken for.
     path = [part for part in path[:-1] if not part.startswith("<")] + path[-1:]
     pointer = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in path)
-    return FieldError(pointer, _sentence(error["msg"]))
+    return FieldError(pointer[:MAX_POINTER], _sentence(error["msg"]))
 
 
 def _sentence(message: str) -> str:

@@ -45,7 +45,9 @@ LIMITS: dict[str, tuple[Limit, ...]] = {
     "assistant": (Limit("account", 20, 60), Limit("ip", 200, 60)),
     # When the network comes back, everybody in that office connects again, with each of their devices.
     "realtime_ticket": (Limit("account", 120, 60), Limit("ip", 3000, 60)),
-    "frame": (Limit("connection", 200, 10),),
+    "frame": (Limit("connection", 200, 10), Limit("account", 400, 10)),
+    # Of somebody in hundreds of conversations each takes the database a while.
+    "look_around": (Limit("account", 120, 60),),
     # Each is told to every member of a conversation.
     "signal": (Limit("account", 60, 60),),
 }

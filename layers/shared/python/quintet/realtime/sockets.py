@@ -1,8 +1,10 @@
 """Frames to clients, through the WebSocket API's management of connections. No session is held meanwhile."""
 
+import random
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import lru_cache
+from typing import Literal, NamedTuple, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -15,46 +17,69 @@ Frame = tuple[str, str]
 MAX_FRAME = 32 * 1024
 """Bytes that API Gateway sends as one frame."""
 
+_SECONDS = 5.0
+"""For all connections together: nobody waits longer for those that do not answer."""
 
-def post(frames: Iterable[Frame]) -> set[str]:
-    """Post frames, those of one connection in order, many connections at once; returns which connections are lost.
+_Result = TypeVar("_Result")
 
-    One that does not take a frame is closed: so its client knows that it missed something, connects again and asks.
+
+class Posted(NamedTuple):
+    """Which connections did not get all their frames."""
+
+    lost: set[str]
+    """Closed, or gone: their clients connect again, and ask for what they missed."""
+    unreached: set[str]
+    """Open, as far as we know: they are to get the frames another time."""
+
+
+def post(frames: Iterable[Frame]) -> Posted:
+    """Post frames, those of one connection in order, many connections at once.
+
+    A connection that does not take a frame is closed, so that its client knows that it missed something.
     """
     by_connection: dict[str, list[str]] = {}
     for connection_id, frame in frames:
         by_connection.setdefault(connection_id, []).append(frame)
-    return _each(_post, by_connection.items())
+    became = _each(lambda id: _post(id, by_connection[id]), by_connection)
+    gone, taken, refused = ({id for id in became if became[id] == how} for how in ("gone", "taken", "refused"))
+    lost = gone | close(refused)
+    return Posted(lost, by_connection.keys() - taken - lost)
 
 
-def close(connection_ids: Iterable[str]) -> None:
-    """Close connections. One that is gone is closed."""
-    _each(_close, [(id, []) for id in connection_ids])
+def close(connection_ids: Iterable[str]) -> set[str]:
+    """Close connections; returns those that are closed now, or were gone."""
+    closed = _each(_close, connection_ids)
+    return {id for id in closed if closed[id]}
 
 
-def _each(act: Callable[[str, list[str]], bool], what: Iterable[tuple[str, list[str]]]) -> set[str]:
-    """The connections for which `act` says that they are lost."""
-    what = list(what)
-    if len(what) < 2:
-        return {id for id, frames in what if act(id, frames)}
-    lost = _threads().map(lambda one: act(*one), what)
-    return {id for (id, _), is_lost in zip(what, lost, strict=True) if is_lost}
+def _each(act: Callable[[str], _Result], connection_ids: Iterable[str]) -> dict[str, _Result]:
+    """What became of each connection; those that took too long, or had no turn, are left out."""
+    ids = list(connection_ids)
+    random.shuffle(ids)  # or the same ones had no turn each time
+    if len(ids) < 2:
+        return {id: act(id) for id in ids}
+    sockets()  # made here: threads that came at once would each make one
+    acting = {_threads().submit(act, id): id for id in ids}
+    done, late = wait(acting, timeout=_SECONDS)
+    for future in late:
+        future.cancel()
+    return {acting[future]: future.result() for future in done}
 
 
-def _post(connection_id: str, frames: list[str]) -> bool:
+def _post(connection_id: str, frames: list[str]) -> Literal["taken", "gone", "refused"]:
     client = sockets()
     try:
         for frame in frames:
             client.post_to_connection(ConnectionId=connection_id, Data=frame.encode())
     except client.exceptions.GoneException:
-        return True
+        return "gone"
     except (ClientError, BotoCoreError) as error:
         logger.warning("A connection did not take a frame; it is closed.", error=str(error))
-        return _close(connection_id, [])
-    return False
+        return "refused"
+    return "taken"
 
 
-def _close(connection_id: str, _: list[str]) -> bool:
+def _close(connection_id: str) -> bool:
     client = sockets()
     try:
         client.delete_connection(ConnectionId=connection_id)
@@ -62,6 +87,7 @@ def _close(connection_id: str, _: list[str]) -> bool:
         pass
     except (ClientError, BotoCoreError) as error:
         logger.warning("A connection could not be closed.", error=str(error))
+        return False
     return True
 
 
