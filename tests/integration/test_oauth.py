@@ -239,6 +239,7 @@ def test_given_an_unverified_account_when_its_address_owner_comes_then_its_maker
     execute(
         "INSERT INTO webhooks (owner_id, url, secret) VALUES (%(id)s, 'https://example.com/', 'secret')", id=maker.id
     )
+    execute("INSERT INTO integrations (user_id, service, status) VALUES (%(id)s, 'github', 'pending')", id=maker.id)
     maker.post("/auth/email-verification")
     linking = Browser(maker)
     asked = linking.keep(maker.post("/auth/identities", {"provider": "github"})).json()["authorization_url"]
@@ -254,7 +255,8 @@ def test_given_an_unverified_account_when_its_address_owner_comes_then_its_maker
     assert problem(linking.come_back(Account()), 400)
     identities = Api(token=answered.json()["access_token"]).get("/auth/identities").json()["items"]
     assert [(i["provider"], i["email"]) for i in identities] == [(at, account.email)]
-    assert execute("SELECT 1 FROM webhooks WHERE owner_id = %(id)s", id=maker.id) == []
+    for theirs in ("webhooks WHERE owner_id", "integrations WHERE user_id"):
+        assert execute(f"SELECT 1 FROM {theirs} = %(id)s", id=maker.id) == []
     assert me(Browser().begin("github").come_back(own))["id"] != str(maker.id)
     claimed = dict(events_about(maker.id))["account.claimed"]
     assert claimed == {"provider": at, "sessions_ended": 1}

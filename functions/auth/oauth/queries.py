@@ -33,6 +33,8 @@ _TAKE_AWAY = """
         UPDATE one_time_tokens SET used_at = now() WHERE user_id = %(user_id)s AND used_at IS NULL
     ), webhook AS (
         DELETE FROM webhooks WHERE owner_id = %(user_id)s
+    ), integration AS (
+        DELETE FROM integrations WHERE user_id = %(user_id)s
     )
     DELETE FROM oauth_identities WHERE user_id = %(user_id)s RETURNING id"""
 
