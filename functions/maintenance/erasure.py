@@ -57,15 +57,22 @@ _RENAME = "UPDATE messages SET text = %(text)s WHERE id = %(id)s"
 
 
 def erase_accounts(time_left: Callable[[], bool]) -> int:
-    """Erase all accounts that are due, while there is time; returns how many."""
+    """Erase all accounts that are due, while there is time; returns how many. Raises at the end if one could not be."""
     with reading(owner=True) as session:
         due = [row.id for row in rows(session, _DUE, {"grace": GRACE + _MARGIN})]
-    erased = 0
+    erased = failed = 0
     for user_id in due:
-        if time_left():
+        if not time_left():
+            break
+        try:
             _forget_networks(user_id)
             _remove_files(user_id)
             erased += _erase(user_id)
+        except Exception:
+            logger.exception("An account could not be erased; the others are.", user_id=str(user_id))
+            failed += 1
+    if failed:
+        raise RuntimeError(f"{failed} accounts could not be erased; {erased} were.")
     return erased
 
 
