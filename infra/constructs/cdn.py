@@ -3,7 +3,7 @@
 Behind it the API sees CloudFront's addresses, not people's. So CloudFront says whose a request is, in a header that
 the firewall and the functions take for the address; and since anybody else could say so too, the firewall lets nobody
 in who does not have CloudFront's key. The lists of addresses of ill repute look at the connection alone, which is
-CloudFront's: they find nothing here.
+CloudFront's: they find nothing here, and the API's access log has its addresses too. Events have people's.
 """
 
 from aws_cdk import CfnOutput, Duration
@@ -14,7 +14,6 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from infra.config import CdnName, Environment
-from infra.constructs.logging import removal
 from infra.nag import acknowledge
 
 ADDRESS_HEADER = "x-viewer-address"
@@ -41,7 +40,6 @@ class Cdn(Construct):
             "Key",
             description="The key by which Quintet's firewall knows its CloudFront distribution",
             generate_secret_string=secretsmanager.SecretStringGenerator(password_length=64, exclude_punctuation=True),
-            removal_policy=removal(env),
         )
         acknowledge(secret, "AwsSolutions-SMG4")
         # CloudFormation reads it when it deploys: the template has its name.
