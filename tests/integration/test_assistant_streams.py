@@ -341,9 +341,12 @@ def test_given_a_database_that_fails_for_a_moment_then_nothing_is_lost(
 
     def failing(*args: Any) -> bool | None:
         calls.append(args)
-        if len(calls) in (2, 3):
+        if len(calls) == 2:
             raise OperationalError("", None, Exception())
-        return real(*args)
+        answer = real(*args)
+        if len(calls) in (4, 5):  # it was done, but nobody could tell us
+            raise OperationalError("", None, Exception())
+        return answer
 
     monkeypatch.setattr(log, "append", failing)
     chat = uuid4().hex
@@ -419,3 +422,22 @@ def test_given_a_model_that_thinks_then_no_connection_to_the_database_waits_with
         time.sleep(0.6)
         until(lambda: engine().pool.checkedout() <= idle, seconds=0.3)  # type: ignore[attr-defined]
         assert (asked.result().status, chat.result().status) == (200, 200)
+
+
+def test_given_answers_that_end_while_they_are_stopped_then_nobody_waits_for_the_other_for_ever(user: Api) -> None:
+    def ask_in(chat: str) -> list[Any]:
+        return chunks_of(user.post("/ai/chat", question("Well?", chat)))
+
+    def stop(chat: str) -> int:
+        return user.post(f"/ai/chat/{chat}/stop").status
+
+    with model(saying("a", pause=0.05)), ThreadPoolExecutor(8) as threads:
+        for _ in range(4):
+            chat = uuid4().hex
+            asked = threads.submit(ask_in, chat)
+            while user.get(f"/ai/chat/{chat}").status == 404:
+                time.sleep(0.01)
+            stops = [threads.submit(stop, chat) for _ in range(6)]
+            assert [stopped.result() for stopped in stops] == [204] * 6
+            assert asked.result()
+            assert runs(user, chat)[-1].status in ("done", "stopped")
