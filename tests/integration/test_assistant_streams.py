@@ -9,9 +9,11 @@ from uuid import uuid4
 
 import pytest
 import requests
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from functions.ai import following, log, producing
-from functions.ai.chunks import decoded
+from functions.ai.chunks import DONE, decoded, encoded
 from infra.local.state import State
 from tests.support import sockets
 from tests.support.api import Api
@@ -199,16 +201,16 @@ def test_given_a_model_that_breaks_off_then_what_was_said_is_kept(user: Api) -> 
 def test_given_nobody_at_the_address_then_it_fails_at_once(user: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     with model(saying("x")) as played:
         pass
-    from quintet.config import settings
+    from quintet.config import settings as config
 
     monkeypatch.setenv("AI_PROVIDER", "openai")
     monkeypatch.setenv("AI_BASE_URL", played.url)
-    settings.cache_clear()
+    config.cache_clear()
     try:
         assert kinds(ask(user, "Well?"))[-1] == "error"
     finally:
         monkeypatch.undo()
-        settings.cache_clear()
+        config.cache_clear()
 
 
 def test_given_an_answer_over_the_limit_then_it_is_cut(user: Api, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -441,3 +443,32 @@ def test_given_answers_that_end_while_they_are_stopped_then_nobody_waits_for_the
             assert [stopped.result() for stopped in stops] == [204] * 6
             assert asked.result()
             assert runs(user, chat)[-1].status in ("done", "stopped")
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.text(alphabet="ab\n é🎉", min_size=1, max_size=30), min_size=1, max_size=6), st.data())
+def test_given_a_stream_written_in_any_pieces_then_whoever_follows_gets_all_of_it(
+    user: Api, texts: list[str], data: st.DataObject
+) -> None:
+    whole = "".join(encoded({"type": "text-delta", "id": "t", "delta": text}) for text in texts) + DONE
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(whole)), max_size=5)))
+    pieces = [whole[a:b] for a, b in zip([0, *cuts], [*cuts, len(whole)], strict=True)]
+    pauses = data.draw(st.lists(st.sampled_from([0.0, 0.01]), min_size=len(pieces), max_size=len(pieces)))
+    chat = uuid4().hex
+    execute("DELETE FROM rate_counters")
+    ask(user, "Well?", chat)
+    [_, run] = runs(user, chat)
+    execute("DELETE FROM ai_chunks WHERE message_id = %(id)s", id=run.id)
+    execute(
+        "UPDATE ai_messages SET status = 'running', lease_until = now() + interval '1 minute' WHERE id = %(id)s",
+        id=run.id,
+    )
+    with ThreadPoolExecutor(2) as threads, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(following, "LOOK_SECONDS", 0.005)
+        followers = [threads.submit(lambda: "".join(following.follow(run.id))) for _ in range(2)]
+        for n, (piece, pause) in enumerate(zip(pieces[:-1], pauses, strict=False)):
+            assert log.append(run.id, n, piece) is False
+            time.sleep(pause)
+        assert log.end(run.id, log.Ending("done", [], pieces[-1], 0, 0))
+        assert [follower.result() for follower in followers] == [whole, whole]
+    assert "".join(following.follow(run.id)) == whole
