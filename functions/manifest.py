@@ -87,7 +87,7 @@ FUNCTIONS: dict[str, Function] = {
         description="Accounts, administration of accounts, exports of their data, roles and divisions",
         routes=("users", "admin", "roles", "divisions"),
         needs=_API | {Need.FILES_READ},  # to sign links to exports
-        sends_to=frozenset({"email", "webhooks", "notifications", "realtime", "exports"}),
+        sends_to=frozenset({"email", "webhooks", "notifications", "realtime", "exports", "uploads"}),
         memory=1769,  # argon2 again: an administrator sets passwords
     ),
     "projects": Function(

@@ -29,7 +29,7 @@ _APPEND = f"""
         WHERE id = %(id)s AND status = 'running' RETURNING id, stop_requested
     ), added AS (
         INSERT INTO ai_chunks (message_id, position, data) SELECT id, %(position)s, %(data)s FROM run
-        WHERE %(data)s <> ''
+        WHERE %(data)s <> '' ON CONFLICT DO NOTHING
     )
     SELECT stop_requested FROM run"""
 
@@ -37,6 +37,7 @@ _BEGIN = f"""
     WITH run AS (UPDATE ai_messages SET lease_until = {_LEASE} WHERE id = %(id)s RETURNING id)
     INSERT INTO ai_chunks (message_id, position, data) SELECT id, 0, %(data)s FROM run RETURNING true"""
 
+# Of the conversation nothing is locked: those who ask and stop lock it first, and this after.
 _END = """
     WITH run AS (
         UPDATE ai_messages SET status = %(status)s, content = %(content)s, lease_until = NULL,
@@ -46,12 +47,10 @@ _END = """
     ), added AS (
         INSERT INTO ai_chunks (message_id, position, data)
         SELECT id, (SELECT coalesce(max(position), -1) + 1 FROM ai_chunks WHERE message_id = %(id)s), %(data)s FROM run
-    ), touched AS (
-        UPDATE ai_conversations c SET updated_at = now() FROM run WHERE c.id = run.conversation_id
-        RETURNING c.user_id
     )
     INSERT INTO ai_usage AS u (user_id, day, input_tokens, output_tokens)
-    SELECT user_id, %(day)s, %(input_tokens)s, %(output_tokens)s FROM touched
+    SELECT c.user_id, %(day)s, %(input_tokens)s, %(output_tokens)s
+    FROM run JOIN ai_conversations c ON c.id = run.conversation_id
     ON CONFLICT (user_id, day) DO UPDATE SET
         input_tokens = u.input_tokens + excluded.input_tokens, output_tokens = u.output_tokens + excluded.output_tokens
     RETURNING true"""
@@ -89,7 +88,10 @@ def begin(session: Session, id: UUID, data: str) -> None:
 
 
 def append(id: UUID, position: int, data: str) -> bool | None:
-    """Add a piece, or only show that we are alive; whether the answer is to stop, None when it is not ours any more."""
+    """Add a piece, or only show that we are alive; whether the answer is to stop, None when it is not ours any more.
+
+    Repeatable: who does not know whether it was done does it again, with the same piece.
+    """
     with reading() as session:
         found = rows(session, _APPEND, {"id": id, "position": position, "data": data})
     return found[0].stop_requested if found else None

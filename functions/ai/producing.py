@@ -99,6 +99,7 @@ class _Production:
         self._said = Translation(run.begun, run.prompt.sources, base=run.base)
         self._events: SimpleQueue[Event | ProviderError] = SimpleQueue()
         self._unwritten = ""
+        self._writing = ""  # what nobody knows to be written
         self._position = 1  # what has begun is at 0
         self._written_at = self._began = time.monotonic()
         self._usage: Usage | None = None
@@ -109,13 +110,13 @@ class _Production:
         answer = self._run.provider.answer(self._run.prompt)
         threading.Thread(target=self._read, args=(answer,), name="provider", daemon=True).start()
         try:
-            status, last = self._pass_on()
+            try:
+                status, last = self._pass_on()
+            finally:
+                answer.close()
+            self._end(status, last)
         except _LostError:
             self._feed.put(encoded(log.INTERRUPTED) + DONE)
-            return
-        finally:
-            answer.close()
-        self._end(status, last)
 
     def _read(self, answer: Answer) -> None:
         try:
@@ -159,8 +160,10 @@ class _Production:
 
     def _write(self) -> bool:
         """Write what is not written yet; whether the answer is to stop."""
+        if not self._writing:
+            self._writing, self._unwritten = self._unwritten, ""
         try:
-            stop = log.append(self._run.id, self._position, self._unwritten)
+            stop = log.append(self._run.id, self._position, self._writing)
         except SQLAlchemyError as error:
             if time.monotonic() - self._written_at > log.LEASE_SECONDS:
                 raise _LostError from None
@@ -168,8 +171,8 @@ class _Production:
             return False
         if stop is None:
             raise _LostError
-        self._position += bool(self._unwritten)
-        self._unwritten, self._written_at = "", time.monotonic()
+        self._position += bool(self._writing)
+        self._writing, self._written_at = "", time.monotonic()
         return stop
 
     def _failed(self, error: ProviderError) -> list[Chunk]:
@@ -180,12 +183,15 @@ class _Production:
 
     def _end(self, status: AiStatus, last: list[Chunk]) -> None:
         """Write the end, then tell it: whoever has heard it may go on at once."""
+        while self._writing:
+            self._write()
+            if self._writing:
+                time.sleep(BEAT_SECONDS)
         data = encoded(*last) + DONE
         usage = self._usage or self._said.estimated_usage(self._run.prompt)
         ending = log.Ending(
             status, self._said.message.parts, self._unwritten + data, usage.input_tokens, usage.output_tokens
         )
-        if log.end(self._run.id, ending):
-            self._feed.put(data)
-        else:
-            self._feed.put(encoded(log.INTERRUPTED) + DONE)
+        if not log.end(self._run.id, ending):
+            raise _LostError
+        self._feed.put(data)

@@ -11,6 +11,8 @@ from quintet.errors import NotFound
 from quintet.identity.principal import Principal
 from quintet.pagination import PageRequest
 
+MAX_MESSAGES = 500
+
 _RUNNING = """EXISTS (
     SELECT FROM ai_messages m WHERE m.conversation_id = c.id AND m.status = 'running' AND m.lease_until > now())"""
 _COLUMNS = columns_of(ChatRead, "c", running=_RUNNING)
@@ -22,7 +24,8 @@ _MESSAGES = f"""
         SELECT (array_agg(id ORDER BY id))[1] AS id, message_id, role, min(created_at) AS created_at,
                (array_agg(status ORDER BY id DESC))[1] AS status,
                jsonb_path_query_array(jsonb_agg(content ORDER BY id), '$[*][*]') AS parts
-        FROM ai_messages WHERE conversation_id = c.id AND status <> 'running'
+        FROM (SELECT * FROM ai_messages WHERE conversation_id = c.id AND status <> 'running'
+              ORDER BY conversation_id DESC, id DESC LIMIT {MAX_MESSAGES}) latest
         GROUP BY message_id, role) m
     ORDER BY m.id"""
 _ONE = f"""

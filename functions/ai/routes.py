@@ -1,16 +1,18 @@
 """HTTP of the assistant."""
 
+from collections.abc import Generator, Iterable, Iterator
 from functools import partial
 from typing import Annotated, Any
 
 from fastapi import Depends, Header, Path, Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from functions.ai import jobs, limits, queries, service
 from functions.ai.chunks import HEADERS
 from functions.ai.following import follow
 from functions.ai.producing import Feed, start
-from functions.ai.schemas import ChatRead, ChatRequest, ChatWithMessages, TaskAnswer, TaskRequest
+from functions.ai.schemas import CHAT_ID, ChatRead, ChatRequest, ChatWithMessages, TaskAnswer, TaskRequest
 from quintet.db.session import after_commit
 from quintet.http.answers import changed, listed
 from quintet.http.dependencies import Caller, Paging, SessionDep, outside_transaction, rate_limit
@@ -23,9 +25,21 @@ router = Router(prefix="/ai", tags=["ai"])
 
 
 class EventStream(StreamingResponse):
-    """Server-Sent Events, which FastAPI documents as what they are."""
+    """Server-Sent Events. What makes them is told when nobody reads them any more."""
 
     media_type = "text/event-stream"
+
+    def __init__(self, events: Iterable[str], status_code: int = 200) -> None:  # FastAPI reads the status here
+        self._events: Iterator[str] = iter(events)
+        super().__init__(self._events, status_code, HEADERS)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send them as they come."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            if isinstance(self._events, Generator):
+                self._events.close()
 
 
 _STREAM: dict[str, Any] = {
@@ -44,7 +58,9 @@ _STREAMED: dict[int | str, dict[str, Any]] = {
     }
 }
 
-ChatId = Annotated[str, Path(min_length=1, max_length=200, description="The `id` that the client gave it.")]
+ChatId = Annotated[
+    str, Path(min_length=1, max_length=200, pattern=CHAT_ID, description="The `id` that the client gave it.")
+]
 
 
 @router.post(
@@ -59,7 +75,7 @@ async def chat(request: Request, session: SessionDep, caller: Caller, asked: Cha
     run = service.begin(session, caller, asked=asked, base=link(request.scope, ""))
     feed = Feed()
     after_commit(session, partial(start, run, feed))
-    return EventStream(feed, headers=HEADERS)
+    return EventStream(feed)
 
 
 @router.get("/chat", response_model=Page[ChatRead])
@@ -70,7 +86,7 @@ async def list_chats(session: SessionDep, caller: Caller, paging: Paging) -> Res
 
 @router.get("/chat/{chat_id}", response_model=ChatWithMessages)
 async def read_chat(session: SessionDep, caller: Caller, chat_id: ChatId) -> Response:
-    """Read a conversation with what was said in it, as `useChat` takes it."""
+    """Read a conversation with what was said in it, the latest of it if that is much, as `useChat` takes it."""
     return listed(queries.read_chat(session, caller, chat_id))
 
 
@@ -91,7 +107,7 @@ async def resume(session: SessionDep, caller: Caller, chat_id: ChatId) -> Respon
     running = queries.running(session, caller, chat_id)
     if running is None:
         return Response(status_code=204)
-    return EventStream(follow(running), headers=HEADERS)
+    return EventStream(follow(running))
 
 
 @router.post("/chat/{chat_id}/stop", status_code=204)
@@ -119,7 +135,7 @@ async def do_task(
     job = jobs.prepare(session, caller, asked=asked, base=link(request.scope, ""))
     session.close()  # nobody else is to wait for the connection while the model thinks
     if "text/event-stream" in accept.lower():
-        return EventStream(job.stream(), headers=HEADERS)
+        return EventStream(job.stream())
     return changed(job.answer())
 
 

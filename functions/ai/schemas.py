@@ -11,7 +11,8 @@ from quintet.http.schemas import NO_NUL, Input, Output, Timestamp, text
 MAX_QUESTION = 20_000
 MAX_DOCUMENT = 100_000
 
-ChatId = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9_.:-]+$")]
+CHAT_ID = r"^[A-Za-z0-9_.:-]+$"
+ChatId = Annotated[str, Field(min_length=1, max_length=200, pattern=CHAT_ID)]
 _MessageId = Annotated[str, Field(max_length=200, pattern=NO_NUL)]
 
 

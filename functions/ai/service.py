@@ -13,7 +13,7 @@ from sqlalchemy.orm.attributes import flag_modified
 from functions.ai import context, log, prompts, tools
 from functions.ai.chunks import Chunk, Part, encoded
 from functions.ai.producing import Run
-from functions.ai.providers import Source, provider
+from functions.ai.providers import Prompt, Source, provider
 from functions.ai.schemas import MAX_QUESTION, ChatApproval, ChatMessage, ChatRequest
 from quintet.config import settings
 from quintet.db.models.assistant import AiConversation, AiMessage
@@ -27,17 +27,33 @@ _TITLE = 80
 
 def begin(session: Session, caller: Principal, *, asked: ChatRequest, base: str) -> Run:
     """Write the question down, or do what was approved, and an answer as running: the run that is to be produced."""
+    last = asked.messages[-1]
+    sources: list[Source] = []
+    if last.role == "user":  # before anything is locked: it takes longest
+        sources = context.find(
+            session,
+            caller,
+            question=_text_of(last)[:MAX_QUESTION],
+            project_id=asked.project_id,
+            conversation_id=asked.conversation_id,
+        )
     conversation = _locked(session, caller, asked)
     _require_quiet(session, conversation)
     messages = _messages(session, conversation)
-    last = asked.messages[-1]
     if asked.trigger == "regenerate-message":
         begun = _again(session, messages, asked.message_id)
     elif last.role == "user":
         begun = _question(session, conversation, messages, last, replaces=asked.message_id)
     else:
         begun = _approved(session, caller, messages, last)
-    return _run(session, caller, conversation, messages, begun, asked=asked, base=base)
+    prompt = prompts.prompt(
+        prompts.history((message.role, message.content) for message in messages),
+        sources,
+        project_id=asked.project_id,
+        conversation_id=asked.conversation_id,
+        max_tokens=settings().ai_max_tokens,
+    )
+    return _run(session, caller, conversation, begun, prompt, base=base)
 
 
 def stop(session: Session, caller: Principal, *, chat_id: str) -> None:
@@ -57,11 +73,10 @@ def remove(session: Session, caller: Principal, *, chat_id: str) -> None:
 
 @dataclass(slots=True)
 class _Begun:
-    """How an answer begins: the id that front ends know it by, what its stream starts with, what it is to answer."""
+    """How an answer begins: the id that front ends know it by, and what its stream starts with."""
 
     message_id: str
     chunks: Sequence[Chunk] = ()
-    question: str = ""
     decided: dict[str, list[str]] = field(default_factory=dict)
     """The tools that were `approved` and `declined`."""
 
@@ -134,7 +149,7 @@ def _question(
     session.add(question)
     session.flush()
     messages.append(question)
-    return _Begun(str(uuid4()), question=text)
+    return _Begun(str(uuid4()))
 
 
 def _again(session: Session, messages: list[AiMessage], message_id: str | None) -> _Begun:
@@ -146,7 +161,7 @@ def _again(session: Session, messages: list[AiMessage], message_id: str | None) 
         _cut(session, messages, _place(messages, message_id, "assistant"))
     if not messages or messages[-1].role != "user":
         raise BadRequest.at("/messageId", "There is no such answer in the conversation.")
-    return _Begun(str(uuid4()), question=messages[-1].content[0]["text"])
+    return _Begun(str(uuid4()))
 
 
 def _place(messages: list[AiMessage], message_id: str, role: str) -> int:
@@ -205,29 +220,12 @@ def _run(
     session: Session,
     caller: Principal,
     conversation: AiConversation,
-    messages: list[AiMessage],
     begun: _Begun,
+    prompt: Prompt,
     *,
-    asked: ChatRequest,
     base: str,
 ) -> Run:
     answerer = provider()
-    found: list[Source] = []
-    if begun.question:
-        found = context.find(
-            session,
-            caller,
-            question=begun.question,
-            project_id=asked.project_id,
-            conversation_id=asked.conversation_id,
-        )
-    prompt = prompts.prompt(
-        prompts.history((message.role, message.content) for message in messages),
-        found,
-        project_id=asked.project_id,
-        conversation_id=asked.conversation_id,
-        max_tokens=settings().ai_max_tokens,
-    )
     first: Chunk = {"type": "start", "messageId": begun.message_id, "messageMetadata": {"provider": answerer.name}}
     stream = encoded(first, *begun.chunks, {"type": "start-step"})
     run = AiMessage(

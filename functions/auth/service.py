@@ -18,7 +18,7 @@ from quintet.events.types import EventType
 from quintet.identity import tokens
 from quintet.identity.keys import TokenKeys, token_keys
 from quintet.identity.one_time_tokens import spend, void
-from quintet.identity.passwords import check_strength, hash_password, verify_password
+from quintet.identity.passwords import PasswordRefused, check_strength, hash_password, verify_password
 from quintet.identity.permissions import NEWCOMER
 from quintet.identity.principal import Principal
 from quintet.identity.sessions import end_sessions
@@ -30,12 +30,6 @@ class Tokens:
 
     access: str
     refresh: str
-
-
-class PasswordRefused(BadRequest):
-    """The wrong present password; that somebody tried stays recorded."""
-
-    keeps_changes = True
 
 
 def register(session: Session, *, new: AccountCreate) -> User:

@@ -32,8 +32,8 @@ from quintet.observability import logger
 
 PATIENCE = {"read": timedelta(hours=1), "job": timedelta(days=1)}
 """For how long something is tried."""
-FIRST_LOOK, LOOKS = 10, 30
-"""Seconds until a job is looked after for the first time, and from then on."""
+FIRST_LOOK, LAST_LOOK = 10, 300
+"""Seconds between looks at a job: at first, and at most. The longer it takes, the less often."""
 _LONGEST_DELAY = 900  # of SQS
 
 _CLAIM = """
@@ -103,6 +103,11 @@ class Claimed:
         return self.operation in JOBS
 
     @property
+    def next_look(self) -> float:
+        """In how many seconds it makes sense to look again."""
+        return min(max(FIRST_LOOK, (datetime.now(UTC) - self.created_at).total_seconds() / 5), LAST_LOOK)
+
+    @property
     def too_late(self) -> bool:
         """Whether it has been tried for long enough."""
         return self.created_at < datetime.now(UTC) - PATIENCE["job" if self.is_job else "read"]
@@ -161,7 +166,7 @@ def _look_at_job(claimed: Claimed, message: SQSRecord, connection: Connection) -
     elif state.url is None:
         if claimed.too_late:
             raise Refused(f"{connection.service.title} has not finished it within a day.", status=504)
-        _step(claimed, message, again_in=LOOKS, progress=state.progress)
+        _step(claimed, message, again_in=claimed.next_look, progress=state.progress)
     else:
         name, media_type = job.file(claimed.input)
         storing.store(claimed, state.url, name=name, media_type=media_type)

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from functions.integration_syncer import github, google_docs
 from functions.integration_syncer.connection import Connection
 from functions.integration_syncer.pages import Checkpoint, Page
-from functions.integration_syncer.troubles import Lost, NeedsReauth, Outage, Refused, Trouble
+from functions.integration_syncer.troubles import Lost, NeedsReauth, Outage, Refused, Throttled, Trouble
 from quintet.db.reads import rows
 from quintet.db.session import writing
 from quintet.events.consumer import started_by
@@ -72,6 +72,7 @@ _GONE = """
 _FINISHED = """
     UPDATE integrations
     SET sync_status = 'success', last_synced_at = now(), error = NULL, stale_since = NULL, sync_failures = 0,
+        wait_until = NULL,
         next_sync_at = now() + make_interval(secs => %(every)s), sync_lease_until = NULL,
         version = version + 1, updated_at = now()
     WHERE id = %(id)s AND sync_run = %(run)s AND status = 'connected' RETURNING id"""
@@ -86,6 +87,7 @@ _FAILED = """
         sync_failures = sync_failures + 1, sync_lease_until = NULL,
         next_sync_at = now() + make_interval(secs => greatest(
             %(again_in)s, least(60 * power(2, least(sync_failures, 12)), %(longest)s))),
+        wait_until = CASE WHEN %(asked_to_wait)s THEN now() + make_interval(secs => %(again_in)s) END,
         version = version + 1, updated_at = now()
     WHERE id = %(id)s AND sync_run = %(run)s AND status = 'connected' RETURNING id"""
 
@@ -115,7 +117,8 @@ def fetch(integration_id: UUID, message: SQSRecord, time_left: Callable[[], bool
     except (Lost, NeedsReauth) as ended:
         logger.info("Fetching has ended.", integration_id=str(claimed.id), why=type(ended).__name__)
     except Trouble as trouble:
-        _failed(claimed, message, str(trouble), again_in=trouble.again_in)
+        asked_to_wait = isinstance(trouble, Throttled)
+        _failed(claimed, message, str(trouble), again_in=trouble.again_in, asked_to_wait=asked_to_wait)
     except Refused as refused:
         _failed(claimed, message, str(refused), again_in=EVERY_SECONDS)
     except Exception:
@@ -171,10 +174,17 @@ def _advance(session: Session, statement: str, claimed: Claimed, **params: Any) 
         raise Lost
 
 
-def _failed(claimed: Claimed, message: SQSRecord, error: str, *, again_in: float) -> None:
+def _failed(claimed: Claimed, message: SQSRecord, error: str, *, again_in: float, asked_to_wait: bool = False) -> None:
+    params = {
+        "id": claimed.id,
+        "run": claimed.run,
+        "error": error,
+        "again_in": again_in,
+        "asked_to_wait": asked_to_wait,
+        "longest": LONGEST_WAIT,
+    }
     with writing() as session:
         started_by(session, message)
-        params = {"id": claimed.id, "run": claimed.run, "error": error, "again_in": again_in, "longest": LONGEST_WAIT}
         if rows(session, _FAILED, params):
             _record(session, claimed, EventType.INTEGRATION_SYNC_FAILED)
 

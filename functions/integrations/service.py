@@ -95,7 +95,7 @@ def _fetch_anew(session: Session, integration: Integration) -> None:
     session.execute(stale.values(stale_since=func.now()))
     integration.checkpoint = {"pass": (integration.checkpoint or {}).get("pass", 0)}
     integration.sync_run += 1
-    integration.sync_lease_until, integration.sync_failures = None, 0
+    integration.sync_lease_until, integration.wait_until, integration.sync_failures = None, None, 0
     integration.next_sync_at = integration.sync_sent_at = func.now()
     send_after_commit(session, sync_message(integration.id))
 
@@ -111,11 +111,13 @@ def disconnect(session: Session, caller: Principal, *, integration_id: UUID, exp
 
 
 def request_sync(session: Session, caller: Principal, *, integration_id: UUID) -> None:
-    """Have what the service holds fetched now, unless that is being done."""
+    """Have what the service holds fetched now, unless that is being done; or once the service lets us again."""
     integration = _usable(session, caller, integration_id)
     if not SERVICES[integration.service].syncs:
         raise Conflict(f"{SERVICES[integration.service].title} holds nothing that is fetched.")
-    integration.next_sync_at = integration.sync_sent_at = func.now()
+    # The dispatcher sends what has to wait.
+    integration.next_sync_at = func.greatest(func.now(), Integration.wait_until)
+    integration.sync_sent_at = func.now()
     integration.touch()
     send_after_commit(session, sync_message(integration.id))
     _record(session, EventType.INTEGRATION_SYNC_REQUESTED, integration)

@@ -7,6 +7,7 @@ next run goes on: the account is due until that transaction is done.
 
 from collections import defaultdict
 from collections.abc import Callable
+from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import Select, delete, exists, select, update
@@ -16,7 +17,6 @@ from quintet.db.models.accounts import User
 from quintet.db.models.addresses import FormerAddress, SuppressedAddress
 from quintet.db.models.conversations import Attachment
 from quintet.db.models.courses import Lesson
-from quintet.db.models.exports import Export
 from quintet.db.models.files import File
 from quintet.db.models.integrations import Integration
 from quintet.db.models.projects import Project, ProjectMember
@@ -25,16 +25,18 @@ from quintet.db.reads import rows
 from quintet.db.session import reading, writing
 from quintet.documents import mentioned, plain_text
 from quintet.events import conversations, courses
-from quintet.events.record import Happening, record, record_all, scope_of
+from quintet.events.record import record, record_all, scope_of
 from quintet.events.tasks import task_changed
 from quintet.events.types import EventType
-from quintet.exports import removed_export
+from quintet.exports import remove_exports
 from quintet.files.events import record_removed
 from quintet.identity.one_time_tokens import GRACE
 from quintet.observability import logger
 from quintet.personal import DELETED, PERSONAL
 
 _BATCH = 500
+_MARGIN = timedelta(days=1)
+"""After the time of grace: no link that was mailed takes back what is being erased."""
 
 _DUE = """
     SELECT id FROM users WHERE deletion_requested_at < now() - %(grace)s AND status = 'disabled' AND erased_at IS NULL
@@ -55,15 +57,22 @@ _RENAME = "UPDATE messages SET text = %(text)s WHERE id = %(id)s"
 
 
 def erase_accounts(time_left: Callable[[], bool]) -> int:
-    """Erase all accounts that are due, while there is time; returns how many."""
+    """Erase all accounts that are due, while there is time; returns how many. Raises at the end if one could not be."""
     with reading(owner=True) as session:
-        due = [row.id for row in rows(session, _DUE, {"grace": GRACE})]
-    erased = 0
+        due = [row.id for row in rows(session, _DUE, {"grace": GRACE + _MARGIN})]
+    erased = failed = 0
     for user_id in due:
-        if time_left():
+        if not time_left():
+            break
+        try:
             _forget_networks(user_id)
             _remove_files(user_id)
             erased += _erase(user_id)
+        except Exception:
+            logger.exception("An account could not be erased; the others are.", user_id=str(user_id))
+            failed += 1
+    if failed:
+        raise RuntimeError(f"{failed} accounts could not be erased; {erased} were.")
     return erased
 
 
@@ -114,7 +123,7 @@ def _erase(user_id: UUID) -> bool:
         courses.leave_all(session, user_id)
         _leave_projects(session, user_id)
         _disconnect(session, user_id)
-        _remove_exports(session, user_id)
+        remove_exports(session, user_id)
         for kind in PERSONAL.values():
             if kind.erased:
                 session.connection().exec_driver_sql(kind.erased, {"user": user_id})
@@ -202,12 +211,6 @@ def _disconnect(session: Session, user_id: UUID) -> None:
         scope = scope_of("user", user_id)
         data = {"service": integration.service}
         record(session, EventType.INTEGRATION_DISCONNECTED, subject=integration.id, scope=scope, data=data)
-
-
-def _remove_exports(session: Session, user_id: UUID) -> None:
-    found = session.scalars(select(Export).where(Export.user_id == user_id, Export.status != "expired")).all()
-    removed: list[Happening] = [removed_export(e.id, user_id, e.bucket, e.key, e.upload_id) for e in found]
-    record_all(session, removed)
 
 
 def _record(session: Session, type: EventType, project: Project, **data: object) -> None:

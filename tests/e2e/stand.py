@@ -67,6 +67,8 @@ class Stand:
                     "QUINTET_STATE": str(self.state),
                     "QUINTET_RETRY_SECONDS": "1",
                     "QUINTET_RELOAD": "off",  # whoever edits while tests run means no harm
+                    "MESHY_API_URL": "http://127.0.0.1:9",  # nobody listens there
+                    "VIDEO_API_URL": "http://127.0.0.1:9",
                 }
                 | self._environment,
                 stdin=subprocess.DEVNULL,

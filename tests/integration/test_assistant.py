@@ -115,6 +115,12 @@ def test_given_conversations_then_each_has_their_own_newest_first(user: Api) -> 
     problem(person("admin").get(f"/ai/chat/{shared}"), 404)
 
 
+@pytest.mark.parametrize("id", ["%00", "a%2Fb", "%F0%9F%A6%86", "x" * 201, "a%20b"])
+def test_given_an_id_that_is_none_then_400(user: Api, id: str) -> None:
+    for method, path in (("GET", ""), ("DELETE", ""), ("GET", "/stream"), ("POST", "/stop")):
+        assert user.request(method, f"/ai/chat/{id}{path}").status in (400, 404)
+
+
 def test_given_reads_then_they_are_one_statement_besides_that_of_the_caller(user: Api) -> None:
     chat = chat_id()
     ask(user, "Hello?", chat)

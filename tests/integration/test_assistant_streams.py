@@ -9,9 +9,11 @@ from uuid import uuid4
 
 import pytest
 import requests
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from functions.ai import following, log, producing
-from functions.ai.chunks import decoded
+from functions.ai.chunks import DONE, decoded, encoded
 from infra.local.state import State
 from tests.support import sockets
 from tests.support.api import Api
@@ -199,16 +201,16 @@ def test_given_a_model_that_breaks_off_then_what_was_said_is_kept(user: Api) -> 
 def test_given_nobody_at_the_address_then_it_fails_at_once(user: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     with model(saying("x")) as played:
         pass
-    from quintet.config import settings
+    from quintet.config import settings as config
 
     monkeypatch.setenv("AI_PROVIDER", "openai")
     monkeypatch.setenv("AI_BASE_URL", played.url)
-    settings.cache_clear()
+    config.cache_clear()
     try:
         assert kinds(ask(user, "Well?"))[-1] == "error"
     finally:
         monkeypatch.undo()
-        settings.cache_clear()
+        config.cache_clear()
 
 
 def test_given_an_answer_over_the_limit_then_it_is_cut(user: Api, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -341,9 +343,12 @@ def test_given_a_database_that_fails_for_a_moment_then_nothing_is_lost(
 
     def failing(*args: Any) -> bool | None:
         calls.append(args)
-        if len(calls) in (2, 3):
+        if len(calls) == 2:
             raise OperationalError("", None, Exception())
-        return real(*args)
+        answer = real(*args)
+        if len(calls) in (4, 5):  # it was done, but nobody could tell us
+            raise OperationalError("", None, Exception())
+        return answer
 
     monkeypatch.setattr(log, "append", failing)
     chat = uuid4().hex
@@ -419,3 +424,51 @@ def test_given_a_model_that_thinks_then_no_connection_to_the_database_waits_with
         time.sleep(0.6)
         until(lambda: engine().pool.checkedout() <= idle, seconds=0.3)  # type: ignore[attr-defined]
         assert (asked.result().status, chat.result().status) == (200, 200)
+
+
+def test_given_answers_that_end_while_they_are_stopped_then_nobody_waits_for_the_other_for_ever(user: Api) -> None:
+    def ask_in(chat: str) -> list[Any]:
+        return chunks_of(user.post("/ai/chat", question("Well?", chat)))
+
+    def stop(chat: str) -> int:
+        return user.post(f"/ai/chat/{chat}/stop").status
+
+    with model(saying("a", pause=0.05)), ThreadPoolExecutor(8) as threads:
+        for _ in range(4):
+            chat = uuid4().hex
+            asked = threads.submit(ask_in, chat)
+            while user.get(f"/ai/chat/{chat}").status == 404:
+                time.sleep(0.01)
+            stops = [threads.submit(stop, chat) for _ in range(6)]
+            assert [stopped.result() for stopped in stops] == [204] * 6
+            assert asked.result()
+            assert runs(user, chat)[-1].status in ("done", "stopped")
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.text(alphabet="ab\n é🎉", min_size=1, max_size=30), min_size=1, max_size=6), st.data())
+def test_given_a_stream_written_in_any_pieces_then_whoever_follows_gets_all_of_it(
+    user: Api, texts: list[str], data: st.DataObject
+) -> None:
+    whole = "".join(encoded({"type": "text-delta", "id": "t", "delta": text}) for text in texts) + DONE
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(whole)), max_size=5)))
+    pieces = [whole[a:b] for a, b in zip([0, *cuts], [*cuts, len(whole)], strict=True)]
+    pauses = data.draw(st.lists(st.sampled_from([0.0, 0.01]), min_size=len(pieces), max_size=len(pieces)))
+    chat = uuid4().hex
+    execute("DELETE FROM rate_counters")
+    ask(user, "Well?", chat)
+    [_, run] = runs(user, chat)
+    execute("DELETE FROM ai_chunks WHERE message_id = %(id)s", id=run.id)
+    execute(
+        "UPDATE ai_messages SET status = 'running', lease_until = now() + interval '1 minute' WHERE id = %(id)s",
+        id=run.id,
+    )
+    with ThreadPoolExecutor(2) as threads, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(following, "LOOK_SECONDS", 0.005)
+        followers = [threads.submit(lambda: "".join(following.follow(run.id))) for _ in range(2)]
+        for n, (piece, pause) in enumerate(zip(pieces[:-1], pauses, strict=False)):
+            assert log.append(run.id, n, piece) is False
+            time.sleep(pause)
+        assert log.end(run.id, log.Ending("done", [], pieces[-1], 0, 0))
+        assert [follower.result() for follower in followers] == [whole, whole]
+    assert "".join(following.follow(run.id)) == whole

@@ -126,8 +126,9 @@ def test_given_a_strange_value_in_any_field_then_400_names_the_field(key: str) -
         large = json.dumps({**attempts.body, name: "x" * 1_000_000}).encode()
         if attempts.refused("1 MB", body=large).status == 400:  # where a body may be larger than that
             assert named(answer, f"/{name}"), name
-    unknown = attempts.refused("an unknown field", body=json.dumps({**attempts.body, "unknown": 1}).encode())
-    assert named(unknown, "/unknown")
+    if key != "POST /ai/chat":  # the AI SDK sends more than we read
+        unknown = attempts.refused("an unknown field", body=json.dumps({**attempts.body, "unknown": 1}).encode())
+        assert named(unknown, "/unknown")
     attempts.done()
 
 

@@ -141,6 +141,8 @@ def test_given_a_strange_value_in_the_path_then_400_names_it(key: str) -> None:
         for what, value in PATHS.items():
             if (parameter["name"], what) == ("emoji", "emoji"):
                 continue
+            if parameter["name"] == "chat_id" and re.fullmatch(r"[\w.:-]{1,200}", value, re.ASCII):
+                continue  # clients make these up
             answer = attempts.refused(what, **{parameter["name"]: value})
             if what == "a path":  # two segments more: no route
                 assert answer.status in (400, 404, 405), answer

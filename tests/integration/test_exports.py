@@ -15,6 +15,7 @@ from quintet.personal import PERSONAL
 from tests.support.api import Api, events_about
 from tests.support.browsers import subscription
 from tests.support.mailroom import deliver, happened_already, listening
+from tests.support.people import person
 from tests.support.personal import (
     archive_of,
     export_again,
@@ -283,6 +284,14 @@ def test_given_an_archive_when_a_week_has_passed_then_it_is_gone_and_so_is_its_o
     assert not left.get("Versions")
     assert user.get("/users/me/export").json()["status"] == "expired"
     assert maintain()["exports_expired"] == 0
+
+
+def test_given_an_account_that_is_removed_for_good_then_its_archive_goes_too(user: Api) -> None:
+    export(user)
+    row = execute("SELECT bucket, key FROM exports WHERE user_id = %(id)s", id=user.id)[0]
+    assert person("admin").delete(f"/users/{user.id}", query="purge=true").status == 204
+    assert work_off()
+    assert not aws.s3().list_object_versions(Bucket=row.bucket, Prefix=row.key).get("Versions")
 
 
 def test_given_too_many_a_day_then_429(user: Api) -> None:

@@ -249,6 +249,10 @@ def test_given_a_limit_that_is_used_up_then_it_is_fetched_when_the_service_says(
     assert (found["sync_status"], found["error"]) == ("error", "GitHub asks us to wait.")
     assert found["stale_since"]
     assert records(user, id)[0]["stale_since"] == found["stale_since"]
+    # AND whoever asks for it now waits, too
+    asked = user.post(f"/integrations/{id}/sync").json()
+    assert asked["next_sync_at"] == found["next_sync_at"]
+    assert work_off() == 1
     # AND nobody who waits sleeps: one request each
     assert services.paths() == ["/user/repos", "/user/repos", "/issues"]
 

@@ -2,9 +2,12 @@
 
 import secrets
 from typing import Any
+from uuid import UUID
 
 import pytest
+from sqlalchemy.orm import Session
 
+from functions.maintenance import erasure
 from quintet import aws
 from quintet.events.types import EventType
 from tests.support import campaigning
@@ -272,20 +275,23 @@ def test_given_an_account_with_everything_when_erased_then_nothing_tells_who_it_
 
 
 def test_given_a_run_that_died_halfway_then_the_next_one_goes_on(user: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    from functions.maintenance import erasure
+    private, other = user.post("/files", **form()).json()["id"], person()
+    for leaving in (user, other):
+        delete_me(leaving)
+        month_later(leaving)
+    goes_well = erasure._leave_projects
 
-    private = user.post("/files", **form()).json()["id"]
-    delete_me(user)
-    month_later(user)
-
-    def die(*_: object) -> None:
-        raise RuntimeError("Out of time.")
+    def die(session: Session, user_id: UUID) -> None:
+        if user_id == user.id:
+            raise RuntimeError("The line is cut.")
+        goes_well(session, user_id)
 
     monkeypatch.setattr(erasure, "_leave_projects", die)
     with pytest.raises(RuntimeError, match="accounts_erased"):
         maintain()
     assert row_of(user).erased_at is None
     assert row_of(user).full_name == "Test Person"
+    assert row_of(other).full_name == "Deleted user"
     monkeypatch.undo()
     assert maintain()["accounts_erased"] == 1
     assert row_of(user).full_name == "Deleted user"

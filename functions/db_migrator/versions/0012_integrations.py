@@ -25,6 +25,7 @@ CREATE TABLE integrations (
     sync_lease_until timestamptz,
     next_sync_at timestamptz,
     sync_sent_at timestamptz,
+    wait_until timestamptz,
     last_synced_at timestamptz,
     checkpoint JSONB,
     error TEXT,

@@ -86,9 +86,11 @@ def purge_account(session: Session, caller: Principal, *, user_id: UUID, expecte
     if _is_admin(user.status, held):
         require_another_admin(session, user_id)
     from quintet.events import conversations, courses  # and the models of all that conversations are about
+    from quintet.exports import remove_exports
 
     conversations.leave_all(session, user_id)
     courses.leave_all(session, user_id)
+    remove_exports(session, user_id)
     if left := references_to(session, user_id):
         listed = ", ".join(f"{kind}: {n}" for kind, n in left.items())
         raise Conflict(f"Still refers to this account: {listed}. Remove or hand over these, or only disable it.")

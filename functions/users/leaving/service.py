@@ -10,23 +10,17 @@ from functions.users.accounts.service import require_another_admin, roles_of
 from quintet.db.models.accounts import User
 from quintet.db.models.projects import Project, ProjectMember
 from quintet.db.models.sessions import UserSession
-from quintet.errors import BadRequest, Conflict, FieldError, Forbidden
+from quintet.errors import Conflict, FieldError, Forbidden
 from quintet.events.record import record, scope_of
 from quintet.events.types import EventType
 from quintet.identity.one_time_tokens import GRACE
-from quintet.identity.passwords import verify_password
+from quintet.identity.passwords import PasswordRefused, verify_password
 from quintet.identity.permissions import ADMIN
 from quintet.identity.principal import Principal
 from quintet.identity.sessions import end_sessions
 
 FRESH = 10 * 60
 """Seconds since a sign-in in which nobody asks for the password."""
-
-
-class PasswordRefused(BadRequest):
-    """The wrong password; that somebody tried stays recorded."""
-
-    keeps_changes = True
 
 
 def request_deletion(session: Session, caller: Principal, *, password: str | None) -> datetime:

@@ -156,3 +156,15 @@ def test_given_a_sender_that_leaves_in_the_middle_when_it_does_then_nothing_is_i
     asyncio.run(Gateway(Pages(state), invoke=note)(scope, receive, send))
     assert invoked == []
     assert sent == []
+
+
+def test_given_a_function_that_streams_when_its_app_fails_then_502_as_the_gateway_says_it(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def fails(*_: Any) -> None:
+        raise RuntimeError("a mistake of ours")
+
+    monkeypatch.setattr("functions.ai.handler.server", fails)
+    answer = client.get("/ai/chat")
+    assert (answer.status_code, answer.json()["detail"]) == (502, "The service did not answer. Try again in a moment.")
+    assert "a mistake of ours" in capsys.readouterr().out

@@ -3,7 +3,11 @@
 from datetime import timedelta
 from uuid import UUID
 
-from quintet.events.record import Happening, scope_of
+from sqlalchemy import delete
+from sqlalchemy.orm import Session
+
+from quintet.db.models.exports import Export
+from quintet.events.record import Happening, record_all, scope_of
 from quintet.events.types import EventType
 
 PREFIX = "exports/"
@@ -22,3 +26,9 @@ def removed_export(export_id: UUID, user_id: UUID, bucket: str, key: str, upload
     """That an archive is to go: the order to delete its object, repeated until that is done."""
     data = {"bucket": bucket, "key": key, "upload_id": upload_id}
     return Happening(EventType.EXPORT_REMOVED, export_id, scope_of("user", user_id), data)
+
+
+def remove_exports(session: Session, user_id: UUID) -> None:
+    """Remove all of an account's exports, and have their objects deleted."""
+    gone = session.scalars(delete(Export).where(Export.user_id == user_id).returning(Export)).all()
+    record_all(session, [removed_export(e.id, user_id, e.bucket, e.key, e.upload_id) for e in gone])

@@ -16,6 +16,12 @@ _NOBODYS_HASH = "$argon2id$v=19$m=19456,t=2,p=1$nW3XUcdbwP8oLgcHlX6r4g$L19x8cdIQ
 """Of a random password: what is verified when there is no account, or none with a password."""
 
 
+class PasswordRefused(BadRequest):
+    """The wrong present password; that somebody tried stays recorded."""
+
+    keeps_changes = True
+
+
 @lru_cache(maxsize=1)
 def _hasher() -> "PasswordHash":
     from pwdlib import PasswordHash

@@ -67,6 +67,8 @@ class Integration(Changing, Base):
     sync_lease_until: Mapped[datetime | None]
     next_sync_at: Mapped[datetime | None]
     sync_sent_at: Mapped[datetime | None]
+    wait_until: Mapped[datetime | None]
+    """Until then the service has asked to be left alone, whoever asks for a sync."""
     last_synced_at: Mapped[datetime | None]
     checkpoint: Mapped[dict[str, Any] | None]
     error: Mapped[str | None]
