@@ -36,6 +36,7 @@ def test_given_an_honest_upload_then_it_becomes_ready_and_comes_back_as_it_was(p
 def test_given_a_lying_content_type_then_the_rejection_says_so_by_mail_too(
     stand: Stand, person: httpx2.Client, email: str
 ) -> None:
+    stand.prove(email)
     pdf = b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj\n<<>>\nendobj\n" + b" " * 200
     upload = presign(person, file_name="photo.png", content_type="image/png", size=len(pdf))
     assert send(upload, pdf).is_success
