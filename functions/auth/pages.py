@@ -11,6 +11,7 @@ from starlette.responses import HTMLResponse, Response
 from functions.auth import service
 from quintet.errors import BadRequest, Problem
 from quintet.http.dependencies import SessionDep, rate_limit
+from quintet.http.envelope import link
 from quintet.http.pages import html_page
 from quintet.http.problems import responses
 from quintet.http.routing import Router
@@ -83,7 +84,10 @@ def for_people(endpoint: Endpoint) -> Endpoint:
             if not wants_page(request):
                 raise
             text = problem.errors[0].detail if problem.errors else problem.detail
-            return message_page(problem.status, title="This did not work", text=text, headers=problem.headers)
+            again = link(request.scope, problem.next["href"]) if problem.next else ""
+            return message_page(
+                problem.status, title="This did not work", text=text, again=again, headers=problem.headers
+            )
 
     return answered
 
@@ -101,9 +105,11 @@ def wants_page(request: Request) -> bool:
     return "text/html" in request.headers.get("accept", "")
 
 
-def message_page(status: int, *, title: str, text: str, headers: Mapping[str, str] | None = None) -> HTMLResponse:
-    """A page that says how something ended."""
-    return html_page(_TEMPLATES, "message.html", status, title=title, text=text, headers=headers)
+def message_page(
+    status: int, *, title: str, text: str, again: str = "", headers: Mapping[str, str] | None = None
+) -> HTMLResponse:
+    """A page that says how something ended; `again` is the address of another try."""
+    return html_page(_TEMPLATES, "message.html", status, title=title, text=text, again=again, headers=headers)
 
 
 def _reason(problem: BadRequest) -> str:

@@ -19,10 +19,14 @@ _IDENTITIES = f"""
     SELECT {columns_of(IdentityRead, "i")} FROM oauth_identities i
     WHERE i.user_id = %(caller)s AND i.id < %(before)s"""
 
+# The account is locked before its identity, as where an identity is linked: no deadlock.
 _ARRIVE = """
+    WITH account AS (
+        SELECT u.id, u.password_hash, i.id AS identity_id FROM oauth_identities i JOIN users u ON u.id = i.user_id
+        WHERE i.provider = %(provider)s AND i.subject = %(subject)s FOR SHARE OF u
+    )
     UPDATE oauth_identities i SET email = coalesce(%(email)s, i.email), last_used_at = now()
-    FROM users u WHERE u.id = i.user_id AND i.provider = %(provider)s AND i.subject = %(subject)s
-    RETURNING u.id, u.password_hash"""
+    FROM account WHERE i.id = account.identity_id RETURNING account.id, account.password_hash"""
 
 _TAKE_AWAY = """
     WITH token AS (

@@ -91,6 +91,8 @@ async def return_from_provider(
         done = _settle(request, session, client, begun, person)
     except AuthorizationRefused as refused:
         service.refuse(session, client, refused)
+        if refused.user_id is None:
+            refused.next = {"rel": "sign-in", "href": f"/login?provider={provider}"}
         raise
     if return_to := begun.data.get("return_to"):
         response = Response(status_code=303, headers={"location": return_to})

@@ -25,15 +25,21 @@ def oauth_server() -> Iterator[str]:
         fcntl.flock(claim, fcntl.LOCK_EX)  # tests run in several processes
         _install(folder, environment)
     process = subprocess.Popen(
-        [str(_BIN / "node"), "server.js"], cwd=folder, env=environment, stdout=subprocess.PIPE, text=True
+        [str(_BIN / "node"), "server.js"],
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
+    assert process.stdin
     assert process.stdout
     try:
         url = process.stdout.readline().strip()
         assert url.startswith("http://"), "It did not start; what it said is above."
         yield url
     finally:
-        process.terminate()
+        process.stdin.close()  # `node` here is a script that starts it: a signal would end that alone
         process.wait(10)
         process.stdout.close()
 

@@ -1,5 +1,5 @@
 // Somebody else's OAuth 2.0 and OpenID server (oauth2-mock-server), with the little there is of GitHub's API.
-// Prints its address. Whoever is sent to /authorize says there who they are: `as={"sub": ..., ...}`, or `deny=1`.
+// Prints its address, and ends when its input does. Whoever is sent to /authorize says there who they are: `as={"sub": ..., ...}`, or `deny=1`.
 import { OAuth2Server } from 'oauth2-mock-server';
 
 const server = new OAuth2Server();
@@ -37,3 +37,4 @@ api('/user/emails', ({ email, email_verified }) => [{ email, primary: true, veri
 await server.start(0, '127.0.0.1');
 server.issuer.url = `http://127.0.0.1:${server.address().port}`;
 console.log(server.issuer.url);
+process.stdin.on('end', () => process.exit()).resume();

@@ -1,7 +1,7 @@
 """Pages for people: a template, and the one style sheet that its policy lets in.
 
-`base.html`, `message.html` (`title` and `text`) and a style sheet for small pages are here; what else a page says is in
-its function's own templates, which may have a style sheet of their own.
+`base.html`, `message.html` (`title`, `text`, and perhaps `again`, an address) and a style sheet for small pages are
+here; what else a page says is in its function's own templates, which may have a style sheet of their own.
 """
 
 import base64
