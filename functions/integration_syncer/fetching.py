@@ -16,6 +16,7 @@ from functions.integration_syncer import github, google_docs
 from functions.integration_syncer.connection import Connection
 from functions.integration_syncer.pages import Checkpoint, Page
 from functions.integration_syncer.troubles import Lost, NeedsReauth, Outage, Refused, Throttled, Trouble
+from quintet.config import settings
 from quintet.db.reads import rows
 from quintet.db.session import writing
 from quintet.events.consumer import started_by
@@ -25,8 +26,6 @@ from quintet.integrations.queue import send_after_commit, sync_message
 from quintet.integrations.services import SERVICES
 from quintet.observability import logger
 
-LEASE_SECONDS = 150
-"""From one page to the next: more than the calls of one take, with all their retries."""
 EVERY_SECONDS = 3600
 """From the end of one to the next."""
 LONGEST_WAIT = 6 * 3600
@@ -87,6 +86,9 @@ _FAILED = """
         sync_failures = sync_failures + 1, sync_lease_until = NULL,
         next_sync_at = now() + make_interval(secs => greatest(
             %(again_in)s, least(60 * power(2, least(sync_failures, 12)), %(longest)s))),
+        -- What is refused once may be so for good: the address of a next page, for one.
+        checkpoint = CASE WHEN %(anew)s
+            THEN jsonb_build_object('pass', coalesce(checkpoint -> 'pass', '0')) ELSE checkpoint END,
         wait_until = CASE WHEN %(asked_to_wait)s THEN now() + make_interval(secs => %(again_in)s) END,
         version = version + 1, updated_at = now()
     WHERE id = %(id)s AND sync_run = %(run)s AND status = 'connected' RETURNING id"""
@@ -107,7 +109,7 @@ def fetch(integration_id: UUID, message: SQSRecord, time_left: Callable[[], bool
     """Fetch what is new, if it is due and nobody else does; what is left when time is over goes back to the queue."""
     with writing() as session:
         started_by(session, message)
-        found = rows(session, _CLAIM, {"id": integration_id, "lease": LEASE_SECONDS})
+        found = rows(session, _CLAIM, {"id": integration_id, "lease": settings().integration_lease_seconds})
         if not found:
             return
         claimed = Claimed(**found[0]._asdict())
@@ -120,7 +122,7 @@ def fetch(integration_id: UUID, message: SQSRecord, time_left: Callable[[], bool
         asked_to_wait = isinstance(trouble, Throttled)
         _failed(claimed, message, str(trouble), again_in=trouble.again_in, asked_to_wait=asked_to_wait)
     except Refused as refused:
-        _failed(claimed, message, str(refused), again_in=EVERY_SECONDS)
+        _failed(claimed, message, str(refused), again_in=EVERY_SECONDS, anew=True)
     except Exception:
         _failed(claimed, message, "Something went wrong here. It is tried again.", again_in=60)
         raise
@@ -153,7 +155,7 @@ def _fetch_all(claimed: Claimed, message: SQSRecord, time_left: Callable[[], boo
 def _store(session: Session, claimed: Claimed, page: Page) -> None:
     from psycopg.types.json import Jsonb
 
-    _advance(session, _ADVANCE, claimed, checkpoint=Jsonb(page.checkpoint), lease=LEASE_SECONDS)
+    _advance(session, _ADVANCE, claimed, checkpoint=Jsonb(page.checkpoint), lease=settings().integration_lease_seconds)
     about: dict[str, Any] = {"id": claimed.id, "pass": page.pass_number}
     if page.records:
         # Once each: what changes while it is listed may be there twice.
@@ -174,13 +176,22 @@ def _advance(session: Session, statement: str, claimed: Claimed, **params: Any) 
         raise Lost
 
 
-def _failed(claimed: Claimed, message: SQSRecord, error: str, *, again_in: float, asked_to_wait: bool = False) -> None:
+def _failed(
+    claimed: Claimed,
+    message: SQSRecord,
+    error: str,
+    *,
+    again_in: float,
+    asked_to_wait: bool = False,
+    anew: bool = False,
+) -> None:
     params = {
         "id": claimed.id,
         "run": claimed.run,
         "error": error,
         "again_in": again_in,
         "asked_to_wait": asked_to_wait,
+        "anew": anew,
         "longest": LONGEST_WAIT,
     }
     with writing() as session:
