@@ -28,7 +28,7 @@ class Email:
     named_by_us: bool = False
     """The account's name was typed by an administrator, so it may be shown before the address is proven."""
     to_proven: bool = False
-    """It says what others wrote, so it goes to no address that may be a stranger's."""
+    """It says what people wrote, and goes to no address that may be a stranger's."""
 
 
 _VERIFY = Link(
@@ -49,10 +49,10 @@ EMAILS: Mapping[EventType, Email] = {
     EventType.ACCOUNT_EMAIL_VERIFIED: Email(template="welcome"),
     EventType.ACCOUNT_PASSWORD_RESET_REQUESTED: Email(template="password_reset", link=_RESET),
     EventType.ACCOUNT_PASSWORD_CHANGED: Email(template="password_changed"),
-    EventType.FILE_REJECTED: Email(template="file_rejected"),
-    EventType.CAMPAIGN_UPLOAD_FINISHED: Email(template="import_finished"),
-    EventType.CAMPAIGN_UPLOAD_FAILED: Email(template="import_failed"),
-    EventType.WEBHOOK_PAUSED: Email(template="webhook_paused"),
+    EventType.FILE_REJECTED: Email(template="file_rejected", to_proven=True),
+    EventType.CAMPAIGN_UPLOAD_FINISHED: Email(template="import_finished", to_proven=True),
+    EventType.CAMPAIGN_UPLOAD_FAILED: Email(template="import_failed", to_proven=True),
+    EventType.WEBHOOK_PAUSED: Email(template="webhook_paused", to_proven=True),
     EventType.NOTIFICATION_CREATED: Email(template="notification", to_proven=True),
     EventType.NOTIFICATION_DIGEST_DUE: Email(template="digest", to_proven=True),
 }

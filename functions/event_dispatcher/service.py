@@ -66,12 +66,15 @@ _DUE_UPLOADS = """
       AND coalesce(u.lease_until, u.updated_at + interval '1 minute') < now()
     ORDER BY u.lease_until NULLS FIRST, u.id LIMIT %(limit)s"""
 
-# Long enough for a message to be waiting, short enough to make up for one that was lost.
+# Since it is due, a webhook's delivery may be waiting in the queue, for its owner's turn, or until it is resumed.
 _CLAIM_WEBHOOKS = """
     WITH due AS (
         SELECT id FROM webhook_deliveries WHERE status = 'pending' AND next_attempt_at <= now()
         ORDER BY next_attempt_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
-    UPDATE webhook_deliveries d SET next_attempt_at = now() + interval '5 minutes' FROM due WHERE d.id = due.id
+    UPDATE webhook_deliveries d
+    SET next_attempt_at = now() + greatest(
+        interval '5 minutes', least(now() - coalesce(d.lease_until, d.created_at), interval '6 hours'))
+    FROM due WHERE d.id = due.id
     RETURNING d.id"""
 
 
@@ -85,10 +88,11 @@ def dispatch(time_left: Callable[[], bool]) -> dict[str, int]:
         "deliveries": _each_batch(_CLAIM_DELIVERIES, time_left, lambda rows: _send_deliveries(rows, failed)),
         "files": _each_batch(_CLAIM_FILES, time_left, lambda rows: _send_files(rows, failed)),
         "uploads": _send_uploads(failed),
-        "webhooks": _each_batch(_CLAIM_WEBHOOKS, time_left, lambda rows: _send_webhooks(rows, failed)),
     }
     _report_stuck()
     merged = merge_tallies(time_left)
+    # Last, for there is no end to what subscribers can have wait here.
+    sent["webhooks"] = _each_batch(_CLAIM_WEBHOOKS, time_left, lambda rows: _send_webhooks(rows, failed))
     if any(sent.values()):
         logger.info(
             "Sent again: %(deliveries)s deliveries, %(files)s files, %(uploads)s uploads, %(webhooks)s to webhooks.",

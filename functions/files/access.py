@@ -1,15 +1,15 @@
 """Who may do what with files and folders. What the caller may not see does not exist."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, select, text
 from sqlalchemy.orm import Session
 
 from quintet.db.models.files import File, Folder
 from quintet.db.models.projects import Project, ProjectMember
 from quintet.errors import BadRequest, NotFound
-from quintet.identity.membership import require_role
+from quintet.identity.membership import require_role, with_role
 from quintet.identity.principal import Principal
 
 
@@ -28,12 +28,12 @@ def locked_file(session: Session, caller: Principal, file_id: UUID, *, at_least:
 
     `owner_may`: who uploaded the file may do it too, while they can see it.
     """
-    return _allowed(session, caller, _with_role(caller, file_id).with_for_update(of=File), at_least, owner_may)
+    return _allowed(session, caller, _with_role(caller, file_id, locked=True), at_least, owner_may)
 
 
 def seen_file(session: Session, caller: Principal, file_id: UUID, *, at_least: str) -> File:
     """The file as it is now, not locked."""
-    return _allowed(session, caller, _with_role(caller, file_id), at_least, False)
+    return _allowed(session, caller, _with_role(caller, file_id, locked=False), at_least, False)
 
 
 def place_for(
@@ -51,18 +51,13 @@ def place_for(
     )
     if project_id is None and folder_id is None:
         return Place(*session.execute(select(*new)).one(), None, None)
-    statement = (
-        select(*new, Project.id, ProjectMember.role)
-        .select_from(Project)
-        .outerjoin(ProjectMember, (ProjectMember.project_id == Project.id) & (ProjectMember.user_id == caller.user_id))
-    )
-    locked: list[Any] = [Project]
+    statement = with_role(select(*new, Project.id).select_from(Project), caller, read=True, key_share=True)
     if project_id is not None:
         statement = statement.where(Project.id == project_id)
     if folder_id is not None:
         statement = statement.join(Folder, Folder.project_id == Project.id).where(Folder.id == folder_id)
-        locked.append(Folder)
-    row = session.execute(statement.with_for_update(read=True, key_share=True, of=locked)).one_or_none()
+        statement = statement.suffix_with(text("FOR KEY SHARE OF folders"))
+    row = session.execute(statement).one_or_none()
     wrong = BadRequest.at(
         f"{within}project_id" if folder_id is None else f"{within}folder_id",
         "There is no such place that you can see. A folder is one of the file's project.",
@@ -78,13 +73,8 @@ def place_for(
 
 def locked_project(session: Session, caller: Principal, project_id: UUID) -> None:
     """Check that the caller may change this project's folders, and let one at a time do so: no two make a cycle."""
-    row = session.execute(
-        select(ProjectMember.role)
-        .select_from(Project)
-        .outerjoin(ProjectMember, (ProjectMember.project_id == Project.id) & (ProjectMember.user_id == caller.user_id))
-        .where(Project.id == project_id)
-        .with_for_update(key_share=True, of=Project)
-    ).one_or_none()
+    project = with_role(select(Project.id).where(Project.id == project_id), caller, key_share=True)
+    row = session.execute(project).one_or_none()
     try:
         if row is None:
             raise NotFound
@@ -93,15 +83,13 @@ def locked_project(session: Session, caller: Principal, project_id: UUID) -> Non
         raise BadRequest.at("/project_id", "There is no project with this id that you can see.") from None
 
 
-def _with_role(caller: Principal, file_id: UUID) -> Select[File, str]:
-    return (
-        select(File, ProjectMember.role)
-        .outerjoin(
-            ProjectMember,
-            (ProjectMember.project_id == File.project_id) & (ProjectMember.user_id == caller.user_id),
-        )
-        .where(File.id == file_id)
-    )
+def _with_role(caller: Principal, file_id: UUID, *, locked: bool) -> Select[File, str]:
+    mine = (ProjectMember.project_id == File.project_id, ProjectMember.user_id == caller.user_id)
+    role = select(ProjectMember.role).where(*mine)
+    if locked:  # so that who is removed or demoted meanwhile changes nothing
+        role = role.with_for_update(read=True)
+    found = select(File, role.scalar_subquery()).where(File.id == file_id)
+    return found.with_for_update(of=File) if locked else found
 
 
 def _allowed(session: Session, caller: Principal, statement: Select[File, str], at_least: str, owner_may: bool) -> File:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from functions.maintenance.archive import archive_old_partitions
-from functions.maintenance.expiry import remove_abandoned_uploads, remove_expired_rows
+from functions.maintenance.expiry import forget_former_secrets, remove_abandoned_uploads, remove_expired_rows
 from functions.maintenance.rotation import revoke_all, rotate_if_due, settle_public_keys
 from quintet.db.partitions import ensure_partitions, months_ahead
 from quintet.db.session import reading, writing
@@ -21,6 +21,7 @@ def maintain(*, rotate_now: bool, revoke: bool, time_left: TimeLeft) -> dict[str
         "keys_rotated": lambda: rotate_if_due(rotate_now=rotate_now),
         "keys_removed": settle_public_keys,
         "expired": lambda: remove_expired_rows(time_left),
+        "former_secrets": forget_former_secrets,
         "abandoned_uploads": lambda: remove_abandoned_uploads(time_left),
         "archived": lambda: archive_old_partitions(time_left),
     }

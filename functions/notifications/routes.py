@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from functions.notifications import queries, service
 from functions.notifications.schemas import MarkRead, NotificationRead, Preferences, PreferencesUpdate, UnreadCount
+from quintet.db.session import commit
 from quintet.http.answers import changed, listed
 from quintet.http.dependencies import Caller, Paging, SessionDep
 from quintet.http.routing import Router
@@ -36,7 +37,8 @@ async def count_unread_notifications(session: SessionDep, caller: Caller) -> Res
 @router.post("/read", status_code=204)
 async def mark_all_notifications_read(session: SessionDep, caller: Caller, which: MarkRead) -> Response:
     """Mark all as read, or all up to one; what comes later stays unread. May be repeated."""
-    service.mark_all_read(session, caller, up_to=which.up_to)
+    while not service.mark_all_read(session, caller, up_to=which.up_to):
+        commit(session)  # or a hundred thousand would be one long transaction
     return Response(status_code=204)
 
 

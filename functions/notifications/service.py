@@ -32,10 +32,12 @@ def mark_read(session: Session, caller: Principal, *, notification_id: UUID) -> 
         raise NotFound
 
 
-def mark_all_read(session: Session, caller: Principal, *, up_to: UUID | None) -> None:
-    """Mark all as read, or those up to this id. Repeatable."""
-    if newest := queries.mark_all_read(session, caller, up_to=up_to):
+def mark_all_read(session: Session, caller: Principal, *, up_to: UUID | None) -> bool:
+    """Mark many as read, the oldest first, or those up to this id; whether that is all of them. Repeatable."""
+    newest, done = queries.mark_all_read(session, caller, up_to=up_to)
+    if newest:
         _record_read(session, caller, newest, up_to=str(newest))
+    return done
 
 
 def update_preferences(session: Session, caller: Principal, *, change: BaseModel) -> dict[str, dict[str, Any]]:

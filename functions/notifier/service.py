@@ -1,5 +1,6 @@
 """From an event to its notifications, and from those to where each person wants to be told."""
 
+from datetime import timedelta
 from typing import Any
 
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
@@ -7,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from functions.manifest import FUNCTIONS, lease
 from functions.notifier.told import TOLD, Told
+from quintet.db.partitions import time_of, uuid_at
 from quintet.db.reads import rows
 from quintet.db.session import writing
 from quintet.events.consumer import Claimed, deliver
@@ -15,13 +17,25 @@ from quintet.events.types import EventType
 from quintet.identity.scopes import READERS, parts
 from quintet.notifications.kinds import KINDS
 
+EMAILS = 20
+"""In an hour to one reader, each about one notification. The next ones wait for the digest and are not pushed."""
+NOTIFICATIONS = 60
+"""In an hour to one reader, from which on they all are told of like that."""
+
 _TELL = f"""
-    WITH told AS (
+    WITH wanted AS (
         SELECT u.id AS user_id, coalesce(p.in_app, %(in_app)s) AS in_app, coalesce(p.email, %(email)s) AS email,
-               coalesce(p.push, %(push)s) AS push
+               coalesce(p.push, %(push)s) AS push,
+               (SELECT count(*) >= {NOTIFICATIONS} OR count(*) FILTER (WHERE email = 'immediate') >= {EMAILS} FROM (
+                   SELECT n.email FROM notifications n
+                   WHERE n.user_id = u.id AND n.event_id > %(an_hour_before)s LIMIT {NOTIFICATIONS}) lately) AS enough
         FROM users u LEFT JOIN notification_preferences p ON p.user_id = u.id AND p.kind = %(kind)s
         WHERE u.id IN ({{whom}}) AND u.id IN ({READERS})
           AND u.id IS DISTINCT FROM %(actor_id)s AND u.status = 'active'
+    ), told AS (
+        SELECT user_id, in_app, push AND NOT enough AS push,
+               CASE WHEN enough AND email = 'immediate' THEN 'digest' ELSE email END AS email
+        FROM wanted
     ), made AS (
         INSERT INTO notifications (user_id, event_id, kind, actor_id, scope, data, in_app, email)
         SELECT user_id, %(event_id)s, %(kind)s, %(actor_id)s, %(scope)s, %(kept)s, in_app, email FROM told
@@ -62,6 +76,7 @@ def _tell(session: Session, event: Claimed, told: Told) -> list[Happening]:
     params = {
         **scope,
         "event_id": event.id,
+        "an_hour_before": uuid_at(time_of(event.id) - timedelta(hours=1)),
         "subject_id": event.subject_id,
         "actor_id": event.actor_id,
         "scope": event.scope,

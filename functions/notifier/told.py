@@ -31,9 +31,19 @@ _ASSIGNEE = f"""
     WHERE t.id = %(subject_id)s AND t.assignee_id = ({_named("assignee_id")})"""
 """Who has the task, if it is still the one whom the event names."""
 
-_OTHER_ONE = """
-    SELECT m.user_id FROM conversation_members m JOIN conversations c ON c.id = m.conversation_id
-    WHERE c.id = %(scope_id)s AND NOT c.is_group"""
+_SAID = "EXISTS (SELECT FROM messages WHERE id = %(subject_id)s AND deleted_at IS NULL)"
+"""The message is still there."""
+
+_NOT_READ = """
+    SELECT m.user_id FROM conversation_members m
+    WHERE m.conversation_id = %(scope_id)s
+      AND (m.last_read_message_id IS NULL OR m.last_read_message_id < %(subject_id)s)"""
+"""Members who have not read the message. Of one that is changed, which they may have read before, it tells nothing."""
+
+_OTHER_ONE = f"""
+    {_NOT_READ} AND {_SAID} AND EXISTS (SELECT FROM conversations WHERE id = %(scope_id)s AND NOT is_group)"""
+
+_MENTIONED = f"SELECT user_id FROM ({_listed('mentions')}) named WHERE {_SAID}"
 
 _NEW_MEMBER = f"""
     SELECT m.user_id FROM project_members m JOIN events e ON e.at = m.created_at
@@ -42,13 +52,14 @@ _NEW_MEMBER = f"""
 
 _UPLOADER = "SELECT created_by AS user_id FROM campaign_uploads WHERE id = %(subject_id)s"
 
-_MENTION = Told(kind="mention", whom=_listed("mentions"))
-
 TOLD: Mapping[EventType, tuple[Told, ...]] = {
     EventType.TASK_ASSIGNED: (Told(kind="task_assigned", whom=_ASSIGNEE),),
     EventType.TASK_DUE: (Told(kind="task_due", whom=_ASSIGNEE, keeps=("due_date",)),),
-    EventType.MESSAGE_CREATED: (_MENTION, Told(kind="direct_message", whom=_OTHER_ONE)),
-    EventType.MESSAGE_UPDATED: (_MENTION,),
+    EventType.MESSAGE_CREATED: (
+        Told(kind="mention", whom=f"{_MENTIONED} AND user_id IN ({_NOT_READ})"),
+        Told(kind="direct_message", whom=_OTHER_ONE),
+    ),
+    EventType.MESSAGE_UPDATED: (Told(kind="mention", whom=_MENTIONED),),
     EventType.CONVERSATION_CREATED: (
         Told(kind="conversation_added", whom=f"{_listed('member_ids')} WHERE (%(data)s -> 'is_group')::bool"),
     ),

@@ -14,6 +14,7 @@ from quintet.db.reads import rows
 from quintet.db.session import writing
 from quintet.events.record import Happening, record_all, scope_of
 from quintet.events.types import EventType
+from quintet.observability import logger
 
 BATCH = 200
 """Tasks, or people, of one transaction."""
@@ -71,11 +72,20 @@ _DIGEST = f"""
 
 
 def remind(now: datetime, time_left: Callable[[], bool]) -> dict[str, int]:
-    """Remind of tasks and gather digests, batch by batch while there is time; returns how many there were."""
-    return {
-        "tasks": _each_batch(_remind_of_tasks, now, time_left),
-        "digests": _each_batch(_gather_digests, now, time_left),
-    }
+    """Remind of tasks and gather digests, batch by batch while there is time; returns how many there were.
+
+    Neither waits for the other's success; raises at the end when one failed.
+    """
+    done, failed = {}, []
+    for name, work in (("tasks", _remind_of_tasks), ("digests", _gather_digests)):
+        try:
+            done[name] = _each_batch(work, now, time_left)
+        except Exception:
+            logger.exception("The %s failed.", name)
+            failed.append(name)
+    if failed:
+        raise RuntimeError(f"These failed: {', '.join(failed)}")
+    return done
 
 
 def _each_batch(work: Callable[[Session, datetime], int], now: datetime, time_left: Callable[[], bool]) -> int:

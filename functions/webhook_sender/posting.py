@@ -62,6 +62,8 @@ def post(
             return _exchange(connected, target, body, headers)
     except NotAllowed as reason:
         return Answer(error=str(reason))
+    except _NotConnectedError:
+        return Answer(error=f"No connection could be made within {CONNECT_SECONDS} seconds.")
     except TimeoutError:
         return Answer(error=f"It did not answer within {WHOLE_SECONDS} seconds.")
     except ssl.SSLCertVerificationError as error:
@@ -80,6 +82,10 @@ def _exchange(connected: "_Bounded", target: Target, body: bytes, headers: dict[
     response = connection.getresponse()
     # The status is the answer. Its body is not read: nobody needs it, and it may be endless.
     return Answer(response.status, retry_after=response.headers.get("Retry-After"))
+
+
+class _NotConnectedError(Exception):
+    """The last address that was tried took no connection in time."""
 
 
 class _Bounded:
@@ -151,7 +157,7 @@ def _connected(addresses: Sequence[str], port: int) -> socket.socket:
             return socket.create_connection((address, port), timeout=CONNECT_SECONDS)
         except OSError as error:
             failure = error
-    raise failure
+    raise _NotConnectedError if isinstance(failure, TimeoutError) else failure
 
 
 @lru_cache(maxsize=1)

@@ -11,9 +11,10 @@ if TYPE_CHECKING:
     from quintet.db.models.webhooks import DeliveryStatus, PausedReason  # 40 ms, for names alone
 
 _MINUTE, _HOUR = 60, 3600
+_DAY = 24 * _HOUR
 
 SCHEDULE = (_MINUTE, 5 * _MINUTE, 30 * _MINUTE, 2 * _HOUR, 5 * _HOUR, 8 * _HOUR, 9 * _HOUR)
-"""Seconds from each failed attempt to the next; the last one is a day and half an hour after the first.
+"""Seconds from each failed attempt to the next, and the last of them from then on; together a day and half an hour.
 
 The dispatcher looks once a minute, so nothing shorter would be true.
 """
@@ -34,8 +35,11 @@ class Verdict:
     """Why the webhook is to be paused: it is `gone`, or it is `failing` unless other events do arrive there."""
 
 
-def judge(answer: Answer, attempts: int) -> Verdict:
-    """What the answer to the attempt with this number (from 1) means."""
+def judge(answer: Answer, attempts: int, tried_for: float) -> Verdict:
+    """What the answer to the attempt with this number (from 1) means, so many seconds after the first began.
+
+    That chooses the wait alone: it is given up after a day, however many attempts were made or lost in it.
+    """
     status = answer.status
     if status is not None and 200 <= status < 300:
         return Verdict("delivered")
@@ -44,9 +48,9 @@ def judge(answer: Answer, attempts: int) -> Verdict:
         error = f"It answered {status}; redirects are not followed."
     if status == _GONE:
         return Verdict("failed", error, pause="gone")
-    if attempts > len(SCHEDULE):
+    if tried_for >= _DAY:
         return Verdict("failed", error, pause="failing")
-    wait = SCHEDULE[attempts - 1]
+    wait = SCHEDULE[min(attempts, len(SCHEDULE)) - 1]
     if status in _ASKS_FOR_TIME:
         wait = max(wait, min(_seconds(answer.retry_after), max(SCHEDULE)))
     return Verdict("pending", error, again_in=wait)

@@ -6,7 +6,7 @@ until its time; then the dispatcher sends it again.
 """
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
@@ -56,19 +56,25 @@ def attempt(delivery_id: UUID, message: SQSRecord) -> None:
         permitted = found.scope is not None and queries.permitted(
             session, claimed.webhook_id, type=found.type, scope=found.scope
         )
-    if not permitted:
-        answer, latency_ms = Answer(), None
-        verdict = Verdict("failed", "Not sent: the webhook is paused, or its owner may no longer read the event.")
+    answer, latency_ms, slow = Answer(), None, found.slow
+    if not claimed.active:
+        verdict = Verdict("failed", "Not sent: the webhook is paused.")
+    elif not permitted:
+        verdict = Verdict("failed", "Not sent: its owner may no longer read the event.")
     else:
         secrets = [secret for secret in (found.secret, found.former_secret) if secret is not None]
         began = time.monotonic()
         answer = post(found.url, found.body.encode(), id=claimed.event_id, secrets=secrets)
         latency_ms = round((time.monotonic() - began) * 1000)
-        verdict = judge(answer, claimed.attempts)
+        verdict = judge(answer, claimed.attempts, claimed.tried_for)
+        slow = latency_ms >= queries.SLOW_MS and verdict.status != "delivered"
     with writing() as session:
         started_by(session, message)
+        # The webhook before its delivery, as whoever deletes both locks them.
         if verdict.pause == "gone" or (verdict.pause and not queries.is_alive(session, claimed.webhook_id)):
-            _pause(session, claimed.webhook_id, owner_id=found.owner_id, reason=verdict.pause)
+            _pause(session, claimed.webhook_id, found, reason=verdict.pause)
+        if slow != found.slow:
+            queries.note_slow(session, claimed.webhook_id, url=found.url, slow=slow)
         queries.finish(
             session,
             claimed,
@@ -88,8 +94,8 @@ def attempt(delivery_id: UUID, message: SQSRecord) -> None:
     )
 
 
-def _pause(session: Session, webhook_id: UUID, *, owner_id: UUID, reason: "PausedReason") -> None:
-    """Pause the webhook and have its owner told, once. Before the delivery, as whoever deletes both locks them."""
-    if queries.pause(session, webhook_id, reason=reason):
-        scope = scope_of("user", owner_id)
+def _pause(session: Session, webhook_id: UUID, found: Any, *, reason: "PausedReason") -> None:
+    """Pause the webhook and have its owner told, once, unless it is at another address by now."""
+    if queries.pause(session, webhook_id, url=found.url, reason=reason):
+        scope = scope_of("user", found.owner_id)
         record(session, EventType.WEBHOOK_PAUSED, subject=webhook_id, scope=scope, data={"reason": reason})

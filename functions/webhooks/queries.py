@@ -12,11 +12,16 @@ from quintet.pagination import PageRequest
 
 _MINE = f"SELECT {columns_of(WebhookRead, 'w')} FROM webhooks w WHERE w.owner_id = %(caller)s"
 _IS_MINE = "EXISTS (SELECT FROM webhooks w WHERE w.id = %(webhook_id)s AND w.owner_id = %(caller)s)"
-# As one value, so that the index on both is walked.
-_DELIVERIES = f"""
+# Compared as one value and in its order, so that an index is walked no further than the page.
+_PAGE = f"""
     SELECT {columns_of(DeliveryRead, "d")} FROM webhook_deliveries d
-    WHERE (d.webhook_id, d.id) < (%(webhook_id)s, %(before)s)
-      AND (d.webhook_id, d.id) >= (%(webhook_id)s, '00000000-0000-0000-0000-000000000000')"""
+    WHERE ({{of}}, d.id) < ({{this}}, %(before)s)
+      AND ({{of}}, d.id) >= ({{this}}, '00000000-0000-0000-0000-000000000000')
+    ORDER BY {{order}}, d.id DESC LIMIT %(limit)s + 1"""
+ALL = _PAGE.format(of="d.webhook_id", this="%(webhook_id)s", order="d.webhook_id DESC")
+OF_STATUS = _PAGE.format(
+    of="d.webhook_id, d.status", this="%(webhook_id)s, %(status)s", order="d.webhook_id DESC, d.status DESC"
+)
 
 
 def list_webhooks(session: Session, caller: Principal, paging: PageRequest) -> bytes:
@@ -34,5 +39,4 @@ def list_deliveries(
 ) -> bytes:
     """A page of what was sent to a webhook, newest first; 404 when the caller has none with this id."""
     params = {"caller": caller.user_id, "webhook_id": webhook_id, "status": status}
-    sql = f"{_DELIVERIES} AND d.status = %(status)s" if status else _DELIVERIES
-    return page(session, sql, params, paging, visible=_IS_MINE)
+    return page(session, OF_STATUS if status else ALL, params, paging, visible=_IS_MINE)

@@ -57,7 +57,10 @@ class WebhookCreate(Input):
 
 
 class WebhookUpdate(Update):
-    """The fields to change. `active` resumes a webhook: what happened while it was paused is not sent."""
+    """The fields to change. `active` resumes a webhook: what happened while it was paused is not sent.
+
+    What was waiting for another attempt before is tried for a day again.
+    """
 
     url: Url = ""
     description: Description = ""

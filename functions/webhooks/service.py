@@ -92,8 +92,9 @@ def redeliver(session: Session, caller: Principal, *, webhook_id: UUID, delivery
         .values(
             status="pending",
             attempts=0,
+            first_tried_at=None,
             next_attempt_at=func.now() + timedelta(minutes=1),
-            lease_until=None,
+            lease_until=func.now(),
             done_at=None,
         )
         .returning(WebhookDelivery)

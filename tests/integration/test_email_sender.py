@@ -16,6 +16,7 @@ from quintet.aws import sesv2, sqs
 from quintet.config import settings
 from quintet.db.models.files import File
 from quintet.db.session import writing
+from quintet.events.record import SYSTEM, record
 from quintet.events.types import EventType
 from tests.support.api import Api
 from tests.support.campaigning import created, upload
@@ -227,6 +228,7 @@ def test_given_a_former_address_that_bounced_then_nothing_is_sent_there_nor_to_t
 
 def test_given_a_rejected_file_then_its_owner_reads_which_and_why(api: Api, ses: Ses) -> None:
     user = api.register()
+    set_user(user, "email_verified_at = now()")
     file_id = rejected_file(user, "見積書 <b>+\r\nBcc: all@example.com.pdf", "It is <larger> than 25 MB.")
     assert deliver(happened(EventType.FILE_REJECTED, file_id)) == []
 
@@ -239,12 +241,34 @@ def test_given_a_rejected_file_then_its_owner_reads_which_and_why(api: Api, ses:
 
 def test_given_an_import_then_its_email_names_the_route_to_the_list_of_failed_rows(api: Api, ses: Ses) -> None:
     user = api.register()
+    set_user(user, "email_verified_at = now()")
     campaign = created(user, name="Spring")["id"]
     id = upload(user, campaign)
     execute("UPDATE campaign_uploads SET rows_total = 3, rows_invalid = 3 WHERE id = %(id)s", id=id)
     assert deliver(happened(EventType.CAMPAIGN_UPLOAD_FINISHED, id)) == []
     path = f"{settings().api_url}/campaigns/{campaign}/data/{id}/failed-rows"
     assert f"The list: GET {path}\n" in ses.only(address_of(user))["Body"]["Text"]["Data"]
+
+
+def test_given_an_address_that_is_not_proven_then_nothing_that_its_owner_wrote_goes_there(api: Api, ses: Ses) -> None:
+    # GIVEN somebody who registered with a stranger's address
+    user = api.register()
+    file_id = rejected_file(user, "You have won, see evil.example.pdf", "It is larger than 25 MB.")
+    upload_id = upload(user, created(user, name="You have won, see evil.example")["id"])
+    new = {"url": "https://evil.example/", "description": "You have won", "types": ["division.removed"]}
+    webhook_id = UUID(user.post("/webhooks", new).json()["id"])
+    with writing() as session:
+        paused = record(session, EventType.WEBHOOK_PAUSED, subject=webhook_id, scope=SYSTEM, data={"reason": "failing"})
+    happenings = [
+        happened(EventType.FILE_REJECTED, file_id),
+        happened(EventType.CAMPAIGN_UPLOAD_FINISHED, upload_id),
+        happened(EventType.CAMPAIGN_UPLOAD_FAILED, upload_id),
+        paused,
+    ]
+    assert deliver(*happenings) == []
+    assert ses.requests == []
+    assert [delivery(id)["error"] for id in happenings] == ["The address is not verified."] * 4
+    assert user.delete(f"/webhooks/{webhook_id}").status == 204
 
 
 def test_given_a_configuration_set_and_a_sender_with_an_umlaut_then_ses_gets_both(

@@ -1,10 +1,15 @@
 """Who may do what with files and folders: owner, members by their role, strangers, and those with permissions."""
 
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
+from infra.local.events import Response
+from quintet.db.engine import owner_engine
 from tests.support.api import Api
 from tests.support.people import person
 from tests.support.uploading import PDF, direct, presign, process, project_of, upload, work_off
@@ -164,3 +169,32 @@ def test_given_a_project_with_files_when_purging_then_it_waits_until_they_are_go
     assert admin.delete(f"/projects/{project}", query=purge).status == 204
     work_off()
     assert process({"Service": "Amazon S3", "Event": "s3:TestEvent"}) == []
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "statuses"),
+    [
+        ("DELETE FROM project_members", [404, 400, 400]),
+        ("UPDATE project_members SET role = 'viewer'", [403, 403, 403]),
+    ],
+)
+def test_given_an_editor_who_is_just_being_removed_or_demoted_then_a_change_of_theirs_waits_and_is_refused(
+    meanwhile: str, statuses: list[int]
+) -> None:
+    owner, leaving = person(), person()
+    project = project_of(owner, editor=leaving)
+    folder = owner.post("/folders", {"project_id": project, "name": "shared"}).json()["id"]
+    file = upload(owner, PDF, folder_id=folder)["id"]
+    attempts: list[Callable[[], Response]] = [
+        lambda: leaving.patch(f"/files/{file}", {"file_name": "mine.pdf"}),
+        lambda: leaving.post("/folders", {"project_id": project, "name": "mine"}),
+        lambda: presign(leaving, PDF, folder_id=folder),
+    ]
+    with ThreadPoolExecutor(3) as pool:
+        with owner_engine().begin() as connection:
+            them = {"project": project, "user": leaving.id}
+            connection.exec_driver_sql(f"{meanwhile} WHERE project_id = %(project)s AND user_id = %(user)s", them)
+            answers = [pool.submit(attempt) for attempt in attempts]
+            time.sleep(0.5)
+            assert not any(answer.done() for answer in answers)
+        assert [answer.result().status for answer in answers] == statuses

@@ -36,6 +36,7 @@ def test_given_a_run_when_it_runs_again_then_nothing_is_left_to_do(user: Api) ->
         "keys_rotated": False,
         "keys_removed": 0,
         "expired": {table: 0 for table, _ in EXPIRED},
+        "former_secrets": 0,
         "abandoned_uploads": 0,
         "archived": {},
     }
@@ -187,7 +188,7 @@ _OLD_AND_YOUNG: dict[str, tuple[str, str, str]] = {
 }
 
 
-@pytest.mark.parametrize("table", [table for table, _ in EXPIRED])
+@pytest.mark.parametrize("table", list(_OLD_AND_YOUNG))
 def test_given_old_and_young_rows_then_the_old_ones_alone_are_removed(user: Api, table: str) -> None:
     insert, old, young = _OLD_AND_YOUNG[table]
     execute(insert.format(at=old), user=user.id, mark=f"old {table}")
@@ -211,6 +212,44 @@ def test_given_sessions_that_were_ended_long_ago_and_deliveries_nobody_can_do_an
     # One that failed too often stays for the operator.
     assert execute("DELETE FROM deliveries WHERE destination = 'stuck' RETURNING true")
     assert user.get("/events").status == 200
+
+
+def test_given_tables_then_each_that_has_expired_rows_is_tried_here() -> None:
+    assert {table for table, _ in EXPIRED} == _OLD_AND_YOUNG.keys()
+
+
+def test_given_old_notifications_then_read_or_not_they_are_found_by_an_index_and_removed(user: Api) -> None:
+    execute(
+        "INSERT INTO notifications (id, user_id, event_id, kind, scope, data, in_app, email, created_at, read_at) "
+        "SELECT uuidv7(-age), %(user)s, uuidv7(), 'mention', 'system', '{}', true, 'off', now() - age, read_at "
+        "FROM (VALUES (interval '14 months', NULL), (interval '14 months', now()), "
+        "(interval '12 months', NULL), (interval '4 months', now() - interval '91 days'), "
+        "(interval '4 months', now())) old (age, read_at)",
+        user=user.id,
+    )
+    assert maintain()["expired"]["notifications"] == 3
+    assert execute("SELECT count(*) FROM notifications WHERE user_id = %(id)s", id=user.id) == [(2,)]
+    # AND none of the conditions makes it look at every row
+    with owner_engine().connect() as connection:
+        connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+        for table, expired in EXPIRED:
+            if table == "notifications":
+                plan = connection.exec_driver_sql(f"EXPLAIN SELECT ctid FROM {table} WHERE {expired} LIMIT 5000").all()
+                assert "Index Cond" in str(plan)
+
+
+def test_given_a_former_secret_that_signs_no_more_then_it_is_forgotten(user: Api) -> None:
+    def rotated() -> str:
+        made = user.post("/webhooks", {"url": "https://example.com/", "types": ["division.removed"]}).json()
+        assert user.post(f"/webhooks/{made['id']}/rotate-secret").status == 200
+        return str(made["id"])
+
+    old, new = rotated(), rotated()
+    execute("UPDATE webhooks SET former_secret_until = now() - interval '1 s' WHERE id = %(id)s", id=old)
+    assert maintain()["former_secrets"] == 1
+    kept = execute("SELECT id::text FROM webhooks WHERE owner_id = %(id)s AND former_secret IS NOT NULL", id=user.id)
+    assert kept == [(new,)]
+    execute("DELETE FROM webhooks WHERE owner_id = %(id)s", id=user.id)
 
 
 def test_given_more_rows_than_a_batch_and_one_that_is_locked_then_all_but_that_are_removed(user: Api) -> None:

@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from functions.notifications import queries
+from functions.notifier.service import EMAILS, NOTIFICATIONS
 from functions.notifier.told import TOLD
 from infra.local.events import sqs_event
 from infra.local.invocation import invoke
@@ -14,7 +15,8 @@ from quintet.events.record import record, scope_of
 from quintet.events.types import DELIVERED_TO, EventType
 from quintet.notifications.kinds import KINDS
 from tests.support.api import Api, events_about
-from tests.support.conversing import direct, group, say
+from tests.support.browsers import subscription
+from tests.support.conversing import direct, group, has_read, say
 from tests.support.notifying import kinds, last_event, notified, prefers, told, told_often, unread
 from tests.support.people import person
 from tests.support.statements import counted, execute
@@ -136,6 +138,80 @@ def test_given_a_direct_conversation_then_the_other_one_is_told_of_each_message_
     notified(times=2)
     assert kinds(two) == ["mention", "direct_message"]
     assert kinds(one) == []
+
+
+def test_given_a_message_read_or_deleted_before_the_queue_delivers_then_nobody_is_told_of_it() -> None:
+    one, two = person(), person()
+    for conversation in (direct(one, two), group(one, two)):
+        notified()
+        before = kinds(two)
+        mention(conversation, one, two)
+        read = mention(conversation, one, two)
+        has_read(two, conversation, read)
+        deleted = mention(conversation, one, two)
+        assert one.delete(f"/messages/{deleted}").status == 204
+        notified()
+        assert kinds(two) == before
+        # WHEN one that was read is changed so that it mentions them anew THEN they are told
+        plain = say(one, conversation, "Hello")["id"]
+        has_read(two, conversation, plain)
+        assert one.patch(f"/messages/{plain}", {"content": mentioning(two)}).status == 200
+        notified()
+        assert kinds(two) == ["mention", *before]
+    # unless it is deleted meanwhile
+    other = say(one, conversation, "Hello")["id"]
+    has_read(two, conversation, other)
+    assert one.patch(f"/messages/{other}", {"content": mentioning(two)}).status == 200
+    assert one.delete(f"/messages/{other}").status == 204
+    notified()
+    assert kinds(two) == ["mention", *before]
+
+
+def sent_at_once(reader: Api) -> tuple[int, int]:
+    """How many emails, and pushes, there were about one notification of the reader each; they go no further."""
+    execute("UPDATE deliveries SET done_at = now() WHERE done_at IS NULL AND destination LIKE 'push:%%'")
+    [row] = execute(
+        "SELECT count(*) FILTER (WHERE destination = 'email') AS emails,"
+        " count(*) FILTER (WHERE destination LIKE 'push:%%') AS pushes"
+        " FROM deliveries d JOIN events e ON e.id = d.event_id"
+        " WHERE e.scope = %(scope)s AND e.type = 'notification.created'",
+        scope=f"user:{reader.id}",
+    )
+    return row.emails, row.pushes
+
+
+def test_given_many_notifications_in_an_hour_then_the_later_ones_wait_for_the_digest(owner: Api, project: str) -> None:
+    assignee = member(owner, project)
+    assert assignee.post("/notifications/push-subscriptions", subscription()).status == 201
+    made = [task(owner, project, assignee_id=str(assignee.id)) for _ in range(EMAILS + 5)]
+    # WHEN all come in one batch
+    notified()
+    assert len(told(assignee)) == len(made) + 1
+    assert sent_at_once(assignee) == (EMAILS, EMAILS)
+    rows = execute("SELECT email FROM notifications WHERE user_id = %(id)s ORDER BY event_id", id=assignee.id)
+    assert [row.email for row in rows] == ["off", *["immediate"] * EMAILS, *["digest"] * 5]
+    # AND others have an hour of their own
+    other = member(owner, project)
+    task(owner, project, assignee_id=str(other.id))
+    notified()
+    assert sent_at_once(other) == (1, 0)
+    # WHEN the hour is over THEN they are told at once again
+    execute("UPDATE notifications SET event_id = uuidv7(interval '-61 minutes') WHERE user_id = %(id)s", id=assignee.id)
+    task(owner, project, assignee_id=str(assignee.id))
+    notified()
+    assert sent_at_once(assignee) == (EMAILS + 1, EMAILS + 1)
+
+
+def test_given_many_direct_messages_in_an_hour_then_the_later_ones_are_not_pushed() -> None:
+    one, two = person(), person()
+    assert two.post("/notifications/push-subscriptions", subscription()).status == 201
+    conversation = direct(one, two)
+    told_often(two, NOTIFICATIONS - 1)
+    say(one, conversation)
+    say(one, conversation)
+    notified()
+    assert len(execute("SELECT FROM notifications WHERE user_id = %(id)s", id=two.id)) == NOTIFICATIONS + 1
+    assert sent_at_once(two) == (0, 1)
 
 
 def test_given_a_member_who_is_removed_before_the_queue_delivers_then_they_are_not_told() -> None:
@@ -263,6 +339,24 @@ def test_given_notifications_when_they_are_read_then_they_count_no_more() -> Non
         [],
         [("notification.read", {"up_to": str(ids[4])})],
     ]
+
+
+def test_given_more_than_are_marked_at_once_then_all_are_by_transactions_of_their_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(queries, "READ_AT_ONCE", 40)
+    user = person()
+    ids = told_often(user, 100)
+    assert user.post("/notifications/read", {"up_to": str(ids[89])}).status == 204
+    assert unread(user) == 10
+    assert [events_about(id) for id in ids if events_about(id)] == [
+        [("notification.read", {"up_to": str(id)})] for id in (ids[39], ids[79], ids[89])
+    ]
+    [row] = execute(
+        "SELECT count(DISTINCT read_at) AS n FROM notifications WHERE user_id = %(id)s AND read_at IS NOT NULL",
+        id=user.id,
+    )
+    assert row.n == 3
 
 
 def test_given_many_who_mark_all_as_read_while_more_come_in_then_each_is_marked_once_and_none_too_many() -> None:

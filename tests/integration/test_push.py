@@ -285,6 +285,20 @@ def test_given_subscriptions_then_they_are_listed_removed_and_bounded() -> None:
     assert both[0] == both[1]
 
 
+def test_given_an_account_with_as_many_browsers_as_it_may_have_then_the_one_that_subscribes_stays() -> None:
+    first, second = person(), person()
+    # GIVEN a browser that was the first one's, older than all of the second one's
+    shared = subscription()
+    id = first.post("/notifications/push-subscriptions", shared).json()["id"]
+    ids = [second.post("/notifications/push-subscriptions", subscription()).json()["id"] for _ in range(20)]
+    # WHEN the second one signs in there
+    answer = second.post("/notifications/push-subscriptions", shared)
+    assert (answer.status, answer.json()["id"]) == (201, id)
+    listed = [item["id"] for item in second.get("/notifications/push-subscriptions").json()["items"]]
+    assert listed == [*ids[:0:-1], id]
+    assert [type for type, _ in events_about(ids[0])] == ["push_subscription.created", "push_subscription.removed"]
+
+
 def test_given_the_secret_then_the_key_is_always_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     before = push.public_key()
     push.private_key.cache_clear()

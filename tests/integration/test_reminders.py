@@ -6,11 +6,12 @@ from datetime import date, datetime, timedelta
 
 import pytest
 
+from functions.reminders import service
 from infra.local.events import schedule_event
 from infra.local.invocation import invoke
 from quintet.db.engine import owner_engine
 from tests.support.api import Api, events_about
-from tests.support.conversing import direct, say
+from tests.support.conversing import direct, has_read, say
 from tests.support.mailroom import Ses, address_of, listening
 from tests.support.notifying import notified, prefers, told
 from tests.support.people import person
@@ -149,7 +150,7 @@ def test_given_many_tasks_and_several_runs_at_once_then_each_is_reminded_of_once
     execute(
         "INSERT INTO tasks (project_id, title, assignee_id, due_date, position, created_by)"
         " SELECT %(p)s::uuid, 'T', %(a)s::uuid, '2027-05-02', to_char(n, 'FM00000') || 'x', %(a)s::uuid"
-        " FROM generate_series(1, 450) n",
+        " FROM generate_series(1, 250) n",
         p=project.rpartition("/")[2],
         a=assignee.id,
     )
@@ -161,7 +162,7 @@ def test_given_many_tasks_and_several_runs_at_once_then_each_is_reminded_of_once
         " WHERE type = 'task.due' AND scope = %(s)s",
         s=f"project:{project.rpartition('/')[2]}",
     )
-    assert (row.n, row.tasks) == (450, 450)
+    assert (row.n, row.tasks) == (250, 250)
 
 
 def test_given_a_task_that_somebody_is_changing_then_the_run_waits_for_nobody(owner: Api, project: str) -> None:
@@ -259,6 +260,36 @@ def test_given_several_runs_at_once_then_there_is_one_digest_with_everything(ses
     notified("email", times=2)
     for reader in readers:
         assert ses.only(address_of(reader))["Subject"]["Data"] == "Your day at Quintet: 3 notifications"
+
+
+def test_given_reminders_that_fail_then_digests_are_gathered_and_the_run_fails(
+    ses: Ses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sender, reader = person(), person()
+    say(sender, direct(sender, reader))
+    notified()
+    made_at(reader, "2027-12-01T03:00")
+    monkeypatch.setattr(service, "_REMIND", "SELECT 1 / 0")
+    with pytest.raises(RuntimeError, match=r"These failed: tasks$"):
+        at("2027-12-01T08:00")
+    notified("email")
+    assert ses.only(address_of(reader))["Subject"]["Data"] == "Your day at Quintet: 1 notification"
+
+
+def test_given_messages_read_before_the_morning_then_the_digest_has_the_others_alone(ses: Ses) -> None:
+    sender, reader = person(), person()
+    conversation = direct(sender, reader)
+    seen = say(sender, conversation, "Seen")["id"]
+    notified()
+    has_read(reader, conversation, seen)
+    say(sender, conversation, "Not seen")
+    notified()
+    made_at(reader, "2027-12-11T03:00")
+    at("2027-12-11T08:00")
+    notified("email")
+    text = ses.only(address_of(reader))["Body"]["Text"]["Data"]
+    assert "Not seen" in text
+    assert "Seen" not in text
 
 
 def test_given_what_has_been_read_then_it_is_in_no_digest_and_alone_makes_none(ses: Ses) -> None:

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 from standardwebhooks.webhooks import Webhook
 
-from functions.webhook_sender import posting
+from functions.webhook_sender import posting, queries
+from functions.webhook_sender.queries import AT_ONCE
 from functions.webhook_sender.schedule import SCHEDULE
 from infra.local.events import sqs_event
 from infra.local.invocation import invoke
@@ -345,6 +346,29 @@ def test_given_a_receiver_that_fails_for_a_day_then_it_is_tried_as_scheduled_and
     assert deliveries(owner, webhook, status="delivered")[0]["id"] == found["id"]
 
 
+def test_given_consumers_that_die_at_work_then_a_delivery_is_still_tried_for_a_day(
+    owner: Api, receiver: Receiver
+) -> None:
+    receiver.behaviour = answering(500)
+    webhook = subscribe(owner, receiver, "project.created")
+    project_of(owner)
+    send(*received("webhooks"))
+    [message] = received("webhooks")
+    # GIVEN as many attempts lost within minutes as the schedule has
+    execute("UPDATE webhook_deliveries SET attempts = %(n)s, first_tried_at = now() - interval '9 minutes'",
+            n=len(SCHEDULE))  # fmt: skip
+    assert send(message) == []
+    [found] = deliveries(owner, webhook)
+    assert (found["status"], found["attempts"]) == ("pending", len(SCHEDULE) + 1)
+    assert owner.get(f"/webhooks/{webhook['id']}").json()["status"] == "active"
+    # WHEN few were made because others had to wait for them, but a day is over THEN it is given up
+    let_time_pass(webhook)
+    execute("UPDATE webhook_deliveries SET attempts = 2, first_tried_at = now() - interval '24 hours'")
+    work_off()
+    assert deliveries(owner, webhook)[0]["status"] == "failed"
+    assert owner.get(f"/webhooks/{webhook['id']}").json()["paused_reason"] == "failing"
+
+
 def test_given_one_event_that_never_arrives_where_others_do_then_the_webhook_goes_on(
     owner: Api, receiver: Receiver
 ) -> None:
@@ -371,6 +395,24 @@ def test_given_410_then_the_webhook_is_paused_at_once_and_told_once(owner: Api, 
     assert [found["status"] for found in deliveries(owner, webhook)] == ["failed", "failed"]
     assert owner.get(f"/webhooks/{webhook['id']}").json()["paused_reason"] == "gone"
     assert [type for type, _ in events_about(webhook["id"])].count("webhook.paused") == 1
+
+
+def test_given_410_of_the_address_before_then_the_new_one_goes_on(
+    owner: Api, receiver: Receiver, other: Receiver
+) -> None:
+    webhook = subscribe(owner, receiver, "project.created")
+
+    def moved(handler: Any) -> None:
+        assert owner.patch(f"/webhooks/{webhook['id']}", {"url": other.url}).status == 200
+        answering(410)(handler)
+
+    receiver.behaviour = moved
+    project_of(owner)
+    work_off()
+    assert owner.get(f"/webhooks/{webhook['id']}").json()["status"] == "active"
+    project_of(owner)
+    work_off()
+    assert (len(receiver.requests), len(other.requests)) == (1, 1)
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -446,7 +488,7 @@ def test_given_a_receiver_that_hangs_or_drips_then_an_attempt_ends_in_time_with_
 
 
 def test_given_a_receiver_that_lets_us_wait_then_it_gets_few_at_a_time_and_others_are_served(
-    owner: Api, receiver: Receiver, other: Receiver
+    owner: Api, receiver: Receiver, other: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow, quick = (subscribe(owner, found, "project.created") for found in (receiver, other))
     for _ in range(4):
@@ -455,11 +497,10 @@ def test_given_a_receiver_that_lets_us_wait_then_it_gets_few_at_a_time_and_other
     rows = execute("SELECT id, webhook_id::text FROM webhook_deliveries ORDER BY id")
     first, second, third, fourth = ({"delivery_id": str(row.id)} for row in rows if row.webhook_id == slow["id"])
     # GIVEN one attempt that has failed slowly and waits, and two that are being made
-    execute(
-        "UPDATE webhook_deliveries SET attempts = 1, latency_ms = 15000, lease_until = now() + interval '1 hour' "
-        "WHERE id = %(id)s",
-        id=first["delivery_id"],
-    )
+    monkeypatch.setattr(queries, "SLOW_MS", 0)
+    receiver.behaviour = answering(500)
+    assert send(first) == []
+    receiver.requests.clear()
     receiver.behaviour = lambda handler: receiver.ended.wait(20) and answering(204)(handler)
     with ThreadPoolExecutor(2) as pool:
         at_work = [pool.submit(send, message) for message in (second, third)]
@@ -476,6 +517,98 @@ def test_given_a_receiver_that_lets_us_wait_then_it_gets_few_at_a_time_and_other
     assert deliveries(owner, slow)[0]["attempts"] == 1
 
 
+def test_given_a_receiver_that_answers_again_then_it_gets_many_at_a_time_whatever_still_waits(
+    owner: Api, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    webhook = subscribe(owner, receiver, "project.created")
+    for _ in range(6):
+        project_of(owner)
+    send(*received("webhooks"))
+    first, second, *others = received("webhooks")
+    # GIVEN an attempt that failed slowly, whose next one is far away, and a delivery that arrived since
+    with monkeypatch.context() as patch:
+        patch.setattr(queries, "SLOW_MS", 0)
+        receiver.behaviour = answering(500)
+        assert send(first) == []
+    execute("UPDATE webhook_deliveries SET latency_ms = 15000 WHERE id = %(id)s", id=first["delivery_id"])
+    receiver.behaviour = answering(204)
+    assert send(second) == []
+    # WHEN four are sent at once THEN none has to wait
+    together = threading.Barrier(4)
+
+    def behave(handler: Any) -> None:
+        together.wait(10)
+        answering(204)(handler)
+
+    receiver.behaviour = behave
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(send, others)) == [[]] * 4
+    assert len(receiver.requests) == 6
+    assert sorted(found["status"] for found in deliveries(owner, webhook)) == ["delivered"] * 5 + ["pending"]
+
+
+def test_given_many_that_wait_then_a_claim_looks_at_those_alone_that_are_being_tried(
+    owner: Api, receiver: Receiver
+) -> None:
+    webhook = subscribe(owner, receiver, "division.removed")
+    execute(
+        "INSERT INTO webhook_deliveries (webhook_id, event_id, type, attempts, latency_ms) "
+        "SELECT %(id)s, uuidv7(), 'project.created', n %% 2, n %% 2 FROM generate_series(1, 6000) n",
+        id=webhook["id"],
+    )
+    execute("UPDATE webhook_deliveries SET latency_ms = NULL WHERE attempts = 0")
+    execute("ANALYZE webhook_deliveries")
+    [waiting, *_] = execute("SELECT id FROM webhook_deliveries LIMIT 1")
+    params = {"id": waiting.id, "owner_id": owner.id, "lease": 60}
+    [[[plan]]] = execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {queries.CLAIM}", **params)
+    nodes = [plan["Plan"]]
+    for node in nodes:
+        nodes += node.get("Plans", [])
+    of_deliveries = [node for node in nodes if node.get("Relation Name") == "webhook_deliveries"]
+    assert sum(node["Actual Rows"] + node.get("Rows Removed by Filter", 0) for node in of_deliveries) <= 2
+
+
+def test_given_one_owner_whose_receivers_all_hang_then_half_of_the_consumers_are_left_to_others(
+    owner: Api, receiver: Receiver, other: Receiver
+) -> None:
+    for _ in range(AT_ONCE + 4):
+        subscribe(owner, receiver, "project.created")
+    project_of(owner)
+    send(*received("webhooks"))
+    messages = received("webhooks")
+    assert len(messages) == AT_ONCE + 4
+    someone = person()
+    subscribe(someone, other, "project.created")
+    project_of(someone)
+    receiver.behaviour = lambda handler: receiver.ended.wait(20) and answering(500)(handler)
+    together = threading.Barrier(len(messages))
+
+    def at_once(message: dict[str, Any]) -> list[str]:
+        together.wait()
+        return send(message)
+
+    with ThreadPoolExecutor(len(messages)) as pool:
+        # WHEN all are asked for at once THEN so many are tried, and the others cost no attempt
+        at_work = [pool.submit(at_once, message) for message in messages]
+        wait_until(lambda: sum(done.done() for done in at_work) == 4)
+        wait_until(lambda: len(receiver.requests) == AT_ONCE)
+        assert work_off() == 2
+        assert len(other.requests) == 1
+        receiver.ended.set()
+        assert [done.result() for done in at_work] == [[]] * len(messages)
+    assert len(receiver.requests) == AT_ONCE
+    # WHEN they are known to let us wait THEN they get few at a time, all together
+    execute("UPDATE webhooks SET slow = true WHERE owner_id = %(id)s", id=owner.id)
+    execute("UPDATE webhook_deliveries SET lease_until = NULL, latency_ms = 1")
+    receiver.ended.clear()
+    together = threading.Barrier(len(messages))
+    with ThreadPoolExecutor(len(messages)) as pool:
+        at_work = [pool.submit(at_once, message) for message in messages]
+        wait_until(lambda: sum(done.done() for done in at_work) == len(messages) - queries.SLOWLY)
+        receiver.ended.set()
+    assert len(receiver.requests) == AT_ONCE + queries.SLOWLY
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_given_a_redirect_then_it_is_not_followed(owner: Api, receiver: Receiver, other: Receiver, status: int) -> None:
     receiver.behaviour = answering(status, {"location": other.url})
@@ -487,6 +620,25 @@ def test_given_a_redirect_then_it_is_not_followed(owner: Api, receiver: Receiver
     [found] = deliveries(owner, webhook)
     assert (found["status"], found["status_code"]) == ("pending", status)
     assert "not followed" in found["error"]
+
+
+def test_given_a_receiver_that_takes_no_connection_then_the_error_says_how_long_that_was_tried(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(posting, "CONNECT_SECONDS", 0.2)
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        address = full.getsockname()
+        # GIVEN one whose queue is full, so that the system answers nobody else
+        waiting = [socket.socket() for _ in range(3)]
+        for one in waiting:
+            one.setblocking(False)
+            one.connect_ex(address)
+        answer = posting.post(f"http://127.0.0.1:{address[1]}/", b"{}", id=person().id, secrets=[b"s"])
+        for one in waiting:
+            one.close()
+    assert answer == posting.Answer(error="No connection could be made within 0.2 seconds.")
 
 
 def test_given_nobody_who_listens_then_it_is_tried_again(owner: Api, receiver: Receiver) -> None:
@@ -502,12 +654,12 @@ def test_given_nobody_who_listens_then_it_is_tried_again(owner: Api, receiver: R
 
 
 @pytest.fixture
-def closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def closed() -> Iterator[None]:
     """Private addresses are not allowed, as where it is deployed."""
-    monkeypatch.setenv("WEBHOOKS_ALLOW_PRIVATE", "false")
-    settings.cache_clear()
-    yield
-    monkeypatch.undo()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WEBHOOKS_ALLOW_PRIVATE", "false")
+        settings.cache_clear()
+        yield
     settings.cache_clear()
 
 
@@ -544,7 +696,7 @@ def test_given_a_name_that_resolves_to_an_address_inside_then_no_connection_is_m
         secrets=[b"s"],
         resolver=lambda *_, **__: [(2, 1, 6, "", (address, 443)) for address in addresses],
     )
-    assert answer == posting.Answer(error="The URL's host has an address that is not public.")
+    assert answer == posting.Answer(error="The URL's host cannot be found, or has an address that is not public.")
 
 
 @pytest.mark.parametrize(
@@ -671,16 +823,52 @@ def test_given_a_webhook_that_is_deleted_while_it_is_sent_to_then_nothing_is_lef
     assert send(message) == []
 
 
-def test_given_a_webhook_that_is_paused_while_events_wait_then_they_are_not_sent_and_can_be_later(
+def test_given_a_webhook_that_its_owner_pauses_for_a_while_then_what_waits_is_sent_afterwards(
+    owner: Api, receiver: Receiver
+) -> None:
+    receiver.behaviour = answering(500)
+    webhook = subscribe(owner, receiver, "project.created", "project.updated")
+    project = project_of(owner)
+    work_off()
+    rename(owner, project)
+    send(*received("webhooks"))
+    execute("UPDATE webhook_deliveries SET first_tried_at = now() - interval '23 hours' WHERE attempts = 1")
+    # GIVEN one that waits for its second attempt and one for its first, and a pause of two days
+    assert owner.patch(f"/webhooks/{webhook['id']}", {"status": "paused"}).status == 200
+    for _ in range(3):
+        let_time_pass(webhook)
+        assert work_off() > 0
+    assert len(receiver.requests) == 1
+    assert [(found["status"], found["attempts"]) for found in deliveries(owner, webhook)] == [
+        ("pending", 0),
+        ("pending", 1),
+    ]
+    execute("UPDATE webhook_deliveries SET first_tried_at = first_tried_at - interval '2 days'")
+    # WHEN it is resumed THEN both are sent, and have a day for it
+    assert owner.patch(f"/webhooks/{webhook['id']}", {"status": "active"}).status == 200
+    let_time_pass(webhook)
+    assert work_off() == 2
+    assert [(found["status"], found["attempts"]) for found in deliveries(owner, webhook)] == [
+        ("pending", 1),
+        ("pending", 2),
+    ]
+    receiver.behaviour = answering(204)
+    let_time_pass(webhook)
+    work_off()
+    assert {found["status"] for found in deliveries(owner, webhook)} == {"delivered"}
+
+
+def test_given_a_webhook_that_we_paused_then_what_waits_is_not_sent_and_can_be_later(
     owner: Api, receiver: Receiver
 ) -> None:
     webhook = subscribe(owner, receiver, "project.created")
     project_of(owner)
     send(*received("webhooks"))
-    assert owner.patch(f"/webhooks/{webhook['id']}", {"status": "paused"}).status == 200
+    execute("UPDATE webhooks SET status = 'paused', paused_reason = 'failing' WHERE id = %(id)s", id=webhook["id"])
     work_off()
     assert receiver.requests == []
     [found] = deliveries(owner, webhook, status="failed")
+    assert found["error"] == "Not sent: the webhook is paused."
     path = f"/webhooks/{webhook['id']}/deliveries/{found['id']}/redeliver"
     problem(owner.post(path), 409)
     assert owner.patch(f"/webhooks/{webhook['id']}", {"status": "active"}).status == 200

@@ -4,10 +4,13 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from uuid import UUID
 
 import pytest
 
+from functions.event_dispatcher.service import dispatch
 from functions.maintenance.expiry import remove_expired_rows
+from functions.webhooks import queries
 from functions.webhooks.service import MAX_WEBHOOKS
 from infra.local.events import schedule_event
 from infra.local.invocation import invoke
@@ -239,6 +242,46 @@ def test_given_due_deliveries_then_each_is_sent_once_by_two_dispatchers_at_once(
 
 
 @pytest.mark.usefixtures("nothing_due")
+def test_given_a_backlog_then_what_is_due_longer_is_sent_less_often(user: Api, webhook: dict[str, Any]) -> None:
+    deliver(webhook, 1, "pending")
+
+    def minutes(**due: str) -> int:
+        """From a dispatcher's run to when it looks again, for a delivery that is due since then."""
+        assignments = ", ".join(f"{column} = {value}" for column, value in due.items())
+        execute(f"UPDATE webhook_deliveries SET next_attempt_at = now(), {assignments}")
+        assert invoke("event_dispatcher", schedule_event("event_dispatcher"))["webhooks"] == 1
+        [[wait]] = execute("SELECT round(extract(epoch FROM next_attempt_at - now()) / 60) FROM webhook_deliveries")
+        return int(wait)
+
+    # GIVEN one that waits for its first attempt THEN that counts since it was made
+    assert minutes(created_at="now() - interval '1 minute'") == 5
+    assert minutes(created_at="now() - interval '2 hours'") == 120
+    # WHEN it waits for another THEN it counts since that is due
+    assert minutes(lease_until="now() - interval '1 minute'") == 5
+    assert minutes(lease_until="now() - interval '50 minutes'") == 50
+    assert minutes(lease_until="now() - interval '3 days'") == 360
+    # WHEN it is to be sent again THEN it begins anew
+    execute("UPDATE webhook_deliveries SET status = 'failed'")
+    [found] = deliveries(user, webhook)
+    assert user.post(f"{path_of(webhook)}/deliveries/{found['id']}/redeliver").status == 202
+    assert minutes(attempts="0") == 5
+
+
+@pytest.mark.usefixtures("nothing_due")
+def test_given_a_backlog_that_takes_all_the_time_then_tallies_are_merged_all_the_same(
+    user: Api, webhook: dict[str, Any]
+) -> None:
+    campaign = user.with_permissions("*").post("/campaigns", {"name": "Spring"}).json()["id"]
+    execute(
+        "INSERT INTO contact_tallies (campaign_id, status, n) VALUES (%(id)s, 'new', 1), (%(id)s, 'new', 2)",
+        id=campaign,
+    )
+    deliver(webhook, 300, "pending")
+    done = dispatch(lambda: execute("SELECT FROM contact_tallies WHERE NOT merged") != [])
+    assert (done["tallies"], done["webhooks"]) == (2, 0)
+
+
+@pytest.mark.usefixtures("nothing_due")
 def test_given_a_queue_that_does_not_answer_then_the_dispatcher_says_so_and_comes_back(
     user: Api, webhook: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -263,6 +306,21 @@ def test_given_reads_then_each_takes_one_statement_besides_identity(user: Api, w
         with counted() as statements:
             assert user.get(path).status == 200
         assert len(statements) == 2, (path, statements)
+
+
+def test_given_many_deliveries_then_a_page_reads_no_more_than_itself(user: Api, webhook: dict[str, Any]) -> None:
+    deliver(webhook, 3000)
+    deliver(webhook, 100, "failed")
+    deliver(webhook, 3000)
+    execute("ANALYZE webhook_deliveries")
+    params = {"webhook_id": webhook["id"], "before": UUID(int=2**128 - 1), "limit": 50, "status": "failed"}
+    for sql in (queries.ALL, queries.OF_STATUS):
+        [[[plan]]] = execute(f"EXPLAIN (ANALYZE, FORMAT JSON) SELECT * FROM ({sql}) r", **params)
+        nodes = [plan["Plan"]]
+        for node in nodes:
+            nodes += node.get("Plans", [])
+        assert max(node["Actual Rows"] for node in nodes) == 51
+        assert sum(node.get("Rows Removed by Filter", 0) for node in nodes) == 0
 
 
 def test_given_a_subscriber_then_a_write_takes_no_statement_more(owner: Api) -> None:

@@ -28,6 +28,12 @@ def say(client: Api, conversation: str, text: str = "Hello", **more: Any) -> dic
     return message
 
 
+def has_read(client: Api, conversation: str, message: str) -> None:
+    """The client has read up to this message."""
+    answer = client.put(f"/conversations/{conversation}/read", {"message_id": message})
+    assert answer.status == 200, answer
+
+
 def said_often(sender: Api, conversation: str, n: int, text: str = "hello") -> None:
     """So many messages at once, by rows."""
     execute(

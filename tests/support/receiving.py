@@ -178,7 +178,8 @@ def work_off() -> int:
 def let_time_pass(webhook: Mapping[str, Any]) -> None:
     """The next attempts of a webhook are due, and the dispatcher has sent them."""
     execute(
-        "UPDATE webhook_deliveries SET next_attempt_at = now() - interval '1 s', lease_until = now() - interval '1 s' "
+        "UPDATE webhook_deliveries SET next_attempt_at = now() - interval '1 s', lease_until = now() - interval '1 s', "
+        "first_tried_at = first_tried_at - (next_attempt_at - now()) "
         "WHERE webhook_id = %(id)s AND status = 'pending'",
         id=webhook["id"],
     )

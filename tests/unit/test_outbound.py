@@ -1,5 +1,6 @@
 """Which addresses we call for somebody else: none that leads inside, however it is written or resolves."""
 
+import socket
 from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import Any
@@ -25,6 +26,11 @@ def resolving(*addresses: str) -> Any:
     return lambda host, port, **_: [(None, None, None, "", (address, port)) for address in addresses]
 
 
+def not_found(*_: Any, **__: Any) -> Any:
+    """A resolver that knows nobody."""
+    raise socket.gaierror
+
+
 @pytest.mark.parametrize(
     "address",
     [
@@ -35,6 +41,7 @@ def resolving(*addresses: str) -> Any:
         *("2001:db8::1", "100::1", "::ffff:127.0.0.1", "::ffff:8.8.8.8", "::ffff:169.254.169.254", "::7f00:1"),
         *("64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe", "64:ff9b:1::a00:1", "2002:7f00:1::", "2002:808:808::"),
         *("2001:0:4136:e378:8000:63bf:3fff:fdd2", "2001:2::1", "4000::1", "8000::1"),
+        *("192.88.99.1", "3fff::1", "3fff:fff::1", "2606:4700::1111%eth0"),
     ],
 )
 def test_given_an_address_that_is_not_one_host_on_the_internet_then_it_is_not_public(address: str) -> None:
@@ -56,6 +63,7 @@ def test_given_an_address_on_the_internet_then_it_is_public(address: str) -> Non
         *("https://example.com:25/", "https://example.com:0/", "https://example.com:22/", "https://example.com:99999/"),
         *("https://example.com:x/", "https://127.0.0.1/", "https://[::1]/", "https://[::ffff:10.0.0.1]/"),
         *("https://169.254.169.254/latest/meta-data", "https://10.0.0.1:8443/", "https://[fe80::1%25eth0]/"),
+        *("https://[2606:4700::1111%25eth0]/", "https://[2606:4700::1111%eth0]/"),
         *("https://[::1", "https://a..example/", "https://example.com./", f"https://example.com/{'x' * 2048}"),
     ],
 )
@@ -87,8 +95,12 @@ def test_given_a_url_that_may_be_called_then_its_parts_are_those_of_a_request(ur
     ],
 )
 def test_given_a_name_with_any_address_that_is_not_public_then_it_is_refused(addresses: list[str]) -> None:
-    with pytest.raises(NotAllowed):
+    with pytest.raises(NotAllowed) as refused:
         resolve(parse("https://hooks.example/"), resolving(*addresses))
+    # AND in the words for a name that is not there, so that nobody learns which names there are inside
+    with pytest.raises(NotAllowed) as unknown:
+        resolve(parse("https://nowhere.invalid/"), not_found)
+    assert str(refused.value) == str(unknown.value)
 
 
 def test_given_a_public_name_then_its_addresses_are_those_to_connect_to() -> None:

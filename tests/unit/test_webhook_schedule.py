@@ -22,22 +22,23 @@ def test_given_the_schedule_then_it_lasts_a_day_and_each_wait_is_longer_than_the
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
 def test_given_success_then_it_is_delivered(status: int) -> None:
-    verdict = judge(Answer(status), 3)
+    verdict = judge(Answer(status), 3, 0)
     assert (verdict.status, verdict.error, verdict.again_in, verdict.pause) == ("delivered", None, None, None)
 
 
 @pytest.mark.parametrize("status", [100, 301, 302, 307, 308, 400, 401, 404, 500, 502, 599])
-def test_given_anything_else_then_it_is_tried_again_until_the_schedule_is_over(status: int) -> None:
-    for attempt, wait in enumerate(SCHEDULE, 1):
-        verdict = judge(Answer(status), attempt)
+def test_given_anything_else_then_it_is_tried_again_until_a_day_is_over(status: int) -> None:
+    for attempt, wait in enumerate((*SCHEDULE, SCHEDULE[-1], SCHEDULE[-1]), 1):
+        verdict = judge(Answer(status), attempt, DAY - 1)
         assert (verdict.status, verdict.again_in, verdict.pause) == ("pending", wait, None)
         assert str(status) in str(verdict.error)
-    last = judge(Answer(status), len(SCHEDULE) + 1)
-    assert (last.status, last.again_in, last.pause) == ("failed", None, "failing")
+    for attempt in (1, len(SCHEDULE) + 1):
+        last = judge(Answer(status), attempt, DAY)
+        assert (last.status, last.again_in, last.pause) == ("failed", None, "failing")
 
 
 def test_given_gone_then_it_is_over_at_once() -> None:
-    verdict = judge(Answer(410), 1)
+    verdict = judge(Answer(410), 1, 0)
     assert (verdict.status, verdict.again_in, verdict.pause) == ("failed", None, "gone")
 
 
@@ -68,16 +69,16 @@ def test_given_gone_then_it_is_over_at_once() -> None:
 def test_given_a_receiver_that_asks_for_time_then_it_gets_what_the_schedule_bounds(
     status: int, said: str | None, wait: int
 ) -> None:
-    assert judge(Answer(status, retry_after=said), 1).again_in == wait
+    assert judge(Answer(status, retry_after=said), 1, 0).again_in == wait
 
 
 def test_given_a_date_to_come_back_at_then_it_is_waited_for() -> None:
     at = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
-    wait = judge(Answer(503, retry_after=at), 1).again_in
+    wait = judge(Answer(503, retry_after=at), 1, 0).again_in
     assert wait is not None
     assert 3590 <= wait <= 3600
     # WHEN another error says so THEN the schedule counts
-    assert judge(Answer(500, retry_after=at), 1).again_in == SCHEDULE[0]
+    assert judge(Answer(500, retry_after=at), 1, 0).again_in == SCHEDULE[0]
 
 
 def test_given_secrets_then_each_signs_as_the_standard_says() -> None:

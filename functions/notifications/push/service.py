@@ -25,9 +25,11 @@ _SUBSCRIBE = """
         p256dh = excluded.p256dh, auth = excluded.auth
     RETURNING b.id, b.endpoint, b.created_at"""
 
+# Not the one just made: a browser that subscribes again keeps its id, and may be the oldest.
 _TOO_MANY = """
     DELETE FROM push_subscriptions WHERE id = ANY (ARRAY(
-        SELECT id FROM push_subscriptions WHERE user_id = %(caller)s ORDER BY id DESC OFFSET %(max)s))
+        SELECT id FROM push_subscriptions WHERE user_id = %(caller)s AND id <> %(made)s
+        ORDER BY id DESC OFFSET %(others)s))
     RETURNING id"""
 
 _PAGE = f"""
@@ -51,7 +53,7 @@ def subscribe(session: Session, caller: Principal, *, new: PushSubscriptionCreat
     }
     [made] = rows(session, _SUBSCRIBE, params)
     _record(session, caller, EventType.PUSH_SUBSCRIPTION_CREATED, made.id)
-    for old in rows(session, _TOO_MANY, {"caller": caller.user_id, "max": MAX_BROWSERS}):
+    for old in rows(session, _TOO_MANY, {"caller": caller.user_id, "made": made.id, "others": MAX_BROWSERS - 1}):
         _record(session, caller, EventType.PUSH_SUBSCRIPTION_REMOVED, old.id)
     return PushSubscriptionRead.model_validate(made)
 

@@ -8,7 +8,7 @@ import re
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,6 +21,10 @@ _HOST = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)(\.(?!-)[a-z0-9-]{1,63}(?<!-))*",
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _GLOBAL_UNICAST = IPv6Network("2000::/3")
 """All that IANA gives out. What lies outside translates to IPv4 (mapped, NAT64) or is no public address."""
+_NOBODYS = (IPv4Network("192.88.99.0/24"), IPv6Network("3fff::/20"))
+"""Relays to 6to4 (RFC 7526), and documentation (RFC 9637), which Python takes for global."""
+_NOT_FOUND = "The URL's host cannot be found, or has an address that is not public."
+"""One sentence for both, or it would tell which names there are where only we can look."""
 
 Resolver = Callable[..., list[tuple[Any, ...]]]
 """`socket.getaddrinfo`, or what stands in for it."""
@@ -84,12 +88,10 @@ def resolve(target: Target, resolver: Resolver = socket.getaddrinfo) -> list[str
     try:
         found = resolver(target.host, target.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
-        raise NotAllowed("The URL's host cannot be found.") from None
+        raise NotAllowed(_NOT_FOUND) from None
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
-    if not addresses:
-        raise NotAllowed("The URL's host cannot be found.")
-    if not private_allowed() and not all(is_public(ip_address(address)) for address in addresses):
-        raise NotAllowed("The URL's host has an address that is not public.")
+    if not addresses or not (private_allowed() or all(is_public(ip_address(address)) for address in addresses)):
+        raise NotAllowed(_NOT_FOUND)
     return addresses
 
 
@@ -97,8 +99,11 @@ def is_public(address: IPv4Address | IPv6Address) -> bool:
     """Whether this address belongs to one host on the Internet, whichever network asks for it."""
     if not address.is_global or address.is_multicast or address.is_reserved:
         return False
+    if any(address in network for network in _NOBODYS):
+        return False
     if isinstance(address, IPv6Address):  # 6to4 and Teredo carry an IPv4 address of whoever made them up
-        return address in _GLOBAL_UNICAST and address.sixtofour is None and address.teredo is None
+        zoned = address.scope_id is not None  # for a network of ours alone
+        return address in _GLOBAL_UNICAST and address.sixtofour is None and address.teredo is None and not zoned
     return True
 
 

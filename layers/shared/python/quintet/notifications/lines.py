@@ -1,6 +1,7 @@
 """What notifications say: read when it is said, for neither events nor notifications hold what people wrote.
 
-Who may not read any more what one is about is told nothing of it, nor is anybody of what is gone.
+Who may not read any more what one is about is told nothing of it, nor is anybody of what is gone, or who has read the
+message meanwhile.
 """
 
 from typing import Any, NamedTuple
@@ -9,6 +10,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from quintet.db.reads import Params, rows
+from quintet.events.types import EventType
 from quintet.identity.scopes import MINE
 from quintet.notifications.kinds import KINDS
 
@@ -28,7 +30,10 @@ _LINES = f"""
     LEFT JOIN campaigns g ON g.id = (n.data ->> 'campaign_id')::uuid
     WHERE n.user_id = %(caller)s AND n.read_at IS NULL AND {{condition}}
       AND (t.id IS NOT NULL OR NOT n.data ? 'task_id') AND (m.id IS NOT NULL OR NOT n.data ? 'message_id')
-      AND n.scope IN ({MINE})
+      AND n.scope IN ({MINE}) AND NOT EXISTS (
+          SELECT FROM conversation_members r JOIN events e ON e.id = n.event_id
+          WHERE r.conversation_id = m.conversation_id AND r.user_id = n.user_id
+            AND r.last_read_message_id >= m.id AND e.type = '{EventType.MESSAGE_CREATED}')
     ORDER BY n.id"""
 
 

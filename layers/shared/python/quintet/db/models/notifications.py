@@ -36,6 +36,7 @@ class Notification(Base):
             "digest_on",
             postgresql_where=text("digest_on IS NOT NULL"),
         ),
+        Index("ix_notifications_read_at", "read_at", postgresql_where=text("read_at IS NOT NULL")),
     )
 
     id: Mapped[Id]

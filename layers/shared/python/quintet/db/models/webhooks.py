@@ -51,6 +51,8 @@ class Webhook(Changing, Base):
     former_secret: Mapped[bytes | None] = mapped_column(deferred=True)
     former_secret_until: Mapped[datetime | None] = mapped_column(deferred=True)
     """Until then the secret before the last rotation signs too."""
+    slow: Mapped[bool] = mapped_column(server_default=text("false"), deferred=True)
+    """The last attempt let us wait, in vain."""
 
 
 class WebhookDelivery(Base):
@@ -66,7 +68,13 @@ class WebhookDelivery(Base):
         UniqueConstraint("webhook_id", "event_id", name="uq_webhook_deliveries_webhook_id_event_id"),
         Index("ix_webhook_deliveries_webhook_id_id", "webhook_id", "id"),
         Index("ix_webhook_deliveries_pending", "next_attempt_at", postgresql_where=text("status = 'pending'")),
-        Index("ix_webhook_deliveries_webhook_id_pending", "webhook_id", postgresql_where=text("status = 'pending'")),
+        Index("ix_webhook_deliveries_webhook_id_status_id", "webhook_id", "status", "id"),
+        # While an attempt is made it has no latency yet.
+        Index(
+            "ix_webhook_deliveries_running",
+            "webhook_id",
+            postgresql_where=text("status = 'pending' AND attempts > 0 AND latency_ms IS NULL"),
+        ),
     )
 
     id: Mapped[Id]
@@ -75,6 +83,8 @@ class WebhookDelivery(Base):
     type: Mapped[str]
     status: Mapped[DeliveryStatus] = mapped_column(Text, server_default=text("'pending'"))
     attempts: Mapped[int] = mapped_column(server_default=text("0"))
+    first_tried_at: Mapped[datetime | None]
+    """It is tried for a day from then on."""
     next_attempt_at: Mapped[datetime | None] = mapped_column(server_default=text("now() + interval '1 minute'"))
     lease_until: Mapped[datetime | None]
     status_code: Mapped[int | None]
