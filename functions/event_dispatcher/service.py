@@ -81,14 +81,15 @@ _CLAIM_WEBHOOKS = """
     FROM due WHERE d.id = due.id
     RETURNING d.id"""
 
-# The longer something is due, the less often it is sent again, so that a backlog is not multiplied.
+# What somebody had and left is sent at once when their lease is over. The longer something else is due, the less often
+# it is sent again, so that a backlog is not multiplied.
 _CLAIM_SYNCS = """
     WITH due AS (
         SELECT i.id FROM integrations i JOIN users u ON u.id = i.user_id
         WHERE i.status = 'connected' AND i.next_sync_at <= now() AND u.status = 'active'
           AND (i.sync_lease_until IS NULL OR i.sync_lease_until <= now())
-          AND (i.sync_sent_at IS NULL OR i.sync_sent_at < now() - greatest(
-              interval '5 minutes', least((now() - i.next_sync_at) / 2, interval '6 hours')))
+          AND (i.sync_sent_at IS NULL OR i.sync_sent_at < i.sync_lease_until OR i.sync_sent_at < now() - greatest(
+              interval '1 minute', least((now() - i.next_sync_at) / 2, interval '6 hours')))
         ORDER BY i.next_sync_at LIMIT %(limit)s FOR NO KEY UPDATE OF i SKIP LOCKED)
     UPDATE integrations i SET sync_sent_at = now() FROM due WHERE i.id = due.id
     RETURNING i.id"""
@@ -98,8 +99,8 @@ _CLAIM_REQUESTS = """
         SELECT id FROM integration_requests
         WHERE status IN ('queued', 'running') AND next_attempt_at <= now()
           AND (lease_until IS NULL OR lease_until <= now())
-          AND (sent_at IS NULL OR sent_at < now() - greatest(
-              interval '5 minutes', least((now() - next_attempt_at) / 2, interval '6 hours')))
+          AND (sent_at IS NULL OR sent_at < lease_until OR sent_at < now() - greatest(
+              interval '1 minute', least((now() - next_attempt_at) / 2, interval '6 hours')))
         ORDER BY next_attempt_at LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED)
     UPDATE integration_requests r SET sent_at = now() FROM due WHERE r.id = due.id
     RETURNING r.id"""

@@ -20,7 +20,7 @@ from functions.integration_syncer.generation import JOBS, State, sensible
 from functions.integration_syncer.pages import Fetched, without_nul
 from functions.integration_syncer.reading import READINGS
 from functions.integration_syncer.troubles import Lost, NeedsReauth, Refused, Trouble
-from functions.manifest import FUNCTIONS, lease
+from quintet.config import settings
 from quintet.db.reads import rows
 from quintet.db.session import reading, writing
 from quintet.events.consumer import started_by
@@ -46,6 +46,10 @@ _CLAIM = """
     RETURNING r.id, r.integration_id, i.user_id, i.service, i.status AS integration_status, r.operation, r.input, r.run,
               r.failures, r.external_id, r.created_at, r.file_id, r.stored_at, f.status AS file_status,
               f.reason AS file_reason"""
+
+_EXTEND = """
+    UPDATE integration_requests SET lease_until = now() + make_interval(secs => %(lease)s)
+    WHERE id = %(id)s AND run = %(run)s AND status IN ('queued', 'running') RETURNING id"""
 
 # What is to be set is among the parameters, else it stays as it is.
 _STEP = """
@@ -116,7 +120,7 @@ class Claimed:
 def work_on(request_id: UUID, message: SQSRecord) -> None:
     """Do the next step of a request, if it is due and nobody else is at it."""
     with writing() as session:
-        found = rows(session, _CLAIM, {"id": request_id, "lease": lease(FUNCTIONS["integration_syncer"])})
+        found = rows(session, _CLAIM, {"id": request_id, "lease": settings().integration_lease_seconds})
     if not found:
         return
     claimed = Claimed(**found[0]._asdict())
@@ -169,8 +173,17 @@ def _look_at_job(claimed: Claimed, message: SQSRecord, connection: Connection) -
         _step(claimed, message, again_in=claimed.next_look, progress=state.progress)
     else:
         name, media_type = job.file(claimed.input)
+        _take_long(claimed)
         storing.store(claimed, state.url, name=name, media_type=media_type)
         _step(claimed, message, again_in=FIRST_LOOK, progress=100, stored=True)
+
+
+def _take_long(claimed: Claimed) -> None:
+    """Keep others away for as long as a result may take to be stored."""
+    params = {"id": claimed.id, "run": claimed.run, "lease": storing.LONGEST_SECONDS}
+    with reading() as session:
+        if not rows(session, _EXTEND, params):
+            raise Lost
 
 
 def _look_at_file(claimed: Claimed, message: SQSRecord) -> None:

@@ -16,6 +16,7 @@ from functions.integration_syncer import github, google_docs
 from functions.integration_syncer.connection import Connection
 from functions.integration_syncer.pages import Checkpoint, Page
 from functions.integration_syncer.troubles import Lost, NeedsReauth, Outage, Refused, Throttled, Trouble
+from quintet.config import settings
 from quintet.db.reads import rows
 from quintet.db.session import writing
 from quintet.events.consumer import started_by
@@ -25,8 +26,6 @@ from quintet.integrations.queue import send_after_commit, sync_message
 from quintet.integrations.services import SERVICES
 from quintet.observability import logger
 
-LEASE_SECONDS = 150
-"""From one page to the next: more than the calls of one take, with all their retries."""
 EVERY_SECONDS = 3600
 """From the end of one to the next."""
 LONGEST_WAIT = 6 * 3600
@@ -107,7 +106,7 @@ def fetch(integration_id: UUID, message: SQSRecord, time_left: Callable[[], bool
     """Fetch what is new, if it is due and nobody else does; what is left when time is over goes back to the queue."""
     with writing() as session:
         started_by(session, message)
-        found = rows(session, _CLAIM, {"id": integration_id, "lease": LEASE_SECONDS})
+        found = rows(session, _CLAIM, {"id": integration_id, "lease": settings().integration_lease_seconds})
         if not found:
             return
         claimed = Claimed(**found[0]._asdict())
@@ -153,7 +152,7 @@ def _fetch_all(claimed: Claimed, message: SQSRecord, time_left: Callable[[], boo
 def _store(session: Session, claimed: Claimed, page: Page) -> None:
     from psycopg.types.json import Jsonb
 
-    _advance(session, _ADVANCE, claimed, checkpoint=Jsonb(page.checkpoint), lease=LEASE_SECONDS)
+    _advance(session, _ADVANCE, claimed, checkpoint=Jsonb(page.checkpoint), lease=settings().integration_lease_seconds)
     about: dict[str, Any] = {"id": claimed.id, "pass": page.pass_number}
     if page.records:
         # Once each: what changes while it is listed may be there twice.

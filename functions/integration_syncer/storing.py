@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 MAX_SIZE = 400 * MB
 """Of the 512 that a function has on disk."""
 DOWNLOAD_SECONDS = 150
+LONGEST_SECONDS = 2 * DOWNLOAD_SECONDS
+"""For all of it: what came in that time goes out sooner."""
 
 _MAX_REDIRECTS = 3
 _CHUNK = 1024 * 1024

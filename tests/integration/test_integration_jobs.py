@@ -200,7 +200,7 @@ def test_given_a_process_that_dies_at_any_step_then_the_job_ends_all_the_same(
     assert step(request["id"]) == []
     # AND the dispatcher has it done afterwards
     execute(
-        "UPDATE integration_requests SET lease_until = now() - interval '1 s', sent_at = NULL,"
+        "UPDATE integration_requests SET lease_until = now() - interval '1 s', sent_at = now() - interval '2 s',"
         " next_attempt_at = now() - interval '1 s' WHERE id = %(id)s",
         id=request["id"],
     )

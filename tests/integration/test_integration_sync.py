@@ -149,7 +149,8 @@ def test_given_a_crash_between_pages_then_it_goes_on_from_the_page_that_was_stor
     assert len(records(user, id)) == 2
     # AND once it is over the dispatcher has it done, from the second page on
     execute(
-        "UPDATE integrations SET sync_lease_until = now() - interval '1 s', sync_sent_at = NULL WHERE id = %(id)s",
+        "UPDATE integrations SET sync_lease_until = now() - interval '1 s', sync_sent_at = now() - interval '2 s'"
+        " WHERE id = %(id)s",
         id=id,
     )
     services.requests.clear()

@@ -46,6 +46,9 @@ class Settings:
     import_lease_seconds: int = 60
     """How long an import that shows no sign of life is left alone."""
 
+    integration_lease_seconds: int = 150
+    """The same of an integration that is fetched from, and of a request to it: more than one call with its retries."""
+
     webhooks_allow_private: bool = False
     """Lets webhooks have http: addresses and private ones, on one machine and in tests alone."""
 
