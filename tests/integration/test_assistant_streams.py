@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from functions.ai import following, log, producing
 from functions.ai.chunks import DONE, decoded, encoded
 from infra.local.state import State
+from quintet.config import settings as config
 from tests.support import sockets
 from tests.support.api import Api
 from tests.support.assisting import (
@@ -201,8 +202,6 @@ def test_given_a_model_that_breaks_off_then_what_was_said_is_kept(user: Api) -> 
 def test_given_nobody_at_the_address_then_it_fails_at_once(user: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     with model(saying("x")) as played:
         pass
-    from quintet.config import settings as config
-
     monkeypatch.setenv("AI_PROVIDER", "openai")
     monkeypatch.setenv("AI_BASE_URL", played.url)
     config.cache_clear()
@@ -472,3 +471,29 @@ def test_given_a_stream_written_in_any_pieces_then_whoever_follows_gets_all_of_i
         assert log.end(run.id, log.Ending("done", [], pieces[-1], 0, 0))
         assert [follower.result() for follower in followers] == [whole, whole]
     assert "".join(following.follow(run.id)) == whole
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_given_a_key_in_secrets_manager_then_it_is_sent_or_missed_without_a_trace(
+    user: Api, monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    from functions.ai.keys import _secret
+    from quintet.aws import secrets
+
+    name = f"quintet/ai-{uuid4().hex}"
+    if there:
+        secrets().create_secret(Name=name, SecretString="sk-of-secrets-manager\n")
+    _secret.cache_clear()
+    with model(saying("Yes.")) as played, logged() as records:
+        monkeypatch.setenv("AI_SECRET_ID", name)
+        config.cache_clear()
+        chat = uuid4().hex
+        told = ask(user, "Well?", chat)
+        assert user.post("/ai", {"task": "suggest", "text": "x"}).status == (200 if there else 503)
+    monkeypatch.undo()
+    config.cache_clear()
+    assert kinds(told)[-1] == ("finish" if there else "error")
+    assert runs(user, chat)[-1].status == ("done" if there else "failed")
+    if there:
+        assert played.headers[0]["authorization"] == "Bearer sk-of-secrets-manager"
+    assert "sk-of" not in str(records)

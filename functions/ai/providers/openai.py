@@ -64,20 +64,16 @@ class OpenAI:
                 }
                 for tool in prompt.tools
             ]
-        key = self._key()
-        headers = {"content-type": "application/json", "accept": "text/event-stream"}
-        if key:
-            headers["authorization"] = f"Bearer {key}"
         kind = HTTPSConnection if self._url.scheme == "https" else HTTPConnection
         connection = kind(self._url.hostname or "", self._url.port, timeout=_CONNECT_SECONDS)
-        return _Completion(connection, f"{self._url.path.rstrip('/')}/chat/completions", json.dumps(body), headers)
+        return _Completion(connection, f"{self._url.path.rstrip('/')}/chat/completions", json.dumps(body), self._key)
 
 
 class _Completion:
     """One request and its stream."""
 
-    def __init__(self, connection: HTTPConnection, path: str, body: str, headers: dict[str, str]) -> None:
-        self._connection, self._path, self._body, self._headers = connection, path, body, headers
+    def __init__(self, connection: HTTPConnection, path: str, body: str, key: Callable[[], str]) -> None:
+        self._connection, self._path, self._body, self._key = connection, path, body, key
         self._closed = False
 
     def close(self) -> None:
@@ -96,12 +92,15 @@ class _Completion:
             self._connection.close()
 
     def _events(self) -> Iterator[Event]:
+        headers = {"content-type": "application/json", "accept": "text/event-stream"}
+        if key := self._key():
+            headers["authorization"] = f"Bearer {key}"
         self._connection.connect()
         sock = self._connection.sock
         sock.settimeout(_SILENCE_SECONDS)
         if self._closed:
             raise ProviderError("closed")
-        self._connection.request("POST", self._path, self._body.encode(), self._headers)
+        self._connection.request("POST", self._path, self._body.encode(), headers)
         # It lets go of the connection when the server is to close it; what shuts it down still has to find it.
         response = self._connection.getresponse()
         self._connection.sock = sock
