@@ -86,6 +86,9 @@ _FAILED = """
         sync_failures = sync_failures + 1, sync_lease_until = NULL,
         next_sync_at = now() + make_interval(secs => greatest(
             %(again_in)s, least(60 * power(2, least(sync_failures, 12)), %(longest)s))),
+        -- What is refused once may be so for good: the address of a next page, for one.
+        checkpoint = CASE WHEN %(anew)s
+            THEN jsonb_build_object('pass', coalesce(checkpoint -> 'pass', '0')) ELSE checkpoint END,
         wait_until = CASE WHEN %(asked_to_wait)s THEN now() + make_interval(secs => %(again_in)s) END,
         version = version + 1, updated_at = now()
     WHERE id = %(id)s AND sync_run = %(run)s AND status = 'connected' RETURNING id"""
@@ -119,7 +122,7 @@ def fetch(integration_id: UUID, message: SQSRecord, time_left: Callable[[], bool
         asked_to_wait = isinstance(trouble, Throttled)
         _failed(claimed, message, str(trouble), again_in=trouble.again_in, asked_to_wait=asked_to_wait)
     except Refused as refused:
-        _failed(claimed, message, str(refused), again_in=EVERY_SECONDS)
+        _failed(claimed, message, str(refused), again_in=EVERY_SECONDS, anew=True)
     except Exception:
         _failed(claimed, message, "Something went wrong here. It is tried again.", again_in=60)
         raise
@@ -173,13 +176,22 @@ def _advance(session: Session, statement: str, claimed: Claimed, **params: Any) 
         raise Lost
 
 
-def _failed(claimed: Claimed, message: SQSRecord, error: str, *, again_in: float, asked_to_wait: bool = False) -> None:
+def _failed(
+    claimed: Claimed,
+    message: SQSRecord,
+    error: str,
+    *,
+    again_in: float,
+    asked_to_wait: bool = False,
+    anew: bool = False,
+) -> None:
     params = {
         "id": claimed.id,
         "run": claimed.run,
         "error": error,
         "again_in": again_in,
         "asked_to_wait": asked_to_wait,
+        "anew": anew,
         "longest": LONGEST_WAIT,
     }
     with writing() as session:

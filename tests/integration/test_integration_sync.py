@@ -278,6 +278,27 @@ def test_given_a_next_page_elsewhere_then_no_token_goes_there(user: Api, service
     assert read(user, id)["error"] == "GitHub named an address that is not its own."
 
 
+def test_given_a_page_that_is_refused_then_it_begins_anew_next_time(user: Api, services: Services) -> None:
+    for n in range(5):
+        services.repository(f"r{n}")
+    id = connected(user, services, "github")
+
+    def refuse(path: str) -> None:
+        if services.requests[-1].query.get("page") == "2":
+            services.behaviours[path] = [answering(422, body=b"{}")]
+
+    services.before = refuse
+    sync(id)
+    found = read(user, id)
+    assert (found["sync_status"], found["error"]) == ("error", "GitHub answered 422.")
+    assert len(records(user, id)) == 2
+    services.before = lambda _: None
+    services.requests.clear()
+    sync(id)
+    assert [request.query.get("page") for request in services.requests] == [None, "2", "3", None]
+    assert names(user, id) == [f"octo/r{n}" for n in range(5)]
+
+
 def test_given_a_redirect_then_it_is_followed_within_the_service_alone(user: Api, services: Services) -> None:
     services.repository("one")
     id = connected(user, services, "github")
