@@ -131,7 +131,7 @@ def access_table(data: DataStack, *, env: Environment) -> dict[Need, Access]:
                 key("secretsmanager", "kms:Decrypt"),
             ],
         ),
-        Need.AI: _assistant(stack, env),
+        Need.AI: assistant(stack, env),
         Need.SEND_EMAIL: Access(
             {
                 "EMAIL_FROM": env.email_from,
@@ -142,7 +142,8 @@ def access_table(data: DataStack, *, env: Environment) -> dict[Need, Access]:
     }
 
 
-def _assistant(stack: Stack, env: Environment) -> Access:
+def assistant(stack: Stack, env: Environment) -> Access:
+    """Of who answers for the assistant."""
     told = {"AI_PROVIDER": env.ai_provider, "AI_MODEL": env.ai_model}
     if env.ai_provider == "openai":
         secret = env.ai_secret_arn

@@ -9,5 +9,5 @@ from quintet.http.app import create_app, lambda_handler
 from quintet.http.served import served
 
 app = create_app(router)
-server = served(app)
+server = served(app, function="ai")
 handler = lambda_handler(app)

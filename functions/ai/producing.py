@@ -9,6 +9,7 @@ the answer's lease runs out, and whoever asks for it next ends it as `interrupte
 import threading
 import time
 from collections.abc import Iterator
+from contextvars import copy_context
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from uuid import UUID
@@ -72,8 +73,9 @@ class Feed:
 
 
 def start(run: Run, feed: Feed) -> None:
-    """Begin to produce; returns at once."""
-    threading.Thread(target=_produce, args=(run, feed), name="assistant", daemon=True).start()
+    """Begin to produce; returns at once. What is logged has the request's id."""
+    context = copy_context()
+    threading.Thread(target=context.run, args=(_produce, run, feed), name="assistant", daemon=True).start()
 
 
 def _produce(run: Run, feed: Feed) -> None:

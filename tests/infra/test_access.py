@@ -1,11 +1,15 @@
 """Who may do what: the actions of every function, written down a second time by hand."""
 
 from collections import defaultdict
+from dataclasses import replace
 from typing import Any
 
+import aws_cdk as cdk
 import pytest
 
 from functions.manifest import FUNCTIONS, QUEUES, Need
+from infra.access import assistant
+from infra.config import ENVIRONMENTS
 from tests.infra.conftest import Synthesised
 
 pytestmark = pytest.mark.xdist_group("cdk")
@@ -204,3 +208,38 @@ def test_only_owners_of_the_schema_are_in_the_group_the_database_lets_in(prod: S
         if "DatabaseInstance" in str(rule["Properties"]["GroupId"])
     ]
     assert sorted(name[:-8] for name in into_database) == ["DatabaseProxyGroup", "NetworkOwner"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "told", "allowed"),
+    [
+        ({"ai_provider": "offline"}, {"AI_PROVIDER": "offline"}, {}),
+        (
+            {"ai_provider": "openai", "ai_base_url": "https://models.example.com/v1"},
+            {"AI_BASE_URL": "https://models.example.com/v1"},
+            {},
+        ),
+        (
+            {"ai_provider": "openai", "ai_base_url": "https://m.example.com/v1", "ai_secret_arn": "arn:aws:x:secret"},
+            {"AI_SECRET_ID": "arn:aws:x:secret"},
+            {"secretsmanager:GetSecretValue": "arn:aws:x:secret"},
+        ),
+        (
+            {"ai_model": "eu.some.model", "ai_model_arns": ("arn:aws:bedrock:profile",)},
+            {"AI_PROVIDER": "bedrock", "AI_MODEL": "eu.some.model"},
+            {"bedrock:InvokeModelWithResponseStream": "arn:aws:bedrock:profile"},
+        ),
+    ],
+)
+def test_the_assistant_may_ask_its_provider_and_nobody_else(
+    changes: dict[str, Any], told: dict[str, str], allowed: dict[str, str]
+) -> None:
+    access = assistant(cdk.Stack(), replace(ENVIRONMENTS["dev"], **changes))
+    assert told.items() <= access.environment.items()
+    statements = [statement.to_statement_json() for statement in access.statements]
+    assert {statement["Action"]: statement["Resource"] for statement in statements} == allowed
+
+
+def test_an_openai_compatible_provider_needs_an_address() -> None:
+    with pytest.raises(ValueError, match="ai_base_url"):
+        replace(ENVIRONMENTS["dev"], ai_provider="openai")

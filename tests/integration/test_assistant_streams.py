@@ -395,7 +395,9 @@ def test_given_the_key_and_what_is_said_then_neither_is_in_a_log_event_or_error(
     assert records
     for secret in (*secrets, user.token):
         assert secret not in str(records)
-    assert any(record.get("error") == "500" for record in records)
+    [failed] = [record for record in records if record.get("error") == "500"][:1]
+    assert failed["request_id"]
+    assert failed["provider"] == "openai"
 
 
 def test_given_a_tasks_stream_that_nobody_reads_any_more_then_it_ends_at_the_model_too(gateway: str, user: Api) -> None:

@@ -15,6 +15,7 @@ from infra.local.state import State
 from tests.support import sockets
 from tests.support.api import Api
 from tests.support.assisting import question
+from tests.support.expect import logged
 from tests.support.statements import execute
 
 pytestmark = pytest.mark.usefixtures("stack")
@@ -60,8 +61,11 @@ def behind_the_adapter(
 @pytest.mark.parametrize("prefix", ["/api/v1", "/api", ""])
 def test_given_any_prefix_then_it_is_the_same_route_and_the_context_is_known(user: Api, prefix: str) -> None:
     event = {"source_ip": "192.0.2.7", "stage": "dev", "domain": "abc.execute-api.eu-west-1.amazonaws.com"}
-    status, headers, body = behind_the_adapter(user, "POST", f"{prefix}/ai/chat", question("Well?"), **event)
+    with logged() as records:
+        status, headers, body = behind_the_adapter(user, "POST", f"{prefix}/ai/chat", question("Well?"), **event)
     assert status == 200
+    [line] = [record for record in records if record["message"] == "request"]
+    assert (line["function"], line["path"], line["request_id"]) == ("ai", f"{prefix}/ai/chat", headers["x-request-id"])
     assert body.endswith(b"data: [DONE]\n\n")
     # THEN the event has the client's address and the request's id
     [recorded] = execute("SELECT ip, request_id FROM events WHERE actor_id = %(id)s", id=user.id)

@@ -16,13 +16,15 @@ from quintet.observability import logger
 CONTEXT_HEADER = b"x-amzn-request-context"
 
 
-def served(app: ASGIApp) -> ASGIApp:
-    """The app as the server is to serve it: paths, request ids and clients as those of every other function."""
+def served(app: ASGIApp, *, function: str) -> ASGIApp:
+    """The app of a function as the server is to serve it: paths, request ids and clients as everywhere else."""
     inner = around(app)
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             _take_context(scope)
+            logger.thread_safe_clear_keys()
+            logger.thread_safe_append_keys(function=function)
         await inner(scope, receive, send)
 
     return serve
@@ -36,5 +38,3 @@ def _take_context(scope: Scope) -> None:
     ip = (context.get("identity") or {}).get("sourceIp")
     scope["client"] = (ip, 0) if ip else None
     scope["aws.event"] = {"path": scope["path"], "requestContext": context}
-    logger.thread_safe_clear_keys()
-    logger.thread_safe_append_keys(request_id=context.get("requestId", ""))
