@@ -43,7 +43,13 @@ DOCUMENTED = {
         GET /files
         GET /files/{id}
         PUT /files/{id}
-        DELETE /files/{id}""",
+        DELETE /files/{id}
+        GET /integrations
+        POST /integrations
+        GET /integrations/{id}
+        DELETE /integrations/{id}
+        POST /integrations/{id}/sync
+        POST /integrations/{id}/requests""",
     "EPOP": """
         POST /api/auth/login
         POST /api/auth/refresh
@@ -89,7 +95,7 @@ DOCUMENTED = {
         GET /api/v1/users/me
         PUT /api/v1/users/me""",
 }
-"""What the products' own documents promise of accounts, users, administration, projects, files and campaigns."""
+"""What the products' own documents promise of accounts, users, administration, projects, files, campaigns and integrations."""
 
 ROWS = [
     pytest.param(*row.split(), id=f"{product}: {row.strip()}")
