@@ -95,7 +95,7 @@ DOCUMENTED = {
         GET /api/v1/users/me
         PUT /api/v1/users/me""",
 }
-"""What the products' own documents promise of accounts, users, administration, projects, files, campaigns and integrations."""
+"""What the products' own documents promise of accounts, administration, projects, files, campaigns, integrations."""
 
 ROWS = [
     pytest.param(*row.split(), id=f"{product}: {row.strip()}")
