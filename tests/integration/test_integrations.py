@@ -16,6 +16,7 @@ from tests.support.services import (
     KEY,
     Services,
     ask,
+    configured,
     connected,
     outcome,
     read,
@@ -206,7 +207,8 @@ def test_given_somebody_who_signed_out_or_disconnected_meanwhile_then_nothing_is
 
 
 def test_given_providers_nobody_has_set_up_then_404_says_so(user: Api, stack: object) -> None:
-    assert "is not set up here" in problem(begin(user, "github"), 404)["detail"]
+    with configured({}):
+        assert "is not set up here" in problem(begin(user, "github"), 404)["detail"]
     assert user.get("/integrations").json()["items"] == []
 
 

@@ -274,20 +274,26 @@ def told(url: str) -> Iterator[None]:
         "github": {**client, "revocation_endpoint": f"{url}/applications/{{client_id}}/token"},
         "google": {**client, "revocation_endpoint": f"{url}/revoke"},
     }
+    with configured(clients), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MESHY_API_URL", url)
+        patch.setenv("VIDEO_API_URL", url)
+        settings.cache_clear()
+        yield
+    settings.cache_clear()
+
+
+@contextmanager
+def configured(clients: Mapping[str, Any]) -> Iterator[None]:
+    """This is what we are to OAuth providers."""
     secret = settings().oauth_clients_secret_id
     before = aws.secrets().get_secret_value(SecretId=secret)["SecretString"]
     aws.secrets().put_secret_value(SecretId=secret, SecretString=json.dumps(clients))
     forget_clients()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MESHY_API_URL", url)
-        patch.setenv("VIDEO_API_URL", url)
-        settings.cache_clear()
-        try:
-            yield
-        finally:
-            aws.secrets().put_secret_value(SecretId=secret, SecretString=before)
-            forget_clients()
-    settings.cache_clear()
+    try:
+        yield
+    finally:
+        aws.secrets().put_secret_value(SecretId=secret, SecretString=before)
+        forget_clients()
 
 
 def connected(user: Api, services: Services, service: str, *, expires_in: float | None = 3600) -> str:
