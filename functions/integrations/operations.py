@@ -47,7 +47,7 @@ class GitHubIssue(Input):
     operation: Annotated[Literal["github.issue"], _Known]
     owner: _Name
     repository: _Name
-    number: Annotated[int, Number, Field(ge=1, le=2**31 - 1)]
+    number: Annotated[int, Field(ge=1, le=2**31 - 1), Number]
 
 
 class GoogleDocument(Input):
@@ -64,7 +64,7 @@ class MeshyTextTo3D(Input):
     prompt: Annotated[str, text(600, min_length=1)]
     model_type: Literal["standard", "lowpoly"] = "standard"
     topology: Literal["quad", "triangle"] = "triangle"
-    target_polycount: Annotated[int, Number, Field(ge=100, le=300_000)] = 30_000
+    target_polycount: Annotated[int, Field(ge=100, le=300_000), Number] = 30_000
     format: Literal["glb", "fbx", "obj", "usdz"] = "glb"
 
 

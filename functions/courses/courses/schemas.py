@@ -11,7 +11,7 @@ from quintet.http.schemas import Input, Number, Output, Timestamp, Update, text
 
 Title = Annotated[str, text(200, min_length=1)]
 Description = Annotated[str, text(20_000)]
-Capacity = Annotated[int, Number, Field(ge=1, le=1_000_000)]
+Capacity = Annotated[int, Field(ge=1, le=1_000_000), Number]
 
 _CAPACITY = Field(None, description="How many seats there are; null: as many as want one.")
 _ALIASES = {"title": ("name",)}

@@ -10,7 +10,7 @@ from quintet.http.schemas import Input, Number, Output, Timestamp, Update, text
 
 Title = Annotated[str, text(200, min_length=1)]
 Content = Annotated[str, text(50_000)]
-Position = Annotated[int, Number, Field(ge=1, le=MAX_LESSONS)]
+Position = Annotated[int, Field(ge=1, le=MAX_LESSONS), Number]
 
 _FILE = Field(None, description="A file of your own, in no project, that is ready.")
 _ALIASES = {"title": ("name",), "file_id": ("fileId",)}

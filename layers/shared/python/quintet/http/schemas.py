@@ -41,7 +41,8 @@ def _number(value: Any) -> Any:
 
 
 Number = BeforeValidator(_number)
-"""For `Annotated[int, Number]` in a body, where a number is neither "7" nor true."""
+"""For `Annotated[int, Field(...), Number]` in a body, where a number is neither "7" nor true. Last, or the document lacks
+the bounds."""
 
 
 def _address(value: str) -> str:
