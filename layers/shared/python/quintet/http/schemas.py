@@ -41,8 +41,10 @@ def _number(value: Any) -> Any:
 
 
 Number = BeforeValidator(_number)
-"""For `Annotated[int, Field(...), Number]` in a body, where a number is neither "7" nor true. Last, or the document lacks
-the bounds."""
+"""For `Annotated[int, Field(...), Number]` in a body, where a number is neither "7" nor true.
+
+The last of them: before a `Field`, the document would lack its bounds.
+"""
 
 
 def _address(value: str) -> str:
