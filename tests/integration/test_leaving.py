@@ -196,7 +196,11 @@ def test_given_an_account_with_everything_when_erased_then_nothing_tells_who_it_
     execute(
         "UPDATE oauth_identities SET subject = %(m)s, email = %(e)s WHERE user_id = %(id)s", m=mark, e=email, id=user.id
     )
-    execute("UPDATE integration_requests SET input = %(i)s::jsonb", i=f'{{"repository": "{username}/guide"}}')
+    execute(
+        "UPDATE integration_requests SET input = %(i)s::jsonb WHERE integration_id = %(of)s",
+        i=f'{{"repository": "{username}/guide"}}',
+        of=world.integration_id,
+    )
     execute(
         "INSERT INTO integration_records (integration_id, kind, external_id, data)"
         " VALUES (%(i)s, 'repository', '1', jsonb_build_object('owner', %(u)s::text))",

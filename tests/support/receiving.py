@@ -22,7 +22,7 @@ from infra.local.events import schedule_event, sqs_event
 from infra.local.invocation import invoke
 from tests.support.api import Api
 from tests.support.statements import execute
-from tests.support.uploading import received
+from tests.support.uploading import forget_what_is_due, received
 
 Behaviour = Callable[[BaseHTTPRequestHandler], object]
 
@@ -198,9 +198,9 @@ def deliveries(user: Api, webhook: Mapping[str, Any], **query: str) -> list[dict
 
 
 def remove_all() -> None:
-    """Nobody subscribes to anything, and nothing is queued."""
+    """Nobody subscribes to anything, and nothing is due or queued."""
     execute("DELETE FROM webhooks")
-    execute("UPDATE deliveries SET done_at = now() WHERE done_at IS NULL")
+    forget_what_is_due()
     received("webhooks")
 
 
