@@ -33,7 +33,7 @@ def _sent(queue: str) -> list[UUID]:
 def test_given_many_events_when_recorded_then_they_are_there_in_order_and_what_has_a_queue_is_sent_there() -> None:
     scope, actor = scope_of("project", uuid4()), uuid4()
     happened = _happened(scope)
-    with counted() as statements, writing() as session:
+    with counted(here=True) as statements, writing() as session:
         originate(session, Origin(actor, "10.0.0.1", "a request"))
         record_all(session, happened)
     assert len(statements) == 3
@@ -71,7 +71,7 @@ def test_given_a_transaction_that_fails_then_nothing_is_recorded_and_nothing_sen
 def test_given_more_events_than_a_statement_takes_then_all_are_recorded_in_order_and_some_sent_at_once() -> None:
     scope = scope_of("project", uuid4())
     happened = [Happening(EventType.TASK_UPDATED, uuid4(), scope, {"n": n}) for n in range(20_001)]
-    with counted() as statements, writing() as session:
+    with counted(here=True) as statements, writing() as session:
         record_all(session, happened)
     assert len(statements) == 2 + 21
     found = execute("SELECT subject_id FROM events WHERE scope = %(scope)s ORDER BY transaction_id, id", scope=scope)
@@ -81,6 +81,6 @@ def test_given_more_events_than_a_statement_takes_then_all_are_recorded_in_order
 
 
 def test_given_nothing_that_happened_then_no_statement_is_sent() -> None:
-    with counted() as statements, writing() as session:
+    with counted(here=True) as statements, writing() as session:
         record_all(session, [])
     assert statements == []

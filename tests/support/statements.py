@@ -2,6 +2,7 @@
 
 import re
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -23,12 +24,18 @@ def execute(statement: str, **params: Any) -> Any:
 
 
 @contextmanager
-def counted() -> Iterator[list[str]]:
-    """The statements sent while inside, filled in at the end: one each is one round trip to the database."""
+def counted(*, here: bool = False) -> Iterator[list[str]]:
+    """The statements sent while inside, filled in at the end: one each is one round trip to the database.
+
+    `here`: by this thread, whatever sockets of other tests are still about.
+    """
     statements: list[str] = []
+    thread = threading.get_ident()
     with tempfile.TemporaryFile("w+") as log:
 
         def start(dbapi_connection: object, *_: object) -> None:
+            if here and threading.get_ident() != thread:
+                return
             connection: pq.abc.PGconn = dbapi_connection.pgconn  # type: ignore[attr-defined]
             connection.trace(log.fileno())
             connection.set_trace_flags(pq.Trace.SUPPRESS_TIMESTAMPS)
