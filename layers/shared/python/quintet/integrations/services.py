@@ -1,8 +1,7 @@
 """The services one can connect, as data. A new one is an entry here, and what can be asked of it."""
 
-from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from quintet.config import settings
 from quintet.db.models.integrations import ServiceName
@@ -18,7 +17,7 @@ class Service:
     provider: str = ""
     """Of `quintet.oauth.providers`; none for one with keys."""
     scopes: tuple[str, ...] = ()
-    parameters: MappingProxyType[str, str] = MappingProxyType({})
+    parameters: Mapping[str, str] = field(default_factory=dict)
     """What the provider is to be asked besides when somebody is sent to it."""
     setting: str = ""
     """Of one with keys: the setting that says where its API is."""
@@ -36,12 +35,6 @@ class Service:
         return address
 
 
-_GOOGLE: dict[str, Any] = {
-    # A refresh token is given with the first consent only, unless one asks for both.
-    "access_type": "offline",
-    "prompt": "consent",
-}
-
 SERVICES: dict[str, Service] = {
     service.name: service
     for service in (
@@ -58,7 +51,8 @@ SERVICES: dict[str, Service] = {
             title="Google Docs",
             provider="google",
             scopes=("https://www.googleapis.com/auth/drive.readonly",),
-            parameters=MappingProxyType(_GOOGLE),
+            # A refresh token is given with the first consent only, unless one asks for both.
+            parameters={"access_type": "offline", "prompt": "consent"},
             syncs=True,
             operations=frozenset({"google_docs.document"}),
         ),
