@@ -37,3 +37,11 @@ def test_given_what_the_project_names_then_the_locks_hold_these_versions(
     assert runtime - shipped == set()
     assert (runtime | pinned(project["dev"])) - installed == set()
     assert shipped - installed == set(), "what is shipped is not what is tested"
+
+
+def test_given_every_lock_then_it_has_pins_and_hashes_and_no_address(repository: Path) -> None:
+    locks = [*(repository / LOCKS).glob("requirements*.txt")]
+    locks += [lock for lock in (repository / "tests").rglob("package-lock.json") if "node_modules" not in lock.parts]
+    assert len(locks) == 4
+    for lock in locks:
+        assert "://" not in lock.read_text(), lock
