@@ -8,6 +8,10 @@ from uuid import UUID
 
 from quintet.errors import BadRequest
 
+PAGE_BYTES = 2_000_000
+"""Of a page's items, but for the last. A function answers 6 MB at most, in a string where each quotation mark is
+escaped once more."""
+
 _LAST = UUID(int=2**128 - 1)
 _BEST = (float("inf"), _LAST)
 
