@@ -134,6 +134,27 @@ def test_given_many_people_when_enrolled_by_the_owner_then_each_has_a_result(own
     assert waiting.get(f"{path}/enroll").json()["status"] == "active"
 
 
+def test_given_a_long_waitlist_then_each_page_says_who_is_where(owner: Api) -> None:
+    path = course(owner, capacity=None)
+    execute(
+        "WITH u AS (INSERT INTO users (email, full_name, status)"
+        " SELECT %(c)s || n || '@example.com', 'N', 'active' FROM generate_series(1, 250) n RETURNING id)"
+        " INSERT INTO enrollments (course_id, user_id, status, completed_at)"
+        " SELECT %(c)s::uuid, id, CASE WHEN n %% 10 = 0 THEN 'completed' ELSE 'waitlisted' END,"
+        " CASE WHEN n %% 10 = 0 THEN now() END FROM (SELECT id, row_number() OVER (ORDER BY id) AS n FROM u) u",
+        c=path.split("/")[2],
+    )
+    expected = [id for id, status in standing(path) if status == "waitlisted"]
+    for query in ("limit=100", "limit=100&status=waitlisted"):
+        found, cursor = [], ""
+        while cursor is not None:
+            page = owner.get(f"{path}/enrollments", query=f"{query}&cursor={cursor}").json()
+            found += [item for item in page["items"] if item["status"] == "waitlisted"]
+            cursor = page["next_cursor"]
+        assert [item["user_id"] for item in found] == expected[::-1]
+        assert [item["waitlist_position"] for item in found] == list(range(len(expected), 0, -1))
+
+
 @pytest.mark.parametrize(
     "body", [{}, {"user_ids": []}, {"user_ids": [str(uuid4())] * 201}, {"emails": ["a@b.c"] * 201}]
 )

@@ -26,10 +26,18 @@ _COMPUTED = {
 ENROLLMENT = f"SELECT {columns_of(EnrollmentRead, 'e', **_COMPUTED)} FROM enrollments e WHERE e.user_id = %(caller)s"
 """SQL: the caller's enrollments."""
 
+# Those before the page are counted once for all on it.
+_POSITION = """CASE WHEN e.status = 'waitlisted' THEN
+        (SELECT count(*) FROM enrollments w WHERE w.course_id = %(course_id)s AND w.status = 'waitlisted'
+           AND w.id < (SELECT id FROM found ORDER BY id LIMIT 1))
+        + (SELECT count(*) FROM found f WHERE f.status = 'waitlisted' AND f.id <= e.id) END"""
+
 _STUDENTS = f"""
-    SELECT {columns_of(StudentRead, "e", full_name="u.full_name", **_COMPUTED)}
-    FROM enrollments e JOIN users u ON u.id = e.user_id
-    WHERE e.course_id = %(course_id)s AND e.id < %(before)s"""
+    WITH found AS MATERIALIZED (
+        SELECT * FROM enrollments e WHERE e.course_id = %(course_id)s AND e.id < %(before)s AND {{filter}}
+        ORDER BY e.id DESC LIMIT %(limit)s + 1)
+    SELECT {columns_of(StudentRead, "e", full_name="u.full_name", **{**_COMPUTED, "waitlist_position": _POSITION})}
+    FROM found e JOIN users u ON u.id = e.user_id"""
 
 _ONE = f"SELECT row_to_json(r)::text AS body FROM ({ENROLLMENT} AND e.course_id = %(course_id)s) r"
 
@@ -77,7 +85,7 @@ def list_students(
     session: Session, caller: Principal, course_id: UUID, paging: PageRequest, *, status: EnrollmentStatus | None
 ) -> bytes:
     """A page of a course's enrollments, newest first, for whoever created it; 403 for others who see the course."""
-    sql = f"{_STUDENTS} AND e.status = %(status)s" if status else _STUDENTS
+    sql = _STUDENTS.format(filter="e.status = %(status)s" if status else "true")
     its = f"EXISTS (SELECT FROM courses c WHERE c.id = %(course_id)s AND {owned('c')})"
     params = {"course_id": course_id, "status": status, **rights(caller)}
     try:
