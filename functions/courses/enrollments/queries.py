@@ -42,13 +42,14 @@ _STUDENTS = f"""
 _ONE = f"SELECT row_to_json(r)::text AS body FROM ({ENROLLMENT} AND e.course_id = %(course_id)s) r"
 
 _PEOPLE = """
-    SELECT u.id, asked.email FROM (
+    SELECT u.id, asked.email, e.status FROM (
         SELECT n, id, NULL AS email FROM unnest(%(user_ids)s::uuid[]) WITH ORDINALITY AS by_id(id, n)
         UNION ALL
         SELECT n + cardinality(%(user_ids)s::uuid[]), (SELECT id FROM users WHERE users.email = by_email.email::citext),
                email
         FROM unnest(%(emails)s::text[]) WITH ORDINALITY AS by_email(email, n)) asked
     LEFT JOIN users u ON u.id = asked.id AND u.status = 'active'
+    LEFT JOIN enrollments e ON e.user_id = u.id AND e.course_id = %(course_id)s
     ORDER BY asked.n"""
 
 # The time of arrival, at which the course was locked, and not that of the transaction.
@@ -94,9 +95,11 @@ def list_students(
         raise refusal(session, caller, course_id, Forbidden(OWNERS_ONLY)) from None
 
 
-def find_people(session: Session, *, user_ids: Sequence[UUID], emails: Sequence[str]) -> list[Any]:
-    """For each who is asked for, in order: `id` of the active account, None when there is none, and `email`."""
-    return rows(session, _PEOPLE, {"user_ids": list(user_ids), "emails": list(emails)})
+def find_people(session: Session, course_id: UUID, *, user_ids: Sequence[UUID], emails: Sequence[str]) -> list[Any]:
+    """For each who is asked for, in order: `id` of the active account, None when there is none, `email`, and `status`
+    of their enrollment, if they have one.
+    """
+    return rows(session, _PEOPLE, {"course_id": course_id, "user_ids": list(user_ids), "emails": list(emails)})
 
 
 def seat(session: Session, course_id: UUID, user_ids: Sequence[UUID]) -> list[Any]:
