@@ -3,6 +3,7 @@
 import base64
 import binascii
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -57,6 +58,16 @@ def decode_rank(cursor: str | None) -> tuple[float, UUID]:
         return rank, UUID(bytes=raw[4:])
     except (ValueError, binascii.Error, struct.error):
         raise _foreign("cursor") from None
+
+
+def fitting(items: Sequence[str]) -> int:
+    """How many of these items, which are JSON already, fit into one answer: those that `PAGE_BYTES` have begun."""
+    size = 0
+    for before, item in enumerate(items):
+        if size >= PAGE_BYTES:
+            return before
+        size += len(item.encode())
+    return len(items)
 
 
 def page_bytes(items: str | None, next_cursor: str | None) -> bytes:
