@@ -16,10 +16,12 @@ from quintet.identity.courses import owned, rights
 from quintet.identity.principal import Principal
 from quintet.pagination import PageRequest
 
+# Counted from the end, where newcomers are, who hold the course's lock meanwhile.
 _COMPUTED = {
     "waitlist_position": """CASE WHEN e.status = 'waitlisted' THEN (
-        SELECT count(*) FROM enrollments w
-        WHERE w.course_id = e.course_id AND w.status = 'waitlisted' AND w.id <= e.id) END""",
+        SELECT c.waitlist_count - (SELECT count(*) FROM enrollments w
+            WHERE w.course_id = c.id AND w.status = 'waitlisted' AND w.id > e.id)
+        FROM courses c WHERE c.id = e.course_id) END""",
     "lessons_completed": "(SELECT count(*) FROM lesson_progress p WHERE p.enrollment_id = e.id)",
     "lesson_count": "(SELECT count(*) FROM lessons l WHERE l.course_id = e.course_id)",
 }
