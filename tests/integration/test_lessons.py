@@ -62,6 +62,15 @@ def test_given_a_lesson_when_created_then_201_says_where_it_is_and_it_is_the_las
     assert events_about(made["id"]) == [("lesson.created", {"course_id": path.split("/")[2]})]
 
 
+def test_given_a_content_as_long_as_it_may_be_in_any_script_then_it_is_taken(owner: Api) -> None:
+    path, content = course(owner), "\U0001f600" * 50_000
+    made = lesson(owner, path, content=content)  # as json.dumps writes it: twelve bytes for each of them
+    assert made["content"] == content
+    one = f"{path}/lessons/{made['id']}"
+    assert owner.put(one, {"content": content[1:]}).json()["content"] == content[1:]
+    assert pointers(owner.patch(one, {"content": content + "x"})) == ["/content"]
+
+
 def test_given_an_order_when_lessons_come_move_and_go_then_positions_have_no_gaps(owner: Api) -> None:
     path = course(owner)
     made = {title: lesson(owner, path, title=title) for title in "ABCD"}
