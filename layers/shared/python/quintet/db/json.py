@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from quintet.db.reads import Params, rows
 from quintet.errors import NotFound
-from quintet.pagination import PageRequest, encode_cursor, page_bytes
+from quintet.pagination import PageRequest, encode_cursor, fitting, page_bytes
 
 if TYPE_CHECKING:
     from pydantic import BaseModel  # 30 ms, which consumers do without
@@ -63,7 +63,7 @@ def page(
 
     `sql` selects the items, `id` among them, without ORDER BY or LIMIT, and keeps its own key column
     `< %(before)s`, where the planner can use an index for it. `key` is SQL over an item `r`, a UUID that differs
-    from item to item. `empty_is_missing`: a first page without items
+    from item to item. A page of large items has fewer than asked for. `empty_is_missing`: a first page without items
     means that the list itself is not there for the caller (404); so does `visible`, an SQL condition, when false.
     """
     # The row beyond the page tells that there are more. To join the texts here takes half the time it takes there.
@@ -76,8 +76,9 @@ def page(
     items = [row.item for row in found if row.item is not None]
     if (visible and not found) or (empty_is_missing and not items and paging.cursor is None):
         raise NotFound
-    following = encode_cursor(UUID(found[paging.limit - 1].key)) if len(items) > paging.limit else None
-    return page_bytes(",".join(items[: paging.limit]), following)
+    shown = fitting(items[: paging.limit])
+    following = encode_cursor(UUID(found[shown - 1].key)) if len(items) > shown else None
+    return page_bytes(",".join(items[:shown]), following)
 
 
 def _column(table: str, name: str, annotation: Any) -> str:
