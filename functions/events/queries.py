@@ -96,6 +96,7 @@ def _params(caller: Principal, filters: Filters, start: Position | None = None) 
         **rights(caller),
         "all": caller.can(Permission.EVENTS_READ_ALL),
         "reads_projects": caller.can(Permission.PROJECTS_READ_ALL),
+        "manages_courses": caller.can(Permission.COURSES_MANAGE_ALL),
         "type": filters.type,
         "subject_type": filters.subject_type,
         "subject_id": filters.subject_id,

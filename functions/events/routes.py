@@ -35,10 +35,12 @@ async def list_events(
 ) -> Response:
     """Read the log: the audit trail, newest first, or with `after` the feed, oldest first, which never ends.
 
-    Everybody reads what concerns their account, their projects, their conversations, and the campaigns they created or
-    work on as an agent; `events:read_all` reads everything but other people's conversations. The feed gives each event
-    once and skips none, if every request carries the `next_cursor` of the answer before; with nothing new, `items` is
-    empty and `next_cursor` still the one to go on from. Events are kept for 13 months: an older cursor is answered 410.
+    Everybody reads what concerns their account, their projects, their conversations, the campaigns they created or
+    work on as an agent, and the courses they created or take; who takes a course is told to whoever created it, and to
+    each student of themselves. `events:read_all` reads everything but other people's conversations. The feed gives each
+    event once and skips none, if every request carries the `next_cursor` of the answer before; with nothing new,
+    `items` is empty and `next_cursor` still the one to go on from. Events are kept for 13 months: an older cursor is
+    answered 410.
     """
     if after is None:
         return listed(queries.trail(session, caller, paging, filters))

@@ -37,8 +37,9 @@ class Feed(Output):
 Scope = Annotated[
     str,
     Query(
-        pattern=r"^(system|(user|project|conversation|campaign|course):[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$",
-        description="`project:<id>`, `campaign:<id>`, `user:<id>`, ...; `system` is for `events:read_all`.",
+        pattern=r"^(system|(user|project|conversation|campaign|course|roster):[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$",
+        description="`project:<id>`, `campaign:<id>`, `user:<id>`, ...; `roster:<id>` is who takes the course of "
+        "this id; `system` is for `events:read_all`.",
     ),
 ]
 

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from sqlalchemy.orm import Session
@@ -67,19 +68,21 @@ def notify(event: Claimed) -> str | None:
 def _tell(session: Session, event: Claimed, told: Told) -> list[Happening]:
     from psycopg.types.json import Jsonb
 
-    kind, scope = KINDS[told.kind], parts(event.scope)
+    kind = KINDS[told.kind]
+    scope = scope_of(told.about, UUID(event.data[f"{told.about}_id"])) if told.about else event.scope
+    about, _, id = scope.partition(":")
     data: dict[str, Any] = {
-        f"{scope['scope_kind']}_id": str(scope["scope_id"]),
+        f"{about}_id": id,
         f"{event.type.partition('.')[0]}_id": str(event.subject_id),
         **{name: event.data[name] for name in told.keeps},
     }
     params = {
-        **scope,
+        **parts(event.scope),
         "event_id": event.id,
         "an_hour_before": uuid_at(time_of(event.id) - timedelta(hours=1)),
         "subject_id": event.subject_id,
         "actor_id": event.actor_id,
-        "scope": event.scope,
+        "scope": scope,
         "data": Jsonb(event.data),
         "kind": told.kind,
         "kept": Jsonb(data),

@@ -14,6 +14,9 @@ class Told:
     whom: str
     """SQL: the `user_id` of those who are told. Parameters are the event's: `event_id`, `subject_id`, `data`,
     `scope_id`. Whoever did it is not told, nor is who takes no part in its scope."""
+    about: str = ""
+    """The kind of scope that the notification is of, if not the event's: one whose id is a fact of the event. Who takes
+    no part in it any more when it is said is told nothing."""
     keeps: tuple[str, ...] = ()
     """Facts of the event that the notification has too."""
 
@@ -50,6 +53,9 @@ _NEW_MEMBER = f"""
     WHERE e.id = %(event_id)s AND m.project_id = %(subject_id)s AND m.user_id = ({_named("user_id")})"""
 """Who became a member in the event's own transaction; of others it says that their role changed."""
 
+_STUDENT = "SELECT user_id FROM enrollments WHERE id = %(subject_id)s"
+"""Whose enrollment it is, unless they have left."""
+
 _UPLOADER = "SELECT created_by AS user_id FROM campaign_uploads WHERE id = %(subject_id)s"
 
 TOLD: Mapping[EventType, tuple[Told, ...]] = {
@@ -65,8 +71,8 @@ TOLD: Mapping[EventType, tuple[Told, ...]] = {
     ),
     EventType.CONVERSATION_MEMBER_ADDED: (Told(kind="conversation_added", whom=_named("user_id")),),
     EventType.PROJECT_MEMBER_SET: (Told(kind="project_added", whom=_NEW_MEMBER, keeps=("role",)),),
-    EventType.ENROLLMENT_CREATED: (Told(kind="course_added", whom=_named("user_id"), keeps=("status",)),),
-    EventType.ENROLLMENT_MOVED_UP: (Told(kind="course_seat", whom=_named("user_id")),),
+    EventType.ENROLLMENT_CREATED: (Told(kind="course_added", whom=_STUDENT, about="course", keeps=("status",)),),
+    EventType.ENROLLMENT_MOVED_UP: (Told(kind="course_seat", whom=_STUDENT, about="course"),),
     EventType.CAMPAIGN_UPLOAD_FINISHED: (Told(kind="import_finished", whom=_UPLOADER),),
     EventType.CAMPAIGN_UPLOAD_FAILED: (Told(kind="import_failed", whom=_UPLOADER),),
 }

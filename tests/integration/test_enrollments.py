@@ -18,7 +18,7 @@ from quintet.db.engine import engine
 from quintet.db.session import reading
 from quintet.events.types import EventType
 from quintet.notifications.lines import unread_lines
-from tests.support.api import Api, events_about
+from tests.support.api import Api
 from tests.support.courses import counts, course, enrolled, events_of, standing
 from tests.support.expect import logged
 from tests.support.notifying import kinds, notified
@@ -179,26 +179,6 @@ def test_given_an_account_when_it_is_removed_then_its_seat_goes_to_who_waits(own
     assert person("admin").delete(f"/users/{first.id}", query=[("purge", "true")]).status == 204
     assert standing(path) == [(str(second.id), "active")]
     assert counts(path) == (1, 0)
-
-
-def test_given_enrollments_then_their_events_are_the_owners_and_those_of_who_takes_part(owner: Api) -> None:
-    path = course(owner, capacity=1)
-    first, second, third = enrolled(path, *(person("student") for _ in range(3)))
-    assert first.delete(f"{path}/enroll").status == 204
-    scope = [("scope", f"course:{path.split('/')[2]}")]
-    for reader in (owner, second, third):
-        told = [event["type"] for event in reader.get("/events", query=scope).json()["items"]]
-        assert told[:3] == ["enrollment.moved_up", "enrollment.removed", "enrollment.created"]
-    assert first.get("/events", query=scope).status == person("student").get("/events", query=scope).status == 404
-    # AND who has left is told in their own scope, so that all their clients know.
-    [left] = first.get("/events", query=[("type", "enrollment.removed")]).json()["items"]
-    assert left["scope"] == f"user:{first.id}"
-    moved = second.get(f"{path}/enroll").json()["id"]
-    facts = {"course_id": path.split("/")[2], "user_id": str(second.id)}
-    assert events_about(moved) == [
-        ("enrollment.created", {**facts, "status": "waitlisted"}),
-        ("enrollment.moved_up", facts),
-    ]
 
 
 def test_given_somebody_who_moves_up_or_is_enrolled_by_another_then_they_are_told_by_mail_too(owner: Api) -> None:

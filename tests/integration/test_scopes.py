@@ -9,6 +9,9 @@ from quintet.db.session import reading
 from quintet.identity.scopes import MINE, PUBLIC, READERS, parts
 from tests.support.world import World
 
+_WHOSE = {"roster": "course"}
+"""Kind of scope -> of what its id is, if not of that kind."""
+
 
 @pytest.fixture(scope="module")
 def world(stack: object) -> World:
@@ -24,13 +27,14 @@ def world(stack: object) -> World:
         ("conversation", {"owner", "member"}),
         ("campaign", {"owner", "member"}),
         ("course", {"owner", "member"}),
+        ("roster", {"owner"}),
         ("system", set()),
     ],
 )
 def test_given_a_scope_then_its_readers_are_those_who_count_it_among_theirs(
     world: World, kind: str, expected: set[str]
 ) -> None:
-    scope = kind if kind == "system" else f"{kind}:{getattr(world, f'{kind}_id')}"
+    scope = kind if kind == "system" else f"{kind}:{getattr(world, f'{_WHOSE.get(kind, kind)}_id')}"
     people = {name: UUID(str(getattr(world, name).id)) for name in ("owner", "editor", "member", "newcomer")}
     with reading() as session:
         connection = session.connection()

@@ -46,7 +46,7 @@ def counts(path: str) -> tuple[int, int]:
 
 
 def events_of(path: str) -> list[tuple[str, dict[str, Any]]]:
-    """Type and data of the events in a course's scope, oldest first."""
-    scope = f"course:{path.split('/')[2]}"
-    rows = execute("SELECT type, data FROM events WHERE scope = %(scope)s ORDER BY id", scope=scope)
+    """Type and data of the events of a course and of who takes it, oldest first."""
+    scopes = [f"{kind}:{path.split('/')[2]}" for kind in ("course", "roster")]
+    rows = execute("SELECT type, data FROM events WHERE scope = ANY (%(scopes)s) ORDER BY id", scopes=scopes)
     return [tuple(row) for row in rows]

@@ -72,7 +72,8 @@ _SEAT = """
                      count(*) FILTER (WHERE status = 'waitlisted') AS waiting FROM made) new
         WHERE id = %(course_id)s AND seated + waiting > 0
     )
-    SELECT id, user_id, status FROM made ORDER BY id"""
+    SELECT made.id, made.user_id, made.status, c.created_by
+    FROM made JOIN courses c ON c.id = %(course_id)s ORDER BY made.id"""
 
 
 def read_enrollment(session: Session, caller: Principal, course_id: UUID) -> bytes:
@@ -105,7 +106,8 @@ def find_people(session: Session, course_id: UUID, *, user_ids: Sequence[UUID], 
 
 
 def seat(session: Session, course_id: UUID, user_ids: Sequence[UUID]) -> list[Any]:
-    """Enroll accounts that are not yet, in this order: `id`, `user_id` and `status` of each new enrollment.
+    """Enroll accounts that are not yet, in this order: `id`, `user_id` and `status` of each new enrollment, and
+    `created_by` of the course.
 
     The course is locked and published, so either there is a free seat or somebody waits, never both.
     """

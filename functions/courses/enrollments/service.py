@@ -12,8 +12,7 @@ from functions.courses.enrollments import queries
 from functions.courses.enrollments.schemas import PeopleEnroll
 from quintet.db.models.courses import Course, Enrollment
 from quintet.errors import Conflict, NotFound
-from quintet.events.courses import leave
-from quintet.events.record import Happening, record_all, scope_of
+from quintet.events.courses import leave, record_enrollments
 from quintet.events.types import EventType
 from quintet.identity.principal import Principal
 
@@ -66,19 +65,7 @@ def _enroll(session: Session, course: Course, user_ids: Sequence[UUID]) -> list[
             "Only a published course can be enrolled in.", next={"rel": "course", "href": f"/courses/{course.id}"}
         )
     made = queries.seat(session, course.id, user_ids)
-    scope = scope_of("course", course.id)
-    record_all(
-        session,
-        [
-            Happening(
-                EventType.ENROLLMENT_CREATED,
-                row.id,
-                scope,
-                {"course_id": str(course.id), "user_id": str(row.user_id), "status": row.status},
-            )
-            for row in made
-        ],
-    )
+    record_enrollments(session, EventType.ENROLLMENT_CREATED, course.id, made, facts=("status",))
     return [(row.user_id, row.status) for row in made]
 
 

@@ -36,11 +36,12 @@ _SHIFT = """
 
 _FINISH = """
     UPDATE enrollments e SET status = 'completed', completed_at = clock_timestamp()
-    FROM (SELECT count(*) AS n FROM lessons WHERE course_id = %(course_id)s) its
+    FROM (SELECT c.created_by, (SELECT count(*) FROM lessons WHERE course_id = c.id) AS n
+          FROM courses c WHERE c.id = %(course_id)s) its
     WHERE e.course_id = %(course_id)s AND e.status = 'active' AND its.n > 0
       AND (%(user_id)s::uuid IS NULL OR e.user_id = %(user_id)s)
       AND its.n = (SELECT count(*) FROM lesson_progress p WHERE p.enrollment_id = e.id)
-    RETURNING e.id, e.user_id"""
+    RETURNING e.id, e.user_id, its.created_by"""
 
 
 def list_lessons(session: Session, caller: Principal, course_id: UUID) -> bytes:
@@ -71,7 +72,9 @@ def shift(session: Session, course_id: UUID, *, first: int, last: int, by: int, 
 
 
 def finish(session: Session, course_id: UUID, user_id: UUID | None = None) -> list[Any]:
-    """Complete the enrollments, or this account's, of those who are done with every lesson: their `id`, `user_id`."""
+    """Complete the enrollments, or this account's, of those who are done with every lesson: their `id`, `user_id`,
+    and `created_by` of the course.
+    """
     return rows(session, _FINISH, {"course_id": course_id, "user_id": user_id})
 
 

@@ -13,7 +13,8 @@ from functions.courses.lessons.schemas import LessonCreate, LessonUpdate
 from quintet.db.models.courses import MAX_LESSONS, Course, Enrollment, Lesson, LessonProgress
 from quintet.db.models.files import File
 from quintet.errors import BadRequest, Conflict, Forbidden, NotFound
-from quintet.events.record import Happening, record, record_all, scope_of
+from quintet.events.courses import record_enrollments
+from quintet.events.record import record, scope_of
 from quintet.events.types import EventType
 from quintet.identity.principal import Principal
 
@@ -138,19 +139,8 @@ def _progressing(session: Session, caller: Principal, course_id: UUID, lesson_id
 
 
 def _finish(session: Session, course_id: UUID, user_id: UUID | None = None) -> None:
-    scope = scope_of("course", course_id)
-    record_all(
-        session,
-        [
-            Happening(
-                EventType.ENROLLMENT_COMPLETED,
-                row.id,
-                scope,
-                {"course_id": str(course_id), "user_id": str(row.user_id)},
-            )
-            for row in queries.finish(session, course_id, user_id)
-        ],
-    )
+    done = queries.finish(session, course_id, user_id)
+    record_enrollments(session, EventType.ENROLLMENT_COMPLETED, course_id, done)
 
 
 def _record(session: Session, type: EventType, lesson_id: UUID, course: Course, **data: Any) -> None:

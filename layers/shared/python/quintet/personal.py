@@ -219,8 +219,9 @@ PERSONAL: dict[str, Kind] = {
         erased=_deleted_from("exports"),
     ),
     "events": Kind(
+        # Others act in the person's scope, too: an administrator, a teacher.
         exported="""SELECT id, at, type, subject_type, subject_id, data - 'key' - 'upload_id' AS data, scope,
-                host(ip) AS ip
+                CASE WHEN coalesce(actor_id, %(user)s) = %(user)s THEN host(ip) END AS ip
             FROM events WHERE actor_id = %(user)s OR scope = 'user:' || %(user)s::text""",
         stays="Ids and facts; addresses of networks are taken out before.",
     ),

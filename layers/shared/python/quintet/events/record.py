@@ -85,18 +85,23 @@ def record(
     return event_id
 
 
-def record_all(session: Session, happened: Sequence[Happening]) -> None:
-    """`record` for many events at once, in their order: a statement for each thousand, none when nothing happened."""
+def record_all(session: Session, happened: Sequence[Happening], *, by_nobody: bool = False) -> None:
+    """`record` for many events at once, in their order: a statement for each thousand, none when nothing happened.
+
+    `by_nobody`: what only follows from what somebody did, whom its readers are not to know.
+    """
     for start in range(0, len(happened), _AT_ONCE):
-        _record(session, happened[start : start + _AT_ONCE])
+        _record(session, happened[start : start + _AT_ONCE], by_nobody=by_nobody)
 
 
-def _record(session: Session, happened: Sequence[Happening], actor_id: UUID | None = None) -> list[UUID]:
+def _record(
+    session: Session, happened: Sequence[Happening], actor_id: UUID | None = None, *, by_nobody: bool = False
+) -> list[UUID]:
     from psycopg.types.json import Jsonb
 
     session.flush()  # in the order things happened, so that ids are known and constraints have spoken
     statement = _RECORD.format(subject="h.subject", source="")
-    params = _params(session, happened, actor_id)
+    params = _params(session, happened, actor_id, by_nobody=by_nobody)
     if routes := {event.type.value: DELIVERED_TO[event.type] for event in happened if event.type in DELIVERED_TO}:
         statement, params = _AND_DELIVER.format(record=statement), {**params, "routes": Jsonb(routes)}
     recorded = rows(session, statement, params)
@@ -135,10 +140,14 @@ def change_and_record(
     return changed[0].id if changed else None
 
 
-def _params(session: Session, happened: Sequence[Happening], actor_id: UUID | None) -> dict[str, Any]:
+def _params(
+    session: Session, happened: Sequence[Happening], actor_id: UUID | None, *, by_nobody: bool = False
+) -> dict[str, Any]:
     from psycopg.types.json import Jsonb
 
     origin: Origin = session.info.get("origin", Origin())
+    if by_nobody:
+        origin = Origin(request_id=origin.request_id)
     return {
         "actor_id": origin.actor_id or actor_id,
         "ip": origin.ip,

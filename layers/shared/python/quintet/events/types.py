@@ -108,8 +108,9 @@ class EventType(StrEnum):
     LESSON_REMOVED = "lesson.removed"
     LESSON_COMPLETED = "lesson.completed"  # by one person, in whose own scope it is
     LESSON_REOPENED = "lesson.reopened"
-    ENROLLMENT_CREATED = "enrollment.created"  # data: user_id; status active or waitlisted
-    ENROLLMENT_MOVED_UP = "enrollment.moved_up"  # from the waitlist to a seat
+    # In the course's `roster` and in the student's own scope; data: course_id, user_id.
+    ENROLLMENT_CREATED = "enrollment.created"  # status: active or waitlisted
+    ENROLLMENT_MOVED_UP = "enrollment.moved_up"  # from the waitlist to a seat; by nobody, for others caused it
     ENROLLMENT_COMPLETED = "enrollment.completed"
     ENROLLMENT_REMOVED = "enrollment.removed"
 

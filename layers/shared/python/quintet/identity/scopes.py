@@ -1,5 +1,7 @@
 """Who reads which events: an event has one scope, and whoever takes part in that may read it.
 
+A course has two: those who take it do not learn who else does, which is in its `roster`.
+
 The same rule from three sides, all SQL: the scopes of the caller (`%(caller)s`), whether the caller may read one, and
 the readers of one. Permissions to read everything come on top, and only for who asks for it.
 """
@@ -8,7 +10,7 @@ from uuid import UUID
 
 from quintet.identity.campaigns import OWN_AGENT, there_is, visible
 from quintet.identity.conversations import is_member
-from quintet.identity.courses import takes_part
+from quintet.identity.courses import owned, takes_part
 
 CONVERSATIONS = """
     SELECT 'conversation:' || conversation_id AS scope FROM conversation_members WHERE user_id = %(caller)s"""
@@ -27,7 +29,8 @@ MINE = f"""
         UNION SELECT campaign_id FROM campaign_assignments WHERE agent_id = {OWN_AGENT}) mine
     UNION ALL SELECT 'course:' || course_id FROM (
         SELECT id AS course_id FROM courses WHERE created_by = %(caller)s
-        UNION SELECT course_id FROM enrollments WHERE user_id = %(caller)s) mine"""
+        UNION SELECT course_id FROM enrollments WHERE user_id = %(caller)s) mine
+    UNION ALL SELECT 'roster:' || id FROM courses WHERE created_by = %(caller)s"""
 """The scopes the caller takes part in."""
 
 READABLE = {
@@ -38,6 +41,7 @@ READABLE = {
     "campaign": there_is("%(scope_id)s", visible("c")),
     "conversation": is_member("%(scope_id)s"),
     "course": f"EXISTS (SELECT FROM courses c WHERE c.id = %(scope_id)s AND {takes_part('c')})",
+    "roster": f"EXISTS (SELECT FROM courses c WHERE c.id = %(scope_id)s AND {owned('c')})",
 }
 """Kind of scope -> whether the caller may read the one with the id `%(scope_id)s`."""
 
@@ -57,7 +61,8 @@ def readers(kind: str, id: str) -> str:
     UNION ALL SELECT user_id FROM (
         SELECT created_by AS user_id FROM courses WHERE id = {id}
         UNION SELECT user_id FROM enrollments WHERE course_id = {id}) course
-    WHERE {kind} = 'course'"""
+    WHERE {kind} = 'course'
+    UNION ALL SELECT created_by FROM courses WHERE {kind} = 'roster' AND id = {id}"""
 
 
 READERS = readers("%(scope_kind)s", "%(scope_id)s::uuid")
