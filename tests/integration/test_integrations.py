@@ -344,6 +344,31 @@ def test_given_records_then_they_come_in_pages(user: Api, services: Services) ->
     assert sorted(seen) == [f"octo/r{n}" for n in range(5)]
 
 
+@pytest.mark.parametrize("of", ["records", "requests"])
+def test_given_long_texts_then_a_page_ends_before_a_function_can_answer_no_more(
+    user: Api, services: Services, of: str
+) -> None:
+    id = connected(user, services, "google_docs")
+    columns, values = {
+        "records": ("kind, external_id, data", "'document_text', n::text, text.data"),
+        "requests": ("operation, input, result", "'google_docs.document', '{}', text.data"),
+    }[of]
+    execute(
+        f"INSERT INTO integration_{of} (integration_id, {columns}) SELECT %(id)s, {values}"
+        " FROM generate_series(1, 9) n, (SELECT jsonb_build_object('text', repeat('x', 900_000)) AS data) text"
+        " RETURNING id",
+        id=id,
+    )
+    seen, cursor, pages = [], "", 0
+    while cursor is not None:
+        page = user.get(f"/integrations/{id}/{of}", query=[("limit", "7"), *([("cursor", cursor)] if cursor else [])])
+        assert len(page.body) < 4_000_000
+        seen += [item["id"] for item in page.json()["items"]]
+        cursor, pages = page.json()["next_cursor"], pages + 1
+    assert len(set(seen)) == len(seen) == 9
+    assert pages == 3
+
+
 def test_given_everything_that_can_happen_then_no_token_and_no_key_is_anywhere(user: Api, services: Services) -> None:
     """Not in what is answered, logged, recorded, queued or stored."""
     answers: list[str] = []

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from functions.conversations.conversations.queries import FIRST, LAST
 from functions.conversations.messages.schemas import MessageRead
-from quintet.db.json import Versioned, columns_of
+from quintet.db.json import PAGE_BYTES, Versioned, columns_of
 from quintet.db.reads import rows
 from quintet.errors import BadRequest, NotFound
 from quintet.identity.conversations import is_member
@@ -32,10 +32,6 @@ _COLUMNS = columns_of(
         FROM (SELECT emoji, count(*) AS n, bool_or(user_id = %(caller)s) AS mine, min(created_at) AS first
               FROM message_reactions WHERE message_id = m.id GROUP BY emoji) r), '[]')""",
 )
-
-PAGE_BYTES = 2_000_000
-"""Of a page's items, but for the last. A function answers 6 MB at most, in a string where each quotation mark is
-escaped once more."""
 
 # What is beside a page's messages is looked for once they are found.
 _PAGE = f"""
