@@ -168,11 +168,13 @@ def _asked(url: str) -> "BaseHTTPResponse":
 
 def _pool(secure: bool, address: str, host: str, port: int) -> "HTTPConnectionPool":
     import certifi
-    from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, Timeout
+    from urllib3 import Timeout
+
+    from quintet.punctual import Pool, SecurePool
 
     timeout = Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
     if not secure:
-        return HTTPConnectionPool(address, port, timeout=timeout)
-    return HTTPSConnectionPool(
+        return Pool(address, port, timeout=timeout)
+    return SecurePool(
         address, port, timeout=timeout, server_hostname=host, assert_hostname=host, ca_certs=certifi.where()
     )

@@ -12,11 +12,25 @@ import pytest
 from functions.integration_syncer import breaker, client
 from functions.integration_syncer.client import call
 from functions.integration_syncer.troubles import Outage, Refused, Shut, Throttled, Unauthorized
+from quintet import punctual
 from quintet.integrations.services import SERVICES
 from tests.support.api import Api
 from tests.support.expect import logged
 from tests.support.receiving import answering, saying
-from tests.support.services import KEY, Services, ask, connected, outcome, read, records, send, slowly, sync, told
+from tests.support.services import (
+    KEY,
+    Services,
+    ask,
+    connected,
+    dripping,
+    outcome,
+    read,
+    records,
+    send,
+    slowly,
+    sync,
+    told,
+)
 from tests.support.statements import counted, execute
 
 MESHY, PATH = SERVICES["meshy"], "/openapi/v2/text-to-3d/job"
@@ -204,17 +218,17 @@ def test_given_a_host_that_hangs_then_a_call_ends(services: Services, get: Calla
 def test_given_an_answer_in_drops_or_without_end_then_a_call_ends(
     services: Services, get: Callable[[], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def drip(handler: object) -> None:
-        handler.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")  # type: ignore[attr-defined]
-        for _ in range(100):
-            time.sleep(0.05)
-            handler.wfile.write(b" ")  # type: ignore[attr-defined]
-
     monkeypatch.setattr(client, "WHOLE_SECONDS", 0.3)
     monkeypatch.setattr(client, "ATTEMPTS", 1)
-    services.behaviours[PATH] = [drip]
+    services.behaviours[PATH] = [dripping(b"HTTP/1.1 200 OK\r\n\r\n")]
     with pytest.raises(Outage, match=r"too slowly"):
         get()
+    monkeypatch.setattr(punctual, "HEADER_SECONDS", 0.3)
+    services.behaviours[PATH] = [dripping(b"HTTP/1.1 200 OK\r\nx: ")]
+    began = time.monotonic()
+    with pytest.raises(Outage, match=r"broke off"):
+        get()
+    assert time.monotonic() - began < 2
     monkeypatch.setattr(client, "MAX_BODY", 1000)
     services.behaviours[PATH] = [answering(200, body=b" " * 2000)]
     with pytest.raises(Refused, match=r"more than"):

@@ -3,12 +3,14 @@
 Every call has timeouts, and is made by whoever holds no database session meanwhile.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from quintet import retry_after
 from quintet.oauth.providers import Client
 
 if TYPE_CHECKING:
@@ -16,8 +18,10 @@ if TYPE_CHECKING:
     from requests import Response
 
 TIMEOUT = (3, 5)
-"""Seconds to connect, and to wait for a sign of life."""
+"""Seconds to connect, and to wait for a sign of life; of all of it, see `quintet.punctual`."""
 
+_TOKEN = re.compile(r"[\x21-\x7e]+")
+"""Else HTTP's client would quote it when it refuses to send it in a header (RFC 6750, 2.1)."""
 _AGENT = "Quintet"
 """GitHub answers nobody without a name."""
 
@@ -110,6 +114,8 @@ def _calling(client: Client) -> "Iterator[OAuth2Session]":
     from authlib.integrations.requests_client import OAuth2Session
     from requests import RequestException
 
+    from quintet.punctual import Adapter
+
     http = OAuth2Session(
         client.id,
         client.secret,
@@ -117,6 +123,8 @@ def _calling(client: Client) -> "Iterator[OAuth2Session]":
         revocation_endpoint_auth_method="client_secret_post",
         default_timeout=TIMEOUT,
     )
+    http.mount("https://", Adapter())
+    http.mount("http://", Adapter())
     http.headers.update({"Accept": "application/json", "User-Agent": _AGENT})
     for kind in ("access_token_response", "refresh_token_response"):
         http.register_compliance_hook(kind, _check(client))
@@ -134,28 +142,16 @@ def _check(client: Client) -> "Callable[[Response], Response]":
     def check(answer: "Response") -> "Response":
         if answer.status_code == 429 or answer.status_code >= 500:
             status = answer.status_code
-            raise ProviderFailed(client.provider.title, str(status), status=status, retry_after=_seconds(answer))
+            wait = retry_after.seconds(answer.headers.get("Retry-After"))
+            raise ProviderFailed(client.provider.title, str(status), status=status, retry_after=wait)
         return answer
 
     return check
 
 
-def _seconds(answer: "Response") -> float | None:
-    """What `Retry-After` says (RFC 9110, 10.2.3), as seconds."""
-    from email.utils import parsedate_to_datetime
-
-    said = answer.headers.get("Retry-After", "")
-    if said.isdecimal():
-        return float(said)
-    try:
-        return max(0.0, (parsedate_to_datetime(said) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):
-        return None
-
-
 def _tokens(client: Client, given: dict[str, Any]) -> Tokens:
     access, kind = given.get("access_token"), str(given.get("token_type", "bearer"))
-    if not isinstance(access, str) or not access or kind.lower() != "bearer":
+    if not isinstance(access, str) or not _TOKEN.fullmatch(access) or kind.lower() != "bearer":
         raise ProviderFailed(client.provider.title, "no token")
     # GitHub separates them by commas.
     scopes = str(given.get("scope") or "").replace(",", " ").split()
