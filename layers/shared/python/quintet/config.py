@@ -48,6 +48,8 @@ class Settings:
 
     integration_lease_seconds: int = 150
     """The same of an integration that is fetched from, and of a request to it: more than one call with its retries."""
+    integration_look_seconds: int = 10
+    """Until a job that a service works on is first looked at."""
 
     webhooks_allow_private: bool = False
     """Lets webhooks have http: addresses and private ones, on one machine and in tests alone."""
