@@ -299,6 +299,43 @@ def test_given_a_page_that_is_refused_then_it_begins_anew_next_time(user: Api, s
     assert names(user, id) == [f"octo/r{n}" for n in range(5)]
 
 
+def test_given_pages_in_a_circle_then_it_ends(user: Api, services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetching, "MAX_PAGES", 5)
+    id = connected(user, services, "github")
+    circle = answering(200, {"link": f'<{services.url}/user/repos?page=2>; rel="next"'}, b"[]")
+    services.behaviours["/user/repos"] = [circle] * 20
+    assert sync(id) == []
+    assert len(services.requests) <= 6
+    found = read(user, id)
+    assert (found["sync_status"], found["error"]) == ("error", "GitHub has page after page without end.")
+    # AND the next time it begins anew, with as many pages before it
+    services.behaviours.clear()
+    for n in range(6):
+        services.repository(f"r{n}")
+    for _ in range(2):
+        sync(id)
+        assert read(user, id)["sync_status"] == "success"
+    assert len(records(user, id)) == 6
+
+
+def test_given_a_retry_after_of_years_then_it_is_tried_after_a_day(user: Api, services: Services) -> None:
+    id = connected(user, services, "github")
+    services.behaviours["/user/repos"] = [answering(503, {"retry-after": "999999999"})] * 3
+    assert sync(id) == []
+    [(seconds,)] = execute(
+        "SELECT extract(epoch FROM next_sync_at - now())::int FROM integrations WHERE id = %(id)s", id=id
+    )
+    assert 86_000 < seconds <= 86_400
+
+
+def test_given_numbers_that_postgresql_has_not_then_they_are_left_out(user: Api, services: Services) -> None:
+    services.repository("one", open_issues_count=float("inf"), description=[float("nan"), 1.5])
+    id = connected(user, services, "github")
+    assert sync(id) == []
+    [record] = records(user, id)
+    assert (record["data"]["open_issues_count"], record["data"]["description"]) == (None, [None, 1.5])
+
+
 def test_given_a_redirect_then_it_is_followed_within_the_service_alone(user: Api, services: Services) -> None:
     services.repository("one")
     id = connected(user, services, "github")
