@@ -203,3 +203,33 @@ def test_given_a_redirect_of_the_token_endpoint_then_it_is_not_followed(receiver
     with pytest.raises(ProviderFailed):
         refresh(at(receiver), "token")
     assert len(receiver.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"null",
+        b"[]",
+        b"<html>",
+        b"[" * 100_000,
+        b" " * 2_000_000 + b"{}",
+        b'{"access_token": 5}',
+        b'{"access_token": ""}',
+        b'{"access_token": "two\\nlines"}',
+        b'{"access_token": "abc", "expires_in": "soon"}',
+        b'{"access_token": "abc", "expires_in": 1e400}',
+        b'{"access_token": "abc", "expires_in": [1]}',
+        b'{"access_token": "abc", "token_type": "mac"}',
+    ],
+)
+def test_given_an_answer_that_is_no_token_then_the_provider_has_failed(receiver: Receiver, body: bytes) -> None:
+    receiver.behaviour = answering(200, {"content-type": "application/json"}, body)
+    with pytest.raises(ProviderFailed):
+        refresh(at(receiver), "token")
+
+
+def test_given_a_token_with_parts_that_make_no_sense_then_they_are_left_out(receiver: Receiver) -> None:
+    body = b'{"access_token": "abc", "refresh_token": {"a": 1}, "scope": ["repo"]}'
+    receiver.behaviour = answering(200, {"content-type": "application/json"}, body)
+    got = refresh(at(receiver), "the one before")
+    assert (got.access_token, got.scopes) == ("abc", ())

@@ -134,7 +134,8 @@ def _calling(client: Client) -> "Iterator[OAuth2Session]":
             yield http
     except OAuthError as error:
         raise ProviderRefused(title, str(error.error)) from None
-    except (RequestException, ValueError) as error:  # with the answer, which may hold a token
+    # With the answer, which may hold a token. JSON can be too deep to be read, and a lifetime too long to be counted.
+    except (RequestException, ValueError, TypeError, RecursionError, OverflowError) as error:
         raise ProviderFailed(title, type(error).__name__) from None
 
 
@@ -153,14 +154,14 @@ def _tokens(client: Client, given: dict[str, Any]) -> Tokens:
     access, kind = given.get("access_token"), str(given.get("token_type", "bearer"))
     if not isinstance(access, str) or not _TOKEN.fullmatch(access) or kind.lower() != "bearer":
         raise ProviderFailed(client.provider.title, "no token")
-    # GitHub separates them by commas.
-    scopes = str(given.get("scope") or "").replace(",", " ").split()
+    renewed, scope = given.get("refresh_token"), given.get("scope")
     return Tokens(
         access_token=access,
-        refresh_token=given.get("refresh_token") or None,
+        refresh_token=renewed if isinstance(renewed, str) and renewed else None,
         id_token=given.get("id_token"),
         expires_at=_expiry(client, given.get("expires_in")),
-        scopes=tuple(scopes),
+        # GitHub separates them by commas.
+        scopes=tuple(scope.replace(",", " ").split()) if isinstance(scope, str) else (),
     )
 
 
