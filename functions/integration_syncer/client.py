@@ -98,6 +98,10 @@ def call(
             except Outage:
                 breaker.failed(service.name)
                 raise
+            except Refused:  # what it answered goes too far, but it has answered
+                if ailing:
+                    breaker.succeeded(service.name)
+                raise
             if ailing:
                 breaker.succeeded(service.name)
             return _judged(service, answer, token)

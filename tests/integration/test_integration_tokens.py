@@ -134,7 +134,7 @@ def test_given_a_token_without_a_refresh_token_that_is_refused_then_its_owner_is
     services.tokens.add("another-key-of-mine")
     again = user.post("/integrations", {"service": "meshy", "api_key": "another-key-of-mine"})
     assert (again.status, again.json()["id"], again.json()["status"]) == (200, id, "connected")
-    assert again.json()["error"] is None
+    assert (again.json()["error"], again.json()["stale_since"]) == (None, None)
     request = ask(user, id, "meshy.text_to_3d", prompt="A chair")
     assert send({"request_id": request["id"]}) == []
     assert outcome(user, request)["status"] == "running"

@@ -26,18 +26,22 @@ _T = TypeVar("_T")
 
 
 def _in_time(sock: socket, receive: Callable[[], _T]) -> _T:
-    timer = threading.Timer(HEADER_SECONDS, _shut, (sock,))
+    late = threading.Event()
+
+    def shut() -> None:
+        late.set()
+        with suppress(OSError):
+            sock.shutdown(SHUT_RDWR)  # whoever reads from it is told that this was the end
+
+    timer = threading.Timer(HEADER_SECONDS, shut)
     timer.daemon = True
     timer.start()
     try:
         return receive()
     finally:
         timer.cancel()
-
-
-def _shut(sock: socket) -> None:
-    with suppress(OSError):
-        sock.shutdown(SHUT_RDWR)  # whoever reads from it is told that this was the end
+        if late.is_set():  # http.client takes a header that is cut off for a whole one
+            raise TimeoutError
 
 
 class _Connection(HTTPConnection):
