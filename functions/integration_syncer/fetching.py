@@ -65,9 +65,11 @@ _REMOVE = """
     WHERE integration_id = %(id)s AND kind IN ('document', 'document_text') AND external_id = ANY (%(removed)s)
     RETURNING id"""
 
+# What was only asked for, and never listed, has no pass.
 _GONE = """
     UPDATE integration_records SET stale_since = now()
-    WHERE integration_id = %(id)s AND kind = %(kind)s AND pass_number < %(pass)s AND stale_since IS NULL
+    WHERE integration_id = %(id)s AND kind = %(kind)s AND pass_number > 0 AND pass_number < %(pass)s
+      AND stale_since IS NULL
     RETURNING id"""
 
 _FINISHED = """

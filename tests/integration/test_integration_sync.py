@@ -1,5 +1,6 @@
 """What services hold is fetched page by page, from where it was left, by one at a time."""
 
+import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -14,6 +15,7 @@ from tests.support.api import Api, events_about
 from tests.support.receiving import answering, wait_until
 from tests.support.services import (
     Services,
+    ask,
     connected,
     read,
     records,
@@ -91,6 +93,22 @@ def test_given_a_repository_that_is_gone_then_it_is_kept_and_stale(user: Api, se
     stale = {record["data"]["full_name"]: record["stale_since"] for record in records(user, id)}
     assert stale["octo/goes"]
     assert stale["octo/stays"] is None
+
+
+def test_given_a_repository_that_was_only_asked_for_then_it_is_not_stale_for_not_being_listed(
+    user: Api, services: Services
+) -> None:
+    services.repository("mine")
+    id = connected(user, services, "github")
+    sync(id)
+    elsewhere = {"id": 7, "full_name": "torvalds/linux"}
+    services.behaviours["/repos/torvalds/linux"] = [answering(200, body=json.dumps(elsewhere).encode())]
+    request = ask(user, id, "github.repository", owner="torvalds", repository="linux")
+    send({"request_id": request["id"]})
+    services.repository("another")
+    sync(id)
+    stale = {record["data"]["full_name"]: record["stale_since"] for record in records(user, id)}
+    assert stale == {"torvalds/linux": None, "octo/mine": None, "octo/another": None}
 
 
 def test_given_documents_when_fetched_then_at_first_all_and_then_the_changes(user: Api, services: Services) -> None:

@@ -116,6 +116,17 @@ def test_given_a_key_and_an_idempotency_key_then_a_repeat_is_answered_alike(user
     assert read(user, first.json()["id"])["version"] == first.json()["version"]
 
 
+def test_given_a_provider_and_an_idempotency_key_then_a_repeat_begins_anew_and_can_be_finished(
+    user: Api, services: Services
+) -> None:
+    headers = {"idempotency-key": "one"}
+    first, repeat = (begin(user, "github", headers=headers) for _ in range(2))  # the first answer was lost
+    assert (first.status, repeat.status) == (201, 200)
+    assert repeat.json()["id"] == first.json()["id"]
+    assert come_back(repeat, services).status == 200
+    assert read(user, first.json()["id"])["status"] == "connected"
+
+
 @pytest.mark.parametrize(
     ("service", "scope"), [("github", "repo"), ("google_docs", "https://www.googleapis.com/auth/drive.readonly")]
 )
