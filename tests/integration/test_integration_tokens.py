@@ -16,6 +16,7 @@ from quintet import punctual
 from quintet.db.engine import engine
 from quintet.integrations import sealing
 from quintet.integrations.sealing import Sealed, seal, unseal
+from quintet.oauth import transport
 from tests.support.api import Api, events_about
 from tests.support.expect import logged, problem
 from tests.support.receiving import answering
@@ -215,7 +216,7 @@ def test_given_a_provider_that_answers_in_drops_then_it_is_not_waited_for(
     user: Api, services: Services, monkeypatch: pytest.MonkeyPatch, said: bytes
 ) -> None:
     monkeypatch.setattr(punctual, "HEADER_SECONDS", 0.5)
-    monkeypatch.setattr(punctual, "BODY_SECONDS", 0.5)
+    monkeypatch.setattr(transport, "BODY_SECONDS", 0.5)
     id = UUID(connected(user, services, "github", expires_in=-1))
     services.behaviours["/token"] = [dripping(said)]
     began = time.monotonic()

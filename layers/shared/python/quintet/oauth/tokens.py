@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from requests import Response
 
 TIMEOUT = (3, 5)
-"""Seconds to connect, and to wait for a sign of life; of all of it, see `quintet.punctual`."""
+"""Seconds to connect, and to wait for a sign of life; of all of it, see `quintet.oauth.transport`."""
 
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 """Else HTTP's client would quote it when it refuses to send it in a header (RFC 6750, 2.1)."""
@@ -114,7 +114,7 @@ def _calling(client: Client) -> "Iterator[OAuth2Session]":
     from authlib.integrations.requests_client import OAuth2Session
     from requests import RequestException
 
-    from quintet.punctual import Adapter
+    from quintet.oauth.transport import Adapter
 
     http = OAuth2Session(
         client.id,
