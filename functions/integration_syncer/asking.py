@@ -131,7 +131,12 @@ def work_on(request_id: UUID, message: SQSRecord) -> None:
         _work_on(claimed, message)
     except Lost:
         logger.info("Somebody else has the request, or it is gone.", request_id=str(claimed.id))
-    except (NeedsReauth, Refused) as refused:
+    except NeedsReauth as refused:
+        if claimed.external_id is None:
+            _end(claimed, message, error=str(refused))
+        else:  # it is being made, and paid for: its owner may come back with another key
+            _in_trouble(claimed, message, Trouble(str(refused), again_in=300))
+    except Refused as refused:
         _end(claimed, message, error=str(refused))
     except Trouble as trouble:
         _in_trouble(claimed, message, trouble)

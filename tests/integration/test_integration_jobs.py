@@ -244,6 +244,25 @@ def test_given_a_wait_that_is_longer_than_our_patience_then_it_ends_now(user: Ap
     assert (found["status"], found["error"]) == ("failed", "GitHub asks us to wait.")
 
 
+def test_given_a_key_that_is_taken_back_while_something_is_made_then_a_new_one_brings_it(
+    user: Api, services: Services
+) -> None:
+    request = started(user, services)
+    services.tokens.clear()
+    for _ in range(2):  # what is refused, and what is not asked any more
+        step(request["id"])
+        found = outcome(user, request)
+        assert (found["status"], found["error"]) == ("running", "Video generation has to be connected again.")
+    services.tokens.add("another-key-of-mine")
+    assert user.post("/integrations", {"service": "video", "api_key": "another-key-of-mine"}).status == 200
+    services.finish(MP4)
+    step(request["id"])
+    check_file(outcome(user, request)["file_id"])
+    step(request["id"])
+    assert outcome(user, request)["status"] == "succeeded"
+    assert len(services.jobs) == 1
+
+
 def test_given_a_result_that_was_checked_before_it_is_noted_down_then_it_is_not_fetched_again(
     user: Api, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
