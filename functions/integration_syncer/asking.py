@@ -7,8 +7,7 @@ begun twice only when we die between the service's answer and our commit: where 
 since no answer or none that makes sense came, the person is told so, who pays for it.
 """
 
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +15,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from sqlalchemy.orm import Session
 
 from functions.integration_syncer import storing
+from functions.integration_syncer.claimed import Claimed
 from functions.integration_syncer.connection import Connection
 from functions.integration_syncer.generation import JOBS, State, sensible
 from functions.integration_syncer.insisting import insist
@@ -32,10 +32,6 @@ from quintet.integrations.queue import request_message, send_after_commit
 from quintet.integrations.services import SERVICES
 from quintet.observability import logger
 
-PATIENCE = {"read": timedelta(hours=1), "job": timedelta(days=1)}
-"""For how long something is tried; whatever happens, twice as long at most."""
-LAST_LOOK = 300
-"""Seconds between looks at a job at most: the longer it takes, the less often."""
 _LONGEST_DELAY = 900  # of SQS
 
 _CLAIM = """
@@ -81,43 +77,6 @@ _LAST_GOOD = """
     SELECT data, fetched_at FROM integration_records
     WHERE integration_id = %(integration_id)s AND kind = %(kind)s AND data @> %(known_by)s
     ORDER BY fetched_at DESC LIMIT 1"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claimed:
-    """A request that is ours while `run` is its newest run."""
-
-    id: UUID
-    integration_id: UUID
-    user_id: UUID
-    service: str
-    integration_status: str
-    operation: str
-    input: dict[str, Any]
-    run: int
-    failures: int
-    external_id: str | None
-    created_at: datetime
-    file_id: UUID | None
-    stored_at: datetime | None
-    file_status: str | None
-    file_reason: str | None
-
-    @property
-    def is_job(self) -> bool:
-        """Whether the service makes something, which takes it a while."""
-        return self.operation in JOBS
-
-    @property
-    def next_look(self) -> float:
-        """In how many seconds it makes sense to look again, at the job or at its file."""
-        waited = datetime.now(UTC) - (self.stored_at or self.created_at)
-        return min(max(settings().integration_look_seconds, waited.total_seconds() / 5), LAST_LOOK)
-
-    def too_late(self, *, again_in: float = 0, times: int = 1) -> bool:
-        """Whether it has been tried for long enough (so many times over) when so many seconds will have passed."""
-        patience = PATIENCE["job" if self.is_job else "read"] * times
-        return datetime.now(UTC) + timedelta(seconds=again_in) > self.created_at + patience
 
 
 def work_on(request_id: UUID, message: SQSRecord) -> None:
