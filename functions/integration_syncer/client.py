@@ -173,7 +173,7 @@ def _judged(service: Service, answer: Answer, token: str) -> Answer:
         raise Throttled(f"{service.title} asks us to wait.", again_in=wait)
     if answer.status == 401:
         raise Unauthorized(f"{service.title} does not take the token or key.", status=401)
-    said = _said(answer).replace(token, "…")
+    said = _said(answer, token)
     raise Refused(f"{service.title} answered {answer.status}{f': {said}' if said else '.'}", status=answer.status)
 
 
@@ -202,12 +202,12 @@ def _throttled(answer: Answer) -> float | None:
 def _reasons(answer: Answer) -> set[str]:
     try:
         return {str(error["reason"]) for error in json.loads(answer.body)["error"]["errors"]}
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return set()
 
 
-def _said(answer: Answer) -> str:
-    """What the service says about it, for whoever asked."""
+def _said(answer: Answer, token: str) -> str:
+    """What the service says about it, for whoever asked; never the token."""
     try:
         told = json.loads(answer.body)
         for name in ("message", "detail", "error"):
@@ -215,8 +215,9 @@ def _said(answer: Answer) -> str:
             if isinstance(text, dict):
                 text = text.get("message")
             if isinstance(text, str):
+                text = text.replace(token, "…")
                 return "".join(character for character in text if character.isprintable())[:300]
-    except ValueError:
+    except (ValueError, RecursionError):
         pass
     return ""
 

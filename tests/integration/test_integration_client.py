@@ -140,6 +140,11 @@ def test_given_refusals_then_they_are_answers_and_the_breaker_stays_closed(
     assert len(services.requests) == 8
     assert str(refused.value) == "meshy.ai answered 404: No such job, …"
     assert state() == ("none", 0)
+    cut_off = b'{"message": "' + b"x" * 290 + KEY.encode() + b'"}'
+    services.behaviours[PATH] = [answering(404, body=cut_off)]
+    with pytest.raises(Refused) as refused:
+        get()
+    assert KEY[:4] not in str(refused.value)
     with pytest.raises(Unauthorized):
         call(MESHY, "GET", PATH, token="no key of ours")
 
