@@ -4,6 +4,8 @@ import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
 
 import pytest
 
@@ -12,6 +14,8 @@ from infra.local.events import Response
 from infra.local.invocation import call
 from quintet.config import settings
 from quintet.db.engine import engine
+from quintet.db.session import writing
+from quintet.identity.one_time_tokens import LIFETIMES, mint
 from tests.support import provider as providers
 from tests.support.api import PASSWORD, Api, events_about
 from tests.support.expect import logged, problem
@@ -260,6 +264,35 @@ def test_given_an_unverified_account_when_its_address_owner_comes_then_its_maker
     assert me(Browser().begin("github").come_back(own))["id"] != str(maker.id)
     claimed = dict(events_about(maker.id))["account.claimed"]
     assert claimed == {"provider": at, "sessions_ended": 1}
+
+
+def test_given_an_account_moved_to_an_address_when_its_owner_sets_a_password_then_its_maker_has_nothing_left() -> None:
+    # GIVEN somebody who signs in by GitHub, and gives their account the address of somebody else
+    own, address = Account(), Account().email
+    maker = Api(token=Browser().begin("github").come_back(own).json()["access_token"])
+    id = maker.patch("/users/me", {"email": address}).json()["id"]
+    execute("INSERT INTO webhooks (owner_id, url, secret) VALUES (%(id)s, 'https://example.com/', 'secret')", id=id)
+    # WHEN its owner, who is told that there is an account, asks for a reset
+    set_password(id, address)
+    # THEN it is theirs alone
+    assert Api().sign_in(address).user["email_verified"] is True
+    assert problem(maker.get("/users/me"), 401)
+    assert me(Browser().begin("github").come_back(own))["id"] != id
+    assert execute("SELECT 1 FROM webhooks WHERE owner_id = %(id)s", id=id) == []
+    assert dict(events_about(id))["account.claimed"] == {"sessions_ended": 1}
+    # AND from then on a reset leaves their own identities alone
+    linking(Api().sign_in(address), "google").come_back(Account())
+    set_password(id, address)
+    [identity] = Api().sign_in(address).get("/auth/identities").json()["items"]
+    assert identity["provider"] == "google"
+
+
+def set_password(user_id: str, email: str) -> None:
+    """By a mailed link."""
+    with writing() as session:
+        lifetime = LIFETIMES["password_reset"]
+        token = mint(session, user_id=UUID(user_id), email=email, purpose="password_reset", lifetime=lifetime)
+    assert Api().post("/auth/password-reset/confirm", {"token": token, "password": PASSWORD}).status == 204
 
 
 @BOTH

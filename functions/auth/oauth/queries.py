@@ -1,7 +1,6 @@
 """The SQL of linked identities."""
 
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 from sqlalchemy.orm import Session
 
@@ -28,16 +27,6 @@ _ARRIVE = """
     UPDATE oauth_identities i SET email = coalesce(%(email)s, i.email), last_used_at = now()
     FROM account WHERE i.id = account.identity_id RETURNING account.id, account.password_hash"""
 
-_TAKE_AWAY = """
-    WITH token AS (
-        UPDATE one_time_tokens SET used_at = now() WHERE user_id = %(user_id)s AND used_at IS NULL
-    ), webhook AS (
-        DELETE FROM webhooks WHERE owner_id = %(user_id)s
-    ), integration AS (
-        DELETE FROM integrations WHERE user_id = %(user_id)s
-    )
-    DELETE FROM oauth_identities WHERE user_id = %(user_id)s RETURNING id"""
-
 
 def list_identities(session: Session, caller: Principal, paging: PageRequest) -> bytes:
     """A page of the caller's linked identities, the newest first."""
@@ -48,8 +37,3 @@ def arrive(session: Session, provider: str, person: "Person") -> Account | None:
     """The account this identity signs in to; what the provider says of it now is kept."""
     found = rows(session, _ARRIVE, {"provider": provider, "subject": person.subject, "email": person.email})
     return Account(*found[0]) if found else None
-
-
-def take_away(session: Session, user_id: UUID) -> None:
-    """Remove what somebody who made an account could still get in by, or be told by, but for password and sessions."""
-    rows(session, _TAKE_AWAY, {"user_id": user_id})

@@ -4,7 +4,7 @@ An address counts only if the provider has verified it. It links to an account w
 that is not proves nothing, so of such an account everything goes that its maker could get in by.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from sqlalchemy import exists, func, select
@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from functions.auth.oauth import queries
 from functions.auth.queries import Account, begin_session
-from functions.auth.service import Tokens, add_account, prove_address, tokens_of
+from functions.auth.service import Tokens, add_account, claim, prove_address, tokens_of
 from quintet.db.models.accounts import Role, User
 from quintet.db.models.sessions import OAuthIdentity, UserSession
 from quintet.errors import Conflict, NotFound
@@ -21,7 +21,6 @@ from quintet.events.types import EventType
 from quintet.identity.keys import TokenKeys
 from quintet.identity.permissions import NEWCOMER
 from quintet.identity.principal import Principal
-from quintet.identity.sessions import end_sessions
 from quintet.oauth.authorization import AuthorizationRefused, Resumed
 from quintet.oauth.providers import Client
 
@@ -128,12 +127,9 @@ def _take_over(session: Session, client: Client, user: User) -> None:
     if user.email_verified_at is not None:
         _record(session, EventType.ACCOUNT_IDENTITY_LINKED, user.id, client.provider.name)
         return
-    queries.take_away(session, user.id)
     user.password_hash = None
     user.touch()
-    ended = end_sessions(session, user.id)
-    _record(session, EventType.ACCOUNT_CLAIMED, user.id, client.provider.name, sessions_ended=ended)
-    prove_address(session, user)
+    claim(session, user, provider=client.provider.name)
 
 
 def _identity(user: User, client: Client, person: "Person") -> OAuthIdentity:
@@ -144,12 +140,12 @@ def _disabled(user_id: UUID) -> AuthorizationRefused:
     return AuthorizationRefused(403, "disabled", "This account is disabled. Ask an administrator.", user_id=user_id)
 
 
-def _record(session: Session, type: EventType, user_id: UUID, provider: str, **data: Any) -> None:
+def _record(session: Session, type: EventType, user_id: UUID, provider: str) -> None:
     record(
         session,
         type,
         subject=user_id,
         scope=scope_of("user", user_id),
-        data={"provider": provider, **data},
+        data={"provider": provider},
         actor_id=user_id,
     )
