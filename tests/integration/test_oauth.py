@@ -99,6 +99,32 @@ def test_given_an_address_with_a_stage_then_the_provider_sends_people_back_there
     assert asked["redirect_uri"] == f"https://{domain}/prod/api/v1/login/callback/github"
 
 
+def test_given_a_cdn_before_the_api_then_the_provider_sends_people_back_to_that(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PUBLIC_HOST_HEADER", "x-viewer-host")
+    settings.cache_clear()
+    try:
+        browser, name = Browser(), {"x-viewer-host": "api.example.com"}
+        browser.asked = providers.asked_of(
+            browser.get("/login", {"provider": "github"}, **name).header("location") or ""
+        )
+        assert browser.asked["redirect_uri"] == "https://api.example.com/api/v1/login/callback/github"
+        back = browser.accept(Account())["query"]
+        assert browser.get("/login/callback/github", back, **name).status == 200
+        own = {"cookie": browser.cookie(), "origin": "https://api.example.com", **name}
+        assert browser.api.post("/auth/refresh", headers=own).status == 200
+    finally:
+        monkeypatch.undo()
+        settings.cache_clear()
+    # AND without one nobody can say so
+    sent = Api().get("/login", query=[("provider", "github")], headers={"x-viewer-host": "evil.example.com"})
+    assert (
+        providers.asked_of(sent.header("location") or "")["redirect_uri"]
+        == "https://localhost/api/v1/login/callback/github"
+    )
+
+
 def test_given_two_tabs_of_a_browser_when_both_come_back_then_both_are_signed_in() -> None:
     browser = Browser()
     first = browser.begin("github").asked
