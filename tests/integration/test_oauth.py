@@ -518,6 +518,34 @@ def test_given_a_provider_that_is_down_then_it_is_a_502(provider: Provider) -> N
         configure(provider.settings())
 
 
+@pytest.mark.parametrize("path", ["/github/token", "/user"])
+def test_given_a_provider_that_never_ends_then_nobody_reads_on(
+    provider: Provider, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setattr("quintet.oauth.tokens.WHOLE_SECONDS", 0.5)
+
+    def drip(handler: Any) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        for _ in range(80):
+            handler.wfile.write(b" ")
+            time.sleep(0.05)
+
+    def pour(handler: Any) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        for _ in range(64):
+            handler.wfile.write(b" " * 1024**2)
+
+    for endless in (drip, pour):
+        provider.behaviours[path] = endless
+        began = time.monotonic()
+        assert problem(Browser().begin("github").come_back(Account()), 502)
+        assert time.monotonic() - began < 2
+    provider.behaviours[path] = answer(200, b"[" * 500_000)
+    assert problem(Browser().begin("github").come_back(Account()), 502)
+
+
 def test_given_a_provider_that_hangs_then_nobody_waits_for_long_and_no_connection_is_held(
     provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -544,6 +572,13 @@ def test_given_a_provider_that_hangs_then_nobody_waits_for_long_and_no_connectio
         {"azp": "another client"},
         {"at_hash": "AAAA"},
         {"sub": None},
+        {"sub": ""},
+        {"sub": "a\x00"},
+        {"aud": []},
+        {"aud": ["another client", CLIENT_ID]},
+        {"aud": ["another client", CLIENT_ID], "azp": "another client"},
+        {"iat": 2**40},
+        {"exp": "soon"},
     ],
 )
 def test_given_an_id_token_for_something_else_then_it_signs_nobody_in(
