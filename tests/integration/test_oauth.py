@@ -3,6 +3,7 @@
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
+from html import escape
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -160,6 +161,26 @@ def test_given_a_provider_that_is_none_then_it_is_refused() -> None:
     assert problem(Api().get("/login", query=[("provider", "myspace")]), 400)
     assert problem(Api().get("/login"), 400)
     assert problem(Browser().back(at="myspace", code="c", state="s"), 400)
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "wrong"),
+    [
+        ("/login", {"provider": "myspace"}, b"query/provider: "),
+        ("/login", {}, b"query/provider: "),
+        ("/login", {"provider": "github", "return_to": "https://evil.example.com/"}, b"query/return_to: "),
+        ("/login", {"provider": "github", "returnto": FRONT_END}, b"return_to"),
+        ("/login/callback/myspace", {"code": "c", "state": "s"}, b"path/provider: "),
+    ],
+)
+def test_given_a_wrong_link_when_a_browser_follows_it_then_a_page_says_what_is_wrong(
+    path: str, query: dict[str, str], wrong: bytes
+) -> None:
+    page = Api().get(path, query=list(query.items()), headers=providers.BROWSER)
+    assert (page.status, page.header("content-type")) == (400, "text/html; charset=utf-8")
+    assert b"This did not work" in page.body
+    assert wrong in page.body
+    assert b"evil" not in page.body
 
 
 def test_given_a_provider_nobody_set_up_then_it_is_not_found_and_a_browser_is_told_so(provider: Provider) -> None:
@@ -459,7 +480,14 @@ def test_given_a_browser_when_it_fails_then_it_gets_a_page_that_repeats_nothing_
     assert "default-src 'none'" in (page.header("content-security-policy") or "")
 
 
-HANG = 8.0
+def test_given_a_front_end_to_return_to_when_it_fails_then_another_try_ends_there_too(provider: Provider) -> None:
+    again = f"/api/v1/login?{urlencode({'provider': 'github', 'return_to': FRONT_END})}"
+    browser = Browser().begin("github", return_to=FRONT_END)
+    refused = browser.back(html=True, state=browser.asked["state"], error="access_denied")
+    assert f'href="{escape(again)}"' in refused.body.decode()
+    provider.behaviours["/github/token"] = answer(500, b"{}")
+    browser = Browser().begin("github", return_to=FRONT_END)
+    assert problem(browser.come_back(Account()), 502)["next"] == {"rel": "sign-in", "href": again}
 
 
 @BOTH
@@ -703,6 +731,24 @@ def test_given_identities_when_they_are_unlinked_then_the_last_way_to_sign_in_st
     execute("UPDATE users SET password_hash = 'any' WHERE id = %(id)s", id=user.get("/users/me").json()["id"])
     assert user.delete(f"/auth/identities/{google['id']}").status == 204
     assert problem(user.delete(f"/auth/identities/{google['id']}"), 404)
+
+
+def test_given_one_identity_when_two_accounts_link_it_at_once_then_it_is_of_one() -> None:
+    for _ in range(5):
+        account, users = Account(), [person(), person()]
+        browsers = [linking(user, "github") for user in users]
+        with ThreadPoolExecutor(2) as pool:
+            answers = list(pool.map(lambda browser: browser.come_back(account).status, browsers))  # noqa: B023
+        assert sorted(answers) == [200, 409]
+        linked = [len(user.get("/auth/identities").json()["items"]) for user in users]
+        assert linked == [int(status == 200) for status in answers]
+
+
+def test_given_two_that_come_back_at_once_with_one_state_then_one_is_signed_in() -> None:
+    browser, account = Browser().begin("github"), Account()
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: browser.come_back(account).status, range(4)))
+    assert sorted(answers) == [200, 400, 400, 400]
 
 
 def test_given_two_unlinked_at_once_then_one_of_them_stays() -> None:
