@@ -9,12 +9,15 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 import pytest
+from sqlalchemy import func, select, update
 
 from functions.auth.oauth import people
 from infra.local.events import Response
 from infra.local.invocation import call
 from quintet.config import settings
 from quintet.db.engine import engine
+from quintet.db.models.accounts import User
+from quintet.db.models.sessions import OAuthIdentity
 from quintet.db.session import writing
 from quintet.identity.one_time_tokens import LIFETIMES, mint
 from tests.support import provider as providers
@@ -731,6 +734,60 @@ def test_given_identities_when_they_are_unlinked_then_the_last_way_to_sign_in_st
     execute("UPDATE users SET password_hash = 'any' WHERE id = %(id)s", id=user.get("/users/me").json()["id"])
     assert user.delete(f"/auth/identities/{google['id']}").status == 204
     assert problem(user.delete(f"/auth/identities/{google['id']}"), 404)
+
+
+@BOTH
+def test_given_an_identity_that_was_unlinked_when_it_comes_with_the_accounts_address_then_it_stays_out(at: str) -> None:
+    user = person()
+    account = Account(email=user.user["email"])
+    Browser().begin(at).come_back(account)
+    [identity] = user.get("/auth/identities").json()["items"]
+    assert user.delete(f"/auth/identities/{identity['id']}").status == 204
+    browser = Browser().begin(at)
+    before = state_of_things()
+    assert "You have unlinked this account" in problem(browser.come_back(account), 403)["detail"]
+    assert state_of_things() == before
+    assert last_refusal() == {"provider": at, "reason": "unlinked", "user_id": str(user.id)}
+    assert user.get("/auth/identities").json()["items"] == []
+    assert problem(user.delete(f"/auth/identities/{identity['id']}"), 404)
+    # AND another one with that address is as good as ever, and the same once it is linked again
+    assert me(Browser().begin(at).come_back(Account(email=account.email)))["id"] == str(user.id)
+    linked = linking(user, at).come_back(account).json()
+    assert linked["id"] != identity["id"]
+    assert me(Browser().begin(at).come_back(account))["id"] == str(user.id)
+    assert user.get("/auth/identities").json()["items"][0]["id"] == linked["id"]
+
+
+def test_given_an_identity_that_is_unlinked_while_it_comes_back_then_it_stays_out() -> None:
+    user = person()
+    account = Account(email=user.user["email"])
+    Browser().begin("github").come_back(account)
+    browser = Browser().begin("github")
+    with ThreadPoolExecutor(1) as pool:
+        with writing() as session:
+            session.execute(select(User).where(User.id == user.id).with_for_update())
+            session.execute(
+                update(OAuthIdentity).where(OAuthIdentity.user_id == user.id).values(unlinked_at=func.now())
+            )
+            coming = pool.submit(browser.come_back, account)
+            while not execute("SELECT 1 FROM pg_locks WHERE NOT granted"):
+                time.sleep(0.02)
+        assert "You have unlinked" in problem(coming.result(), 403)["detail"]
+
+
+def test_given_an_identity_that_was_unlinked_then_it_is_of_whoever_links_it_or_of_somebody_new() -> None:
+    user, other, account = person(), person(), Account()
+    for _ in range(2):
+        linking(user, "github").come_back(account)
+        [identity] = user.get("/auth/identities").json()["items"]
+        assert user.delete(f"/auth/identities/{identity['id']}").status == 204
+        assert linking(other, "github").come_back(account).status == 200
+        assert problem(linking(user, "github").come_back(account), 409)
+        [identity] = other.get("/auth/identities").json()["items"]
+        assert other.delete(f"/auth/identities/{identity['id']}").status == 204
+    new = me(Browser().begin("github").come_back(account))
+    assert new["email"] == account.email
+    assert me(Browser().begin("github").come_back(account))["id"] == new["id"]
 
 
 def test_given_one_identity_when_two_accounts_link_it_at_once_then_it_is_of_one() -> None:

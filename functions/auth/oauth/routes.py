@@ -129,7 +129,7 @@ async def link_identity(request: Request, session: SessionDep, caller: Caller, w
 
 @router.delete("/auth/identities/{identity_id}", status_code=204, responses=responses(409))
 async def unlink_identity(session: SessionDep, caller: Caller, identity_id: UUID) -> Response:
-    """Have an account at a provider sign in no more; 409 when it is the only way to sign in."""
+    """Have an account at a provider sign in no more, until it is linked again; 409 when it is the only way to."""
     service.unlink(session, caller, identity_id=identity_id)
     return Response(status_code=204)
 

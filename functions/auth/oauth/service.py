@@ -61,6 +61,7 @@ def link(session: Session, client: Client, *, begun: Resumed, person: "Person") 
     if user is None:
         detail = "You have signed out meanwhile. Sign in and begin again."
         raise AuthorizationRefused(400, "session_ended", detail, at="state", user_id=begun.user_id)
+    queries.forget_unlinked(session, client.provider.name, person)
     identity: OAuthIdentity | None = session.scalar(
         select(OAuthIdentity).where(
             OAuthIdentity.provider == client.provider.name, OAuthIdentity.subject == person.subject
@@ -82,9 +83,10 @@ def link(session: Session, client: Client, *, begun: Resumed, person: "Person") 
 
 
 def unlink(session: Session, caller: Principal, *, identity_id: UUID) -> None:
-    """Have an identity sign in no more; 409 when there is no other way to."""
+    """Have an identity sign in no more, until it is linked again; 409 when there is no other way to."""
     user = session.scalars(select(User).where(User.id == caller.user_id).with_for_update()).one()
-    identities = session.scalars(select(OAuthIdentity).where(OAuthIdentity.user_id == user.id)).all()
+    linked = OAuthIdentity.user_id == user.id, OAuthIdentity.unlinked_at.is_(None)
+    identities = session.scalars(select(OAuthIdentity).where(*linked)).all()
     identity = next((identity for identity in identities if identity.id == identity_id), None)
     if identity is None:
         raise NotFound
@@ -93,7 +95,8 @@ def unlink(session: Session, caller: Principal, *, identity_id: UUID) -> None:
             "This is the only way to sign in to your account. Set a password first, by asking for a reset.",
             next={"rel": "password-reset", "href": "/auth/password-reset"},
         )
-    session.delete(identity)
+    identity.unlinked_at = func.now()
+    identity.email = None
     _record(session, EventType.ACCOUNT_IDENTITY_UNLINKED, user.id, identity.provider)
 
 
@@ -103,6 +106,10 @@ def _by_address(session: Session, client: Client, person: "Person") -> Account:
         detail = f"{client.provider.title} knows no verified email address of you. Verify yours there."
         raise AuthorizationRefused(403, "no_verified_email", detail)
     user = session.scalar(select(User).where(User.email == person.email).with_for_update())
+    unlinked_from = queries.forget_unlinked(session, client.provider.name, person)
+    if user is not None and user.id == unlinked_from:
+        detail = f"You have unlinked this account at {client.provider.title}. Sign in another way, and link it again."
+        raise AuthorizationRefused(403, "unlinked", detail, user_id=user.id)
     if user is None:
         user = _newcomer(session, client, person)
     else:
