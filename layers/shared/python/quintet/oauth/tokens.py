@@ -15,7 +15,7 @@ from quintet.oauth.providers import Client
 
 if TYPE_CHECKING:
     from authlib.integrations.requests_client import OAuth2Session
-    from requests import Response
+    from requests import PreparedRequest, Response
 
 TIMEOUT = (3, 5)
 """Seconds to connect, and to wait for a sign of life."""
@@ -103,9 +103,15 @@ def revoke(client: Client, token: str) -> None:
 
 def read(client: Client, url: str, token: str | None = None) -> Any:
     """The JSON at an address of the provider, as whoever the access token is of."""
+
+    def bearer(request: "PreparedRequest") -> "PreparedRequest":
+        """Without an `auth`, requests would be whoever a .netrc says."""
+        if token:
+            request.headers["Authorization"] = f"Bearer {token}"
+        return request
+
     with _calling(client) as http:
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        answer = _check(client)(http.request("GET", url, headers=headers, withhold_token=True, allow_redirects=False))
+        answer = _check(client)(http.request("GET", url, auth=bearer, withhold_token=True, allow_redirects=False))
         if answer.status_code != 200:
             raise ProviderRefused(client.provider.title, str(answer.status_code))
         return answer.json()
