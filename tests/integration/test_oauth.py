@@ -367,6 +367,10 @@ def test_given_a_disabled_account_then_neither_identity_nor_address_signs_in(at:
         assert "disabled" in problem(browser.come_back(comes), 403)["detail"]
         assert state_of_things() == before
         assert last_refusal() == {"provider": at, "reason": "disabled", "user_id": user["id"]}
+    # AND who has deleted it is told how to take it back
+    execute("UPDATE users SET deletion_requested_at = now() WHERE id = %(id)s", id=user["id"])
+    for comes in (account, Account(email=account.email)):
+        assert "takes it back" in problem(Browser().begin(at).come_back(comes), 403)["detail"]
 
 
 # --- and back again: what is worth nothing ---

@@ -43,7 +43,7 @@ def sign_in(session: Session, client: Client, *, person: "Person", keys: TokenKe
     account = queries.arrive(session, provider, person) or _by_address(session, client, person)
     session_id = begin_session(session, account, user_agent, provider=provider)
     if session_id is None:
-        raise _disabled(account.id)
+        raise _disabled(session.get_one(User, account.id))
     return tokens_of(keys, user_id=account.id, session_id=session_id, counter=0)
 
 
@@ -130,7 +130,7 @@ def _newcomer(session: Session, client: Client, person: "Person") -> User:
 def _take_over(session: Session, client: Client, user: User) -> None:
     """An account gets a way to sign in by its address; one whose address was not proven is its owner's only now."""
     if user.status != "active":
-        raise _disabled(user.id)
+        raise _disabled(user)
     if user.email_verified_at is not None:
         _record(session, EventType.ACCOUNT_IDENTITY_LINKED, user.id, client.provider.name)
         return
@@ -143,8 +143,11 @@ def _identity(user: User, client: Client, person: "Person") -> OAuthIdentity:
     return OAuthIdentity(user_id=user.id, provider=client.provider.name, subject=person.subject, email=person.email)
 
 
-def _disabled(user_id: UUID) -> AuthorizationRefused:
-    return AuthorizationRefused(403, "disabled", "This account is disabled. Ask an administrator.", user_id=user_id)
+def _disabled(user: User) -> AuthorizationRefused:
+    detail = "This account is disabled. Ask an administrator."
+    if user.deletion_requested_at:
+        detail = "This account was deleted. The email that says so has a link that takes it back."
+    return AuthorizationRefused(403, "disabled", detail, user_id=user.id)
 
 
 def _record(session: Session, type: EventType, user_id: UUID, provider: str) -> None:
