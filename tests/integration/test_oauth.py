@@ -20,6 +20,7 @@ from quintet.db.models.accounts import User
 from quintet.db.models.sessions import OAuthIdentity
 from quintet.db.session import writing
 from quintet.identity.one_time_tokens import LIFETIMES, mint
+from quintet.identity.sessions import end_sessions
 from tests.support import provider as providers
 from tests.support.api import PASSWORD, Api, events_about
 from tests.support.expect import logged, problem
@@ -711,6 +712,20 @@ def test_given_a_session_that_ended_meanwhile_when_they_come_back_then_nothing_i
     browser = linking(user, "github")
     assert user.post("/auth/logout").status == 204
     assert problem(browser.come_back(Account()), 400)
+    assert execute("SELECT 1 FROM oauth_identities WHERE user_id = %(id)s", id=user.id) == []
+
+
+def test_given_sessions_that_end_while_somebody_comes_back_then_nothing_is_linked() -> None:
+    user = person()
+    browser = linking(user, "github")
+    with ThreadPoolExecutor(1) as pool:
+        with writing() as session:
+            session.execute(select(User).where(User.id == user.id).with_for_update())
+            end_sessions(session, user.id)
+            coming = pool.submit(browser.come_back, Account())
+            while not execute("SELECT 1 FROM pg_locks WHERE NOT granted"):
+                time.sleep(0.02)
+        assert "signed out meanwhile" in problem(coming.result(), 400)["errors"][0]["detail"]
     assert execute("SELECT 1 FROM oauth_identities WHERE user_id = %(id)s", id=user.id) == []
 
 

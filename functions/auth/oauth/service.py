@@ -49,16 +49,12 @@ def sign_in(session: Session, client: Client, *, person: "Person", keys: TokenKe
 
 def link(session: Session, client: Client, *, begun: Resumed, person: "Person") -> OAuthIdentity:
     """The identity, linked to the account in whose session this was begun. Repeatable."""
+    user = session.scalar(select(User).where(User.id == begun.user_id, User.status == "active").with_for_update())
+    # Asked once the account is locked: the locking statement would not see a session that ended while it waited.
     alive = exists().where(
-        UserSession.id == begun.session_id,
-        UserSession.user_id == User.id,
-        UserSession.revoked_at.is_(None),
-        UserSession.expires_at > func.now(),
+        UserSession.id == begun.session_id, UserSession.revoked_at.is_(None), UserSession.expires_at > func.now()
     )
-    user = session.scalar(
-        select(User).where(User.id == begun.user_id, User.status == "active", alive).with_for_update(of=User)
-    )
-    if user is None:
+    if user is None or not session.scalar(select(alive)):
         detail = "You have signed out meanwhile. Sign in and begin again."
         raise AuthorizationRefused(400, "session_ended", detail, at="state", user_id=begun.user_id)
     queries.forget_unlinked(session, client.provider.name, person)
