@@ -7,20 +7,21 @@ that is not proves nothing, so of such an account everything goes that its maker
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from sqlalchemy import exists, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from functions.auth.oauth import queries
 from functions.auth.queries import Account, begin_session
 from functions.auth.service import Tokens, add_account, claim, prove_address, tokens_of
 from quintet.db.models.accounts import Role, User
-from quintet.db.models.sessions import OAuthIdentity, UserSession
+from quintet.db.models.sessions import OAuthIdentity
 from quintet.errors import Conflict, NotFound
 from quintet.events.record import SYSTEM, record, scope_of
 from quintet.events.types import EventType
 from quintet.identity.keys import TokenKeys
 from quintet.identity.permissions import NEWCOMER
 from quintet.identity.principal import Principal
+from quintet.identity.sessions import is_alive
 from quintet.oauth.authorization import AuthorizationRefused, Resumed
 from quintet.oauth.providers import Client
 
@@ -50,11 +51,7 @@ def sign_in(session: Session, client: Client, *, person: "Person", keys: TokenKe
 def link(session: Session, client: Client, *, begun: Resumed, person: "Person") -> OAuthIdentity:
     """The identity, linked to the account in whose session this was begun. Repeatable."""
     user = session.scalar(select(User).where(User.id == begun.user_id, User.status == "active").with_for_update())
-    # Asked once the account is locked: the locking statement would not see a session that ended while it waited.
-    alive = exists().where(
-        UserSession.id == begun.session_id, UserSession.revoked_at.is_(None), UserSession.expires_at > func.now()
-    )
-    if user is None or not session.scalar(select(alive)):
+    if user is None or not is_alive(session, begun.session_id):
         detail = "You have signed out meanwhile. Sign in and begin again."
         raise AuthorizationRefused(400, "session_ended", detail, at="state", user_id=begun.user_id)
     queries.forget_unlinked(session, client.provider.name, person)
