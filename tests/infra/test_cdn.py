@@ -15,6 +15,7 @@ from infra.app import new_app
 from infra.config import ENVIRONMENTS, CdnName, Environment
 from infra.constructs.cdn import ADDRESS_HEADER, HOST_HEADER, KEY_HEADER, Cdn
 from infra.constructs.firewall import Firewall
+from infra.constructs.function import _common_environment
 from quintet.config import Settings
 from tests.infra.conftest import Synthesised
 
@@ -133,6 +134,6 @@ def test_without_it_there_is_none_and_addresses_are_those_of_connections(env: Sy
 
 
 def test_the_functions_settings_have_the_headers() -> None:
-    read = Settings.read({"CLIENT_ADDRESS_HEADER": ADDRESS_HEADER, "PUBLIC_HOST_HEADER": HOST_HEADER})
+    read = Settings.read(_common_environment(replace(ENVIRONMENTS["prod"], cdn=True)))
     assert (read.client_address_header, read.public_host_header) == (ADDRESS_HEADER, HOST_HEADER)
     assert re.fullmatch("[a-z-]+", ADDRESS_HEADER + HOST_HEADER)
