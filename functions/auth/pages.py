@@ -101,9 +101,19 @@ class RouteForPeople(Route):
             except (Problem, RequestValidationError) as error:
                 if not wants_page(request):
                     raise
-                return _problem_page(request, error)
+                return _problem_page(request, error) if isinstance(error, Problem) else self._wrong_link(error)
 
         return handler
+
+    def _wrong_link(self, error: RequestValidationError) -> HTMLResponse:
+        """Says what is wrong with it, and repeats nothing of it: whoever made the link would speak in our name."""
+        known = {*self.query_names, *self.param_convertors}
+        told = dict.fromkeys(
+            f"{name}: {field.detail}" if (name := field.pointer.partition("/")[2]) in known else field.detail
+            for field in invalid(error).errors
+        )
+        text = f"The link that led here is not right. {' '.join(told)}"
+        return message_page(400, title="This did not work", text=text)
 
 
 def also_pages(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -126,10 +136,7 @@ def message_page(
     return html_page(_TEMPLATES, "message.html", status, title=title, text=text, again=again, headers=headers)
 
 
-def _problem_page(request: Request, error: Problem | RequestValidationError) -> HTMLResponse:
-    if isinstance(error, RequestValidationError):
-        wrong = "; ".join(f"{field.pointer}: {field.detail}" for field in invalid(error).errors)
-        return message_page(400, title="This did not work", text=f"The link that led here is not right ({wrong})")
+def _problem_page(request: Request, error: Problem) -> HTMLResponse:
     text = error.errors[0].detail if error.errors else error.detail
     again = link(request.scope, error.next["href"]) if error.next else ""
     return message_page(error.status, title="This did not work", text=text, again=again, headers=error.headers)
