@@ -22,8 +22,8 @@ def end_sessions(session: Session, user_id: UUID, *which: ColumnElement[bool]) -
 def is_alive(session: Session, session_id: UUID | None) -> bool:
     """Whether the session has not ended, as of now.
 
-    For what outlives it: to be asked once the account is locked, since who ends sessions has it locked, and a statement
-    that waits for a lock sees everything else as it was before.
+    For what outlives it: to be asked once the account is locked. Whoever takes an account from somebody holds that
+    lock, and a statement that has waited for it sees all other tables as they were before.
     """
     alive = exists().where(
         UserSession.id == session_id, UserSession.revoked_at.is_(None), UserSession.expires_at > func.now()
