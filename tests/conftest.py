@@ -30,6 +30,7 @@ os.environ.update(
     CORS_ORIGINS="https://app.example.com",
     WEBHOOKS_ALLOW_PRIVATE="true",
     AI_PROVIDER="offline",
+    MOTO_SQS_ENFORCE_STRICT_QUEUE_PURGE_BEHAVIOUR="false",  # more than once a minute
 )
 
 

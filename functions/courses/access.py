@@ -17,24 +17,28 @@ OWNERS_ONLY = "This is for whoever created the course."
 _SEEN = f"SELECT FROM courses c WHERE c.id = %(id)s AND {visible('c')}"
 
 
-def locked_course(session: Session, caller: Principal, course_id: UUID, *, share: bool = False) -> Course:
+def locked_course(
+    session: Session, caller: Principal, course_id: UUID, *, progress: bool = False, removal: bool = False
+) -> Course:
     """The course, locked against other changes of it, its seats and lessons; 404 when the caller may not see it.
 
-    `share`: those who do the same may do it at the same time. Nobody waits for what they may not see.
+    `progress`: no lesson goes away meanwhile; all else may happen. `removal`: and nobody progresses. So whoever is done
+    with all that is left has completed the course, and no crowd that learns keeps others out. Nobody waits for what
+    they may not see.
     """
     statement = select(Course).where(Course.id == course_id)
     if not caller.can(Permission.COURSES_MANAGE_ALL):
         takes_it = exists().where(Enrollment.course_id == Course.id, Enrollment.user_id == caller.user_id)
         statement = statement.where(or_(Course.status == "published", Course.created_by == caller.user_id, takes_it))
-    course = session.scalar(statement.with_for_update(read=share, key_share=not share, of=Course))
+    course = session.scalar(statement.with_for_update(read=progress, key_share=not removal, of=Course))
     if course is None:
         raise NotFound
     return course
 
 
-def own_course(session: Session, caller: Principal, course_id: UUID) -> Course:
+def own_course(session: Session, caller: Principal, course_id: UUID, *, removal: bool = False) -> Course:
     """The course, locked, if the caller may change it; 403 when they may only see it."""
-    course = locked_course(session, caller, course_id)
+    course = locked_course(session, caller, course_id, removal=removal)
     if course.created_by != caller.user_id and not caller.can(Permission.COURSES_MANAGE_ALL):
         raise Forbidden(OWNERS_ONLY)
     return course

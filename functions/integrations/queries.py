@@ -47,13 +47,13 @@ def list_records(
     """A page of what was fetched; 404 when the caller has no such integration."""
     params = {"caller": caller.user_id, "integration_id": integration_id, "kind": kind}
     sql = f"{_RECORDS} AND r.kind = %(kind)s" if kind else _RECORDS
-    return page(session, sql, params, paging, visible=_IS_MINE, large=True)
+    return page(session, sql, params, paging, visible=_IS_MINE)
 
 
 def list_requests(session: Session, caller: Principal, integration_id: UUID, paging: PageRequest) -> bytes:
     """A page of what was asked; 404 when the caller has no such integration."""
     params = {"caller": caller.user_id, "integration_id": integration_id}
-    return page(session, f"{_REQUESTS} AND r.id < %(before)s", params, paging, visible=_IS_MINE, large=True)
+    return page(session, f"{_REQUESTS} AND r.id < %(before)s", params, paging, visible=_IS_MINE)
 
 
 def read_request(session: Session, caller: Principal, integration_id: UUID, request_id: UUID) -> Versioned:

@@ -17,7 +17,7 @@ from quintet.db.reads import rows
 from quintet.errors import BadRequest, NotFound
 from quintet.identity.permissions import Permission
 from quintet.identity.principal import Principal
-from quintet.pagination import PageRequest, page_bytes
+from quintet.pagination import PageRequest, fitting, page_bytes
 
 Sort = Literal["position", "newest", "due_date"]
 
@@ -106,8 +106,9 @@ def list_tasks(session: Session, caller: Principal, paging: PageRequest, **asked
     if not found:
         raise NotFound
     items = [row.item for row in found if row.item is not None]
-    following = _encode(found[paging.limit - 1].key) if len(items) > paging.limit else None
-    return page_bytes(",".join(items[: paging.limit]), following)
+    shown = fitting(items[: paging.limit])
+    following = _encode(found[shown - 1].key) if len(items) > shown else None
+    return page_bytes(",".join(items[:shown]), following)
 
 
 def listing(

@@ -92,17 +92,30 @@ class State:
         making.replace(path)
 
     def port(self, name: str) -> int:
-        """A port for `name`: that of the last run while it is free, so that links stay good."""
+        """A port for `name`, and no other name: that of the last run while it is free, so that links stay good."""
         ports: dict[str, int] = json.loads(self.read("ports.json") or "{}")
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", ports.get(name, 0)))
-            except OSError:
-                probe.bind(("127.0.0.1", 0))
-            ports[name] = probe.getsockname()[1]
-        self.write("ports.json", json.dumps(ports))
-        return ports[name]
+        wanted, others = ports.pop(name, 0), {0, *ports.values()}
+        while wanted in others or not _is_free(wanted):
+            wanted = _any_free()
+        self.write("ports.json", json.dumps({**ports, name: wanted}))
+        return wanted
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _any_free() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
 
 
 def without_proxies(environment: Mapping[str, str]) -> dict[str, str]:

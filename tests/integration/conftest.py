@@ -1,11 +1,14 @@
 """People and things most integration tests begin with."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any, cast
 from uuid import uuid4
 
 import pytest
+from moto.backends import get_backend
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from sqlalchemy import QueuePool
 
 from infra.local.events import Response
@@ -21,6 +24,15 @@ from tests.support.services import Services, serving
 from tests.support.sockets import Answering, Socket, gateway, management, settle
 from tests.support.statements import execute
 from tests.support.uploading import forget_what_is_due
+
+
+@pytest.fixture(autouse=True)
+def queues_emptied(stack: object) -> Iterator[None]:
+    """What a test leaves in the queues goes: moto takes longer to send to one, the more it holds."""
+    yield
+    sqs = get_backend("sqs")[DEFAULT_ACCOUNT_ID][os.environ["AWS_REGION"]]
+    for queue in list(sqs.queues):
+        sqs.purge_queue(queue)
 
 
 @pytest.fixture

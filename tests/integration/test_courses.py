@@ -14,7 +14,7 @@ from tests.support.courses import counts, course, enrolled, events_of, lesson, s
 from tests.support.expect import pointers
 from tests.support.people import person
 from tests.support.projects import ids
-from tests.support.statements import counted
+from tests.support.statements import counted, execute
 
 
 @pytest.fixture
@@ -189,6 +189,28 @@ def test_given_many_courses_then_pages_have_each_once(owner: Api) -> None:
                 break
             cursor = f"&cursor={page['next_cursor']}"
         assert found == expected
+
+
+@pytest.mark.parametrize("text", ['"', "\x01", "é", "\U0001f600"])
+def test_given_descriptions_as_long_as_they_may_be_then_a_page_has_as_many_as_a_function_can_answer(
+    owner: Api, text: str
+) -> None:
+    execute(
+        "INSERT INTO courses (title, description, created_by, status)"
+        " SELECT 'Long', repeat(%(text)s, 20000), %(owner)s, 'published' FROM generate_series(1, 101)",
+        text=text,
+        owner=owner.id,
+    )
+    for caller in (Api(), owner):
+        found: list[str] = []
+        cursor: str | None = ""
+        while cursor is not None:
+            page = caller.get("/courses", query=f"created_by={owner.id}&limit=100&cursor={cursor}").json()
+            assert page["items"]
+            found += [item["id"] for item in page["items"]]
+            cursor = page["next_cursor"]
+        assert len(found) == len(set(found)) == 101
+        assert found == sorted(found, reverse=True)
 
 
 @pytest.mark.parametrize(

@@ -120,8 +120,11 @@ def test_given_many_people_when_enrolled_by_the_owner_then_each_has_a_result(own
     assert [item["user_id"] for item in answer.json()["items"]][4:6] == [str(by_id.id), str(by_mail.id)]
     assert [user for user, _ in standing(path)] == [str(c.id) for c in (already, by_id, by_mail, waiting)]
     # WHEN it is repeated THEN nothing changes.
-    again = {item["result"] for item in owner.post(f"{path}/enrollments", asked).json()["items"]}
-    assert again == {"already_enrolled", "unknown"}
+    items = owner.post(f"{path}/enrollments", asked).json()["items"]
+    assert {item["result"] for item in items} == {"already_enrolled", "unknown"}
+    # THEN it says who of them waits.
+    stand = ["active", None, "active", None, "active", "active", None, None, "waitlisted"]
+    assert [item["status"] for item in answer.json()["items"]] == [item["status"] for item in items] == stand
     assert counts(path) == (3, 1)
     listed = owner.get(f"{path}/enrollments").json()["items"]
     assert [item["user_id"] for item in listed] == [str(c.id) for c in (waiting, by_mail, by_id, already)]
@@ -134,11 +137,40 @@ def test_given_many_people_when_enrolled_by_the_owner_then_each_has_a_result(own
     assert waiting.get(f"{path}/enroll").json()["status"] == "active"
 
 
+def test_given_a_long_waitlist_then_each_page_says_who_is_where(owner: Api) -> None:
+    path = course(owner, capacity=None)
+    execute(
+        "WITH u AS (INSERT INTO users (email, full_name, status)"
+        " SELECT %(c)s || n || '@example.com', 'N', 'active' FROM generate_series(1, 250) n RETURNING id)"
+        " INSERT INTO enrollments (course_id, user_id, status, completed_at)"
+        " SELECT %(c)s::uuid, id, CASE WHEN n %% 10 = 0 THEN 'completed' ELSE 'waitlisted' END,"
+        " CASE WHEN n %% 10 = 0 THEN now() END FROM (SELECT id, row_number() OVER (ORDER BY id) AS n FROM u) u",
+        c=path.split("/")[2],
+    )
+    expected = [id for id, status in standing(path) if status == "waitlisted"]
+    for query in ("limit=100", "limit=100&status=waitlisted"):
+        found, cursor = [], ""
+        while cursor is not None:
+            page = owner.get(f"{path}/enrollments", query=f"{query}&cursor={cursor}").json()
+            found += [item for item in page["items"] if item["status"] == "waitlisted"]
+            cursor = page["next_cursor"]
+        assert [item["user_id"] for item in found] == expected[::-1]
+        assert [item["waitlist_position"] for item in found] == list(range(len(expected), 0, -1))
+
+
 @pytest.mark.parametrize(
     "body", [{}, {"user_ids": []}, {"user_ids": [str(uuid4())] * 201}, {"emails": ["a@b.c"] * 201}]
 )
 def test_given_nobody_or_too_many_then_400(owner: Api, body: object) -> None:
-    assert owner.post(f"{course(owner)}/enrollments", body).status == 400
+    refused = owner.post(f"{course(owner)}/enrollments", body)
+    assert refused.status == 400
+    assert "200" in refused.json()["errors"][0]["detail"]
+
+
+def test_given_one_of_the_two_lists_is_empty_then_the_other_counts(owner: Api) -> None:
+    path, student = course(owner), person("student")
+    answer = owner.post(f"{path}/enrollments", {"user_ids": [str(student.id)], "emails": []})
+    assert [item["result"] for item in answer.json()["items"]] == ["enrolled"]
 
 
 def test_given_an_account_when_it_is_removed_then_its_seat_goes_to_who_waits(owner: Api) -> None:

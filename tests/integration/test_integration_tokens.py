@@ -12,11 +12,10 @@ from cryptography.exceptions import InvalidTag
 
 from functions.integration_syncer import credentials
 from functions.integration_syncer.troubles import Lost, NeedsReauth, Outage
-from quintet import punctual
 from quintet.db.engine import engine
 from quintet.integrations import sealing
 from quintet.integrations.sealing import Sealed, seal, unseal
-from quintet.oauth import transport
+from quintet.oauth import tokens as oauth_tokens
 from tests.support.api import Api, events_about
 from tests.support.expect import logged, problem
 from tests.support.receiving import answering
@@ -215,8 +214,8 @@ def test_given_a_token_that_is_none_then_it_is_not_used_and_not_logged(user: Api
 def test_given_a_provider_that_answers_in_drops_then_it_is_not_waited_for(
     user: Api, services: Services, monkeypatch: pytest.MonkeyPatch, said: bytes
 ) -> None:
-    monkeypatch.setattr(punctual, "HEADER_SECONDS", 0.5)
-    monkeypatch.setattr(transport, "BODY_SECONDS", 0.5)
+    monkeypatch.setattr(oauth_tokens, "TIMEOUT", (0.5, 0.5))
+    monkeypatch.setattr(oauth_tokens, "WHOLE_SECONDS", 0.5)
     id = UUID(connected(user, services, "github", expires_in=-1))
     services.behaviours["/token"] = [dripping(said)]
     began = time.monotonic()

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from quintet.db.engine import owner_engine
 from tests.support.api import Api, events_about
 from tests.support.courses import course, enrolled, events_of, lesson
 from tests.support.expect import pointers, problem
@@ -60,6 +61,15 @@ def test_given_a_lesson_when_created_then_201_says_where_it_is_and_it_is_the_las
     assert owner.get(answer.header("location") or "").json() == made
     assert owner.get(path).json()["lesson_count"] == 2
     assert events_about(made["id"]) == [("lesson.created", {"course_id": path.split("/")[2]})]
+
+
+def test_given_a_content_as_long_as_it_may_be_in_any_script_then_it_is_taken(owner: Api) -> None:
+    path, content = course(owner), "\U0001f600" * 50_000
+    made = lesson(owner, path, content=content)  # as json.dumps writes it: twelve bytes for each of them
+    assert made["content"] == content
+    one = f"{path}/lessons/{made['id']}"
+    assert owner.put(one, {"content": content[1:]}).json()["content"] == content[1:]
+    assert pointers(owner.patch(one, {"content": content + "x"})) == ["/content"]
 
 
 def test_given_an_order_when_lessons_come_move_and_go_then_positions_have_no_gaps(owner: Api) -> None:
@@ -208,6 +218,34 @@ def test_given_the_last_lesson_left_when_it_is_removed_then_those_with_all_other
     # AND a course without lessons is completed by nobody.
     assert owner.delete(f"{path}/lessons/{first['id']}").status == 204
     assert behind.get(f"{path}/enroll").json()["status"] == "active"
+
+
+def test_given_a_lesson_that_is_done_while_the_only_other_is_removed_then_the_course_is_completed(owner: Api) -> None:
+    student = person("student")
+    with ThreadPoolExecutor(2) as pool:
+        for _ in range(15):
+            path = course(owner)
+            first, second = lesson(owner, path), lesson(owner, path)
+            enrolled(path, student)
+            removal = pool.submit(owner.delete, f"{path}/lessons/{second['id']}")
+            done(student, path, first)
+            assert removal.result().status == 204
+            assert student.get(f"{path}/enroll").json()["status"] == "completed"
+            assert [type for type, _ in events_of(path)].count("enrollment.completed") == 1
+
+
+def test_given_somebody_who_changes_the_course_or_its_seats_then_who_learns_does_not_wait_for_them(owner: Api) -> None:
+    path = course(owner)
+    made = lesson(owner, path)
+    [student] = enrolled(path)
+    with owner_engine().begin() as other:
+        other.exec_driver_sql("SELECT FROM courses WHERE id = %(id)s FOR NO KEY UPDATE", {"id": path.split("/")[2]})
+        assert done(student, path, made)["status"] == "completed"
+    # AND the other way round.
+    with owner_engine().begin() as other:
+        other.exec_driver_sql("SELECT FROM courses WHERE id = %(id)s FOR KEY SHARE", {"id": path.split("/")[2]})
+        assert person("student").post(f"{path}/enroll").status == 201
+        assert owner.patch(path, {"title": "New"}).status == 200
 
 
 def test_given_the_last_two_lessons_when_both_are_done_at_once_then_the_course_is_completed_once(owner: Api) -> None:

@@ -87,6 +87,22 @@ def test_given_a_cursor_that_is_none_of_this_order_then_400_names_it(owner: Api,
 _days = st.none() | st.integers(0, 3)
 
 
+@pytest.mark.parametrize("sort", SORTS)
+def test_given_descriptions_as_long_as_they_may_be_then_pages_are_smaller_and_have_each_once(
+    owner: Api, project: str, sort: str
+) -> None:
+    made = [task(owner, project)["id"] for _ in range(60)]
+    execute("UPDATE tasks SET description = repeat(chr(1), 20000) WHERE project_id = %(id)s", id=id_of(project))
+    found: list[str] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        page = answered(owner, project_id=id_of(project), sort=sort, limit=100, cursor=cursor).json()
+        assert page["items"]
+        found += [item["id"] for item in page["items"]]
+        cursor = page["next_cursor"]
+    assert found == (made[::-1] if sort == "newest" else made)
+
+
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     sort=st.sampled_from(SORTS),

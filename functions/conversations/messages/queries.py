@@ -8,12 +8,12 @@ from sqlalchemy.orm import Session
 
 from functions.conversations.conversations.queries import FIRST, LAST
 from functions.conversations.messages.schemas import MessageRead
-from quintet.db.json import PAGE_BYTES, Versioned, columns_of
+from quintet.db.json import Versioned, columns_of
 from quintet.db.reads import rows
 from quintet.errors import BadRequest, NotFound
 from quintet.identity.conversations import is_member
 from quintet.identity.principal import Principal
-from quintet.pagination import PageRequest, decode_cursor, encode_cursor
+from quintet.pagination import PAGE_BYTES, PageRequest, decode_cursor, encode_cursor
 
 _COLUMNS = columns_of(
     MessageRead,

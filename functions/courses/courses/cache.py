@@ -1,8 +1,9 @@
 """The public list, kept for a while in this sandbox: a repeat asks the database nothing, nor does a 304.
 
 What is kept is never dropped before its time, as by an edit: other sandboxes, and caches on the way, would not know.
-Instead, its age is told (RFC 9111, section 5.1), and whoever keeps the answer adds to it. So nobody who keeps to the
-header shows what is older than `MAX_AGE`, or `STALE` seconds more while they ask for the new one (RFC 5861).
+Instead, an answer says for how much of its time it is still fresh. So nobody who keeps to the header shows what is
+older than `MAX_AGE`, or `STALE` seconds more while they ask for the new one (RFC 5861). An `Age` header would say the
+same (RFC 9111, section 5.1), but API Gateway may rename it.
 """
 
 import hashlib
@@ -18,7 +19,6 @@ MAX_AGE = 30
 """Seconds an answer is fresh, all caches together."""
 STALE = 30
 """Seconds more in which it may be shown while a new one is fetched."""
-CACHE_CONTROL = f"public, max-age={MAX_AGE}, stale-while-revalidate={STALE}"
 
 _OVERHEAD = 1024
 """Bytes, about, that an entry takes besides its body."""
@@ -67,6 +67,11 @@ class Cache:
     def _drop(self, key: Hashable) -> None:
         if kept := self._kept.pop(key, None):
             self._size -= len(kept.body) + _OVERHEAD
+
+
+def cache_control(age: int) -> str:
+    """For what was read `age` seconds ago. Without `stale-if-error` CloudFront shows it for as long as we fail."""
+    return f"public, max-age={MAX_AGE - age}, stale-while-revalidate={STALE}, stale-if-error=0"
 
 
 def etag_of(body: bytes) -> str:

@@ -53,9 +53,7 @@ async def list_courses(
         headers["cache-control"] = "private, no-cache"
         return unless_known(request, body, etag=cache.etag_of(body), headers=headers)
     kept, age = cache.public.get((paging, status, created_by, q), read)
-    headers["cache-control"] = cache.CACHE_CONTROL
-    if age:  # a header that says that nobody was asked for this request
-        headers["age"] = str(age)
+    headers["cache-control"] = cache.cache_control(age)
     return unless_known(request, kept.body, etag=kept.etag, headers=headers)
 
 

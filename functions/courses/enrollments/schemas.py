@@ -39,8 +39,8 @@ class PeopleEnroll(Input):
     model_config = ConfigDict(json_schema_extra={"minProperties": 1})
     aliases: ClassVar = {"user_ids": ("userIds",)}
 
-    user_ids: list[UUID] = Field(default_factory=list, min_length=1, max_length=MAX_PEOPLE)
-    emails: list[KnownEmail] = Field(default_factory=list, min_length=1, max_length=MAX_PEOPLE)
+    user_ids: list[UUID] = Field(default_factory=list, max_length=MAX_PEOPLE)
+    emails: list[KnownEmail] = Field(default_factory=list, max_length=MAX_PEOPLE)
 
     @model_validator(mode="after")
     def _some(self) -> Self:
@@ -55,6 +55,7 @@ class PersonEnrolled(Output):
     user_id: UUID | None = Field(description="Null when there is no active account.")
     email: str | None = Field(description="As it was sent, by those whom an address named.")
     result: Result
+    status: EnrollmentStatus | None = Field(description="Where they stand now; who was enrolled before may be waiting.")
 
 
 class PeopleEnrolled(Output):

@@ -33,14 +33,16 @@ def enroll_people(
 ) -> dict[str, list[dict[str, Any]]]:
     """Enroll others, in the order they are named; for whoever created the course. What became of each. Repeatable."""
     course = own_course(session, caller, course_id)
-    asked = queries.find_people(session, user_ids=people.user_ids, emails=people.emails)
+    asked = queries.find_people(session, course_id, user_ids=people.user_ids, emails=people.emails)
     found = dict.fromkeys(person.id for person in asked if person.id)
-    results = {user_id: _RESULTS[status] for user_id, status in _enroll(session, course, list(found))}
+    made = dict(_enroll(session, course, list(found)))
+    results = {user_id: _RESULTS[status] for user_id, status in made.items()}
     items = []
     for person in asked:
         # Who is named twice is enrolled by the first of the two.
         result = results.pop(person.id, "already_enrolled") if person.id else "unknown"
-        items.append({"user_id": person.id, "email": person.email, "result": result})
+        status = made.get(person.id, person.status)
+        items.append({"user_id": person.id, "email": person.email, "result": result, "status": status})
     return {"items": items}
 
 

@@ -19,6 +19,9 @@ from quintet.http.schemas import Page
 
 router = Router(prefix="/courses/{course_id}/lessons", tags=["courses"])
 
+_MAX_BODY = 640 * 1024
+"""Bytes: a lesson of 50,000 characters, each written as two escapes."""
+
 
 @router.get("", response_model=Page[LessonListed], responses=responses(403))
 async def list_lessons(session: SessionDep, caller: Caller, course_id: UUID) -> Response:
@@ -29,7 +32,14 @@ async def list_lessons(session: SessionDep, caller: Caller, course_id: UUID) -> 
     return listed(queries.list_lessons(session, caller, course_id))
 
 
-@router.post("", status_code=201, response_model=LessonRead, dependencies=[Idempotent], responses=responses(403, 409))
+@router.post(
+    "",
+    status_code=201,
+    response_model=LessonRead,
+    dependencies=[Idempotent],
+    responses=responses(403, 409),
+    max_body_size=_MAX_BODY,
+)
 async def create_lesson(
     request: Request, session: SessionDep, caller: Caller, course_id: UUID, new: LessonCreate
 ) -> Response:
@@ -48,7 +58,7 @@ async def read_lesson(
     return fresh(request, read, variant=variant)
 
 
-@router.change("/{lesson_id}", response_model=LessonRead, responses=responses(403, 409))
+@router.change("/{lesson_id}", response_model=LessonRead, responses=responses(403, 409), max_body_size=_MAX_BODY)
 async def update_lesson(
     session: SessionDep, caller: Caller, course_id: UUID, lesson_id: UUID, change: LessonUpdate, expected: IfMatch
 ) -> Response:

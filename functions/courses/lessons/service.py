@@ -64,7 +64,7 @@ def remove_lesson(
     session: Session, caller: Principal, *, course_id: UUID, lesson_id: UUID, expected: frozenset[int] | None
 ) -> None:
     """Remove for good. Those who are done with all the others have completed the course."""
-    course = _changeable(session, caller, course_id)
+    course = _changeable(session, caller, course_id, removal=True)
     lesson = _lesson(session, course_id, lesson_id)
     lesson.require_version(expected)
     session.delete(lesson)
@@ -92,8 +92,8 @@ def reopen_lesson(session: Session, caller: Principal, *, course_id: UUID, lesso
         _record_own(session, EventType.LESSON_REOPENED, lesson_id, course_id, caller)
 
 
-def _changeable(session: Session, caller: Principal, course_id: UUID) -> Course:
-    course = own_course(session, caller, course_id)
+def _changeable(session: Session, caller: Principal, course_id: UUID, *, removal: bool = False) -> Course:
+    course = own_course(session, caller, course_id, removal=removal)
     require_open(course)
     return course
 
@@ -119,8 +119,8 @@ def _require_file(session: Session, caller: Principal, file_id: UUID | None) -> 
 
 
 def _progressing(session: Session, caller: Principal, course_id: UUID, lesson_id: UUID) -> UUID:
-    """The caller's enrollment, locked after the course, whose lessons stay as they are until the commit."""
-    course = locked_course(session, caller, course_id, share=True)
+    """The caller's enrollment, locked after the course, whose lessons stay until the commit."""
+    course = locked_course(session, caller, course_id, progress=True)
     row = session.execute(
         select(Enrollment.id, Enrollment.status)
         .where(Enrollment.course_id == course_id, Enrollment.user_id == caller.user_id)

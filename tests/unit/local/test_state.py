@@ -52,6 +52,16 @@ def test_given_a_port_when_asked_again_then_it_is_the_same_while_it_is_free(tmp_
     assert State(tmp_path).port("emulator") == other
 
 
+def test_given_two_that_once_had_the_same_port_then_they_have_it_no_more(tmp_path: Path) -> None:
+    # GIVEN a port that was free for the second, since the first had not begun to listen
+    port = State(tmp_path).port("emulator")
+    (tmp_path / "ports.json").write_text(f'{{"emulator": {port}, "postgres": {port}}}')
+    state = State(tmp_path)
+    assert state.port("emulator") != state.port("postgres")
+    # THEN it stays so.
+    assert State(tmp_path).port("emulator") != State(tmp_path).port("postgres")
+
+
 def test_given_a_file_when_written_then_it_is_its_owners_alone_and_replaced_whole(tmp_path: Path) -> None:
     state = State(tmp_path)
     assert state.read("secret") is None

@@ -97,6 +97,8 @@ class Settings:
     cors_origins: tuple[str, ...] = ()
     client_address_header: str = ""
     """The header in which a CDN says whose a request is. Set only where nobody gets past the CDN."""
+    public_host_header: str = ""
+    """The header in which it says under which name people reach the API. Set as the one before."""
     same_site_cookies: bool = False
     """True when the front ends share the API's registrable domain: the refresh cookie is then SameSite=Strict."""
     sentry_dsn: str = ""

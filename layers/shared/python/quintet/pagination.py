@@ -3,10 +3,15 @@
 import base64
 import binascii
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from quintet.errors import BadRequest
+
+PAGE_BYTES = 2_000_000
+"""Of a page's items, but for the last. A function answers 6 MB at most, in a string where each quotation mark is
+escaped once more."""
 
 _LAST = UUID(int=2**128 - 1)
 _BEST = (float("inf"), _LAST)
@@ -53,6 +58,16 @@ def decode_rank(cursor: str | None) -> tuple[float, UUID]:
         return rank, UUID(bytes=raw[4:])
     except (ValueError, binascii.Error, struct.error):
         raise _foreign("cursor") from None
+
+
+def fitting(items: Sequence[str]) -> int:
+    """How many of these items, which are JSON already, fit into one answer: those that `PAGE_BYTES` have begun."""
+    size = 0
+    for before, item in enumerate(items):
+        if size >= PAGE_BYTES:
+            return before
+        size += len(item.encode())
+    return len(items)
 
 
 def page_bytes(items: str | None, next_cursor: str | None) -> bytes:

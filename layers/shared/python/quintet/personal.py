@@ -44,7 +44,7 @@ PERSONAL: dict[str, Kind] = {
         erased=_deleted_from("one_time_tokens"),
     ),
     "oauth_identities": Kind(
-        exported="""SELECT id, provider, subject, email, created_at, last_used_at
+        exported="""SELECT id, provider, subject, email, created_at, last_used_at, unlinked_at
             FROM oauth_identities WHERE user_id = %(user)s""",
         erased=_deleted_from("oauth_identities"),
     ),

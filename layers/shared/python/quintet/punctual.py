@@ -1,7 +1,7 @@
 """HTTP connections for urllib3 on which the header of an answer in drops ends in time.
 
-urllib3's own timeouts begin anew with every byte: a header can take as long as a server wants. Bodies are read by
-whoever asked, and for as long as they want.
+urllib3's own timeouts begin anew with every byte: a header can take as long as a server wants. Here the timeout of
+reading, which there has to be, is that of the whole header. Bodies are read by whoever asked, for as long as they want.
 """
 
 import threading
@@ -13,13 +13,11 @@ from typing import TypeVar
 from urllib3 import HTTPConnectionPool, HTTPResponse, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-HEADER_SECONDS = 15
-"""From the request to the end of the answer's header."""
-
 _T = TypeVar("_T")
 
 
-def _in_time(sock: socket, receive: Callable[[], _T]) -> _T:
+def _in_time(sock: socket, seconds: float | None, receive: Callable[[], _T]) -> _T:
+    assert seconds is not None
     late = threading.Event()
 
     def shut() -> None:
@@ -27,7 +25,7 @@ def _in_time(sock: socket, receive: Callable[[], _T]) -> _T:
         with suppress(OSError):
             sock.shutdown(SHUT_RDWR)  # whoever reads from it is told that this was the end
 
-    timer = threading.Timer(HEADER_SECONDS, shut)
+    timer = threading.Timer(seconds, shut)
     timer.daemon = True
     timer.start()
     try:
@@ -40,12 +38,12 @@ def _in_time(sock: socket, receive: Callable[[], _T]) -> _T:
 
 class _Connection(HTTPConnection):
     def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # as urllib3 has it
-        return _in_time(self.sock, super().getresponse)
+        return _in_time(self.sock, self.timeout, super().getresponse)
 
 
 class _SecureConnection(HTTPSConnection):
     def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # as urllib3 has it
-        return _in_time(self.sock, super().getresponse)
+        return _in_time(self.sock, self.timeout, super().getresponse)
 
 
 class Pool(HTTPConnectionPool):

@@ -13,15 +13,10 @@ from sqlalchemy.orm import Session
 
 from quintet.db.reads import Params, rows
 from quintet.errors import NotFound
-from quintet.pagination import PageRequest, encode_cursor, page_bytes
+from quintet.pagination import PageRequest, encode_cursor, fitting, page_bytes
 
 if TYPE_CHECKING:
     from pydantic import BaseModel  # 30 ms, which consumers do without
-
-
-PAGE_BYTES = 2_000_000
-"""Of a page's items, but for the last, where they may be large. A function answers 6 MB at most, in a string where each
-quotation mark is escaped once more."""
 
 
 def columns_of(model: "type[BaseModel]", table: str, **expressions: str) -> str:
@@ -63,36 +58,27 @@ def page(
     empty_is_missing: bool = False,
     visible: str = "",
     key: str = "r.id",
-    large: bool = False,
 ) -> bytes:
     """One page of `sql` as the API's list object, newest first, keyset on `id` alone, or on `key`.
 
     `sql` selects the items, `id` among them, without ORDER BY or LIMIT, and keeps its own key column
     `< %(before)s`, where the planner can use an index for it. `key` is SQL over an item `r`, a UUID that differs
-    from item to item. `empty_is_missing`: a first page without items
+    from item to item. A page of large items has fewer than asked for. `empty_is_missing`: a first page without items
     means that the list itself is not there for the caller (404); so does `visible`, an SQL condition, when false.
-    `large`: items may be so long that fewer than a page's fit into an answer; the page ends sooner then.
     """
     # The row beyond the page tells that there are more. To join the texts here takes half the time it takes there.
     statement = f"""
         SELECT row_to_json(r)::text AS item, ({key})::text AS key FROM ({sql}) r
         ORDER BY {key} DESC LIMIT %(limit)s + 1"""
-    if large:
-        statement = f"""
-            SELECT item, key, more FROM (
-                SELECT item, key, lead(key) OVER newest IS NOT NULL AS more,
-                       sum(octet_length(item)) OVER newest - octet_length(item) AS bytes_before
-                FROM ({statement}) f WINDOW newest AS (ORDER BY key::uuid DESC)) f
-            WHERE bytes_before < {PAGE_BYTES}"""
     if visible:  # then there is a row at least, of nulls when the page is empty
         statement = f"SELECT p.* FROM (SELECT WHERE {visible}) v LEFT JOIN ({statement}) p ON true ORDER BY key DESC"
     found = rows(session, statement, {**params, "before": paging.before, "limit": paging.limit})
-    items = [row for row in found if row.item is not None]
+    items = [row.item for row in found if row.item is not None]
     if (visible and not found) or (empty_is_missing and not items and paging.cursor is None):
         raise NotFound
-    more = len(items) > paging.limit or (large and bool(items) and items[-1].more)
-    shown = items[: paging.limit]
-    return page_bytes(",".join(row.item for row in shown), encode_cursor(UUID(shown[-1].key)) if more else None)
+    shown = fitting(items[: paging.limit])
+    following = encode_cursor(UUID(found[shown - 1].key)) if len(items) > shown else None
+    return page_bytes(",".join(items[:shown]), following)
 
 
 def _column(table: str, name: str, annotation: Any) -> str:

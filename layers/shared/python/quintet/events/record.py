@@ -15,17 +15,15 @@ SYSTEM = "system"
 """The scope of what concerns the whole installation."""
 
 _AT_ONCE = 1_000
-"""Events of one statement, which has 65,535 parameters at most."""
+"""Events of one statement, which has them all in memory."""
 
 # The function makes a delivery to `webhooks` if some webhook wants the event, and says whether it did.
 _RECORD = f"""
-    INSERT INTO events (actor_id, ip, request_id, type, subject_type, subject_id, data, scope) {{source}}
+    INSERT INTO events (actor_id, ip, request_id, type, subject_type, subject_id, data, scope)
+    SELECT %(actor_id)s, %(ip)s, %(request_id)s, h.type, split_part(h.type, '.', 1), {{subject}}, h.data, h.scope
+    FROM {{source}} jsonb_to_recordset(%(happened)s) h (type text, subject uuid, data jsonb, scope text)
     RETURNING id, type,
         CASE WHEN subject_type NOT IN {NOT_FOR_WEBHOOKS} THEN sent_to_webhooks(id, type) END AS wanted"""
-
-_EVENT = """
-    %(actor_id)s, %(ip)s, %(request_id)s,
-    %(type{n})s, split_part(%(type{n})s, '.', 1), {subject}, %(data{n})s, %(scope{n})s"""
 
 _AND_DELIVER = """
     WITH event AS ({record}), delivery AS (
@@ -97,8 +95,7 @@ def _record(session: Session, happened: Sequence[Happening], actor_id: UUID | No
     from psycopg.types.json import Jsonb
 
     session.flush()  # in the order things happened, so that ids are known and constraints have spoken
-    events = [_EVENT.format(n=n, subject=f"%(subject{n})s") for n in range(len(happened))]
-    statement = _RECORD.format(source=f"VALUES ({'), ('.join(events)})")
+    statement = _RECORD.format(subject="h.subject", source="")
     params = _params(session, happened, actor_id)
     if routes := {event.type.value: DELIVERED_TO[event.type] for event in happened if event.type in DELIVERED_TO}:
         statement, params = _AND_DELIVER.format(record=statement), {**params, "routes": Jsonb(routes)}
@@ -131,7 +128,7 @@ def change_and_record(
     `params` and an event's have different names. For events that are only recorded.
     """
     assert type not in WEBHOOK_TYPES | DELIVERED_TO.keys(), f"{type} is delivered, which takes a transaction"
-    recorded = _RECORD.format(source=f"SELECT {_EVENT.format(n=0, subject='changed.id')} FROM changed")
+    recorded = _RECORD.format(subject="changed.id", source="changed,")
     both = f"WITH changed AS ({change}), event AS ({recorded}) SELECT id FROM changed"
     happened = [Happening(type, None, scope, data or {})]
     changed = rows(session, both, {**_params(session, happened, actor_id), **params})
@@ -142,16 +139,19 @@ def _params(session: Session, happened: Sequence[Happening], actor_id: UUID | No
     from psycopg.types.json import Jsonb
 
     origin: Origin = session.info.get("origin", Origin())
-    params: dict[str, Any] = {
+    return {
         "actor_id": origin.actor_id or actor_id,
         "ip": origin.ip,
         "request_id": origin.request_id,
+        "happened": Jsonb(
+            [
+                {
+                    "type": event.type.value,
+                    "subject": event.subject and str(event.subject),
+                    "data": event.data,
+                    "scope": event.scope,
+                }
+                for event in happened
+            ]
+        ),
     }
-    for n, event in enumerate(happened):
-        params |= {
-            f"type{n}": event.type.value,
-            f"subject{n}": event.subject,
-            f"data{n}": Jsonb(event.data),
-            f"scope{n}": event.scope,
-        }
-    return params
