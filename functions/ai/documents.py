@@ -2,7 +2,10 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
+from secrets import token_hex
+from typing import Any
 
 from functions.ai.schemas import Issue
 from quintet.errors import BadRequest
@@ -19,15 +22,39 @@ _MAX_ISSUES = 200
 def formatted(text: str, media_type: str) -> str:
     """The text in its usual form; 400 for JSON that is none. Plain text keeps its words and lines."""
     if media_type == "application/json":
-        try:
-            return json.dumps(json.loads(text), indent=2, ensure_ascii=False) + "\n"
-        except (ValueError, RecursionError) as error:
-            raise BadRequest.at("/text", f"This is not JSON: {_told(error)}.") from None
+        return _formatted_json(text)
     if media_type == "text/markdown":
         import mdformat  # 40 ms
 
         return str(mdformat.text(text, options={"number": True}))
     return "\n".join(line.rstrip() for line in text.strip().splitlines()) + "\n"
+
+
+def _formatted_json(text: str) -> str:
+    mark, twice = token_hex(8), list[str]()
+    try:
+        said = json.dumps(_loaded(text, mark, twice), indent=2, ensure_ascii=False) + "\n"
+    except (ValueError, RecursionError) as error:
+        raise BadRequest.at("/text", f"This is not JSON: {_told(error)}.") from None
+    if twice:
+        raise BadRequest.at("/text", f"An object has “{_shown(twice[0])}” more than once: one of them would be lost.")
+    return re.sub(rf'"{mark}([^"]*)"', r"\1", said).encode(errors="backslashreplace").decode()
+
+
+def _loaded(text: str, mark: str, twice: list[str]) -> Any:
+    """What JSON says. Numbers come as `mark` and how they are written; names that an object has twice are noted."""
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        twice.extend(name for name, n in Counter(name for name, _ in pairs).items() if n > 1)
+        return dict(pairs)
+
+    def number(written: str) -> str:
+        return mark + written
+
+    def constant(name: str) -> None:
+        raise ValueError(f"{name} is no value it has")
+
+    return json.loads(text, object_pairs_hook=once, parse_int=number, parse_float=number, parse_constant=constant)
 
 
 def issues_in(text: str, media_type: str) -> list[Issue]:
@@ -49,20 +76,17 @@ def listed(issues: list[Issue]) -> str:
 
 
 def _json(text: str) -> Iterator[Issue]:
-    def once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-        names = [name for name, _ in pairs]
-        twice.extend(name for name in dict.fromkeys(names) if names.count(name) > 1)
-        return dict(pairs)
-
     twice: list[str] = []
     try:
-        json.loads(text, object_pairs_hook=once)
+        _loaded(text, "", twice)
     except json.JSONDecodeError as error:
         yield Issue(line=error.lineno, rule="json-syntax", message=f"{error.msg}, column {error.colno}")
+    except ValueError as error:
+        yield Issue(line=1, rule="json-syntax", message=str(error))
     except RecursionError:
         yield Issue(line=1, rule="json-depth", message="It is nested too deeply")
     for name in twice:
-        yield Issue(line=1, rule="json-duplicate", message=f"An object has “{name[:100]}” more than once")
+        yield Issue(line=1, rule="json-duplicate", message=f"An object has “{_shown(name)}” more than once")
 
 
 def _plain(text: str) -> Iterator[Issue]:
@@ -155,4 +179,10 @@ def _anchor(title: str) -> str:
 
 
 def _told(error: Exception) -> str:
-    return f"{error.msg}, line {error.lineno}" if isinstance(error, json.JSONDecodeError) else "nested too deeply"
+    if isinstance(error, json.JSONDecodeError):
+        return f"{error.msg}, line {error.lineno}"
+    return str(error) if isinstance(error, ValueError) else "nested too deeply"
+
+
+def _shown(name: str) -> str:
+    return name[:100].encode(errors="backslashreplace").decode()

@@ -29,18 +29,19 @@ class Translation:
         """The chunks of what came."""
         match event:
             case Text(delta):
-                delta = _storable(delta)
+                delta = storable(delta)
                 self.characters += len(delta)
                 self._text += delta
                 return self._added(*self._opened(), {"type": "text-delta", "id": self._open, "delta": delta})
             case ToolStart(key, name):
-                id = f"call_{secrets.token_hex(12)}"
-                self._tools[key] = {"id": id, "name": name[:64], "input": ""}
-                started = {"type": "tool-input-start", "toolCallId": id, "toolName": name[:64]}
+                id, name = f"call_{secrets.token_hex(12)}", storable(name[:64])
+                self.characters += 1 + len(name)
+                self._tools[key] = {"id": id, "name": name, "input": ""}
+                started = {"type": "tool-input-start", "toolCallId": id, "toolName": name}
                 return self._added(*self._closed(), started)
             case ToolInput(key, delta) if key in self._tools:
                 tool = self._tools[key]
-                delta = _storable(delta)
+                delta = storable(delta)
                 self.characters += len(delta)
                 tool["input"] += delta
                 return self._added({"type": "tool-input-delta", "toolCallId": tool["id"], "inputTextDelta": delta})
@@ -66,8 +67,7 @@ class Translation:
 
     def estimated_usage(self, prompt: Prompt) -> Usage:
         """Where the provider does not tell: four characters a token."""
-        asked = len(prompt.system) + sum(len(turn.text) for turn in prompt.turns) + len(prompt.documents())
-        return Usage(asked // 4, self.characters // 4)
+        return Usage(prompt.expected().input_tokens, self.characters // 4)
 
     def _opened(self) -> list[Chunk]:
         if self._open is not None:
@@ -119,6 +119,6 @@ def _cited(source: Source, base: str) -> Chunk:
     return {"type": "source-url", "sourceId": id, "url": url, "title": source.title}
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     """What PostgreSQL can hold of it: no NUL, no half of a surrogate pair."""
     return text.replace("\x00", "").encode(errors="replace").decode()

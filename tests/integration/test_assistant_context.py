@@ -7,8 +7,9 @@ import pytest
 from functions.ai.providers.offline import NOTICE
 from functions.upload_processor import texts
 from tests.support.api import Api
-from tests.support.assisting import ask, finish_events, model, of, said, saying, text_event
+from tests.support.assisting import ask, of, said
 from tests.support.conversing import group, say
+from tests.support.language_model import finish_events, model, saying, text_event
 from tests.support.people import person
 from tests.support.statements import execute
 from tests.support.uploading import PDF, project_of, upload, work_off

@@ -18,23 +18,9 @@ from infra.local.state import State
 from quintet.config import settings as config
 from tests.support import sockets
 from tests.support.api import Api
-from tests.support.assisting import (
-    Model,
-    ask,
-    chunks_of,
-    endless,
-    finish_events,
-    kinds,
-    model,
-    of,
-    question,
-    runs,
-    said,
-    saying,
-    text_event,
-    until,
-)
+from tests.support.assisting import ask, chunks_of, kinds, of, question, runs, said, until
 from tests.support.expect import logged, problem
+from tests.support.language_model import Model, endless, finish_events, model, saying, text_event, tool_events
 from tests.support.people import person
 from tests.support.statements import execute
 
@@ -210,6 +196,33 @@ def test_given_nobody_at_the_address_then_it_fails_at_once(user: Api, monkeypatc
     finally:
         monkeypatch.undo()
         config.cache_clear()
+
+
+def test_given_an_address_that_is_none_then_the_answer_ends_and_the_next_question_need_not_wait(
+    user: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat = uuid4().hex
+    with model(saying("x")):
+        monkeypatch.setenv("AI_BASE_URL", "http://127.0.0.1:99999/v1")
+        config.cache_clear()
+        assert kinds(ask(user, "Well?", chat))[-1] == "error"
+    assert runs(user, chat)[-1].status == "interrupted"
+    monkeypatch.undo()
+    config.cache_clear()
+    assert kinds(ask(user, "And now?", chat))[-1] == "finish"
+
+
+def test_given_a_model_that_calls_without_end_then_it_is_cut(user: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(producing, "MAX_CHARACTERS", 500)
+
+    def calls(_: Model, __: dict[str, Any]) -> Iterator[Event]:
+        for n in range(100_000):
+            yield from tool_events("x", "", index=n)
+
+    with model(calls):
+        chunks = ask(user, "Go on?")
+    assert chunks[-1]["type"] == "finish"
+    assert len(chunks) < 2_000
 
 
 def test_given_an_answer_over_the_limit_then_it_is_cut(user: Api, monkeypatch: pytest.MonkeyPatch) -> None:
