@@ -1,5 +1,6 @@
 """What an answer draws on: what the caller may read, cited, and nothing else; what files say."""
 
+import time
 from uuid import uuid4
 
 import pytest
@@ -183,15 +184,19 @@ def test_given_a_text_then_what_it_says_is_kept(
     assert kept(read(user, content, file_name=name, content_type=declared)) == [expected]
 
 
-def pdf(text: str) -> bytes:
-    """A page that says this."""
+def says(text: str) -> bytes:
+    """The content of a page."""
+    return f"BT /F1 12 Tf 20 200 Td ({text}) Tj ET".encode()
+
+
+def pdf(*pages: bytes) -> bytes:
+    """Pages of this content."""
     from io import BytesIO
 
     from pypdf import PdfWriter
     from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
 
     writer = PdfWriter()
-    page = writer.add_blank_page(300, 300)
     font = DictionaryObject(
         {
             NameObject("/Type"): NameObject("/Font"),
@@ -200,22 +205,40 @@ def pdf(text: str) -> bytes:
         }
     )
     fonts = DictionaryObject({NameObject("/F1"): writer._add_object(font)})
-    page[NameObject("/Resources")] = DictionaryObject({NameObject("/Font"): fonts})
-    stream = DecodedStreamObject()
-    stream.set_data(f"BT /F1 12 Tf 20 200 Td ({text}) Tj ET".encode())
-    page[NameObject("/Contents")] = writer._add_object(stream)
+    for content in pages:
+        page = writer.add_blank_page(300, 300)
+        page[NameObject("/Resources")] = DictionaryObject({NameObject("/Font"): fonts})
+        stream = DecodedStreamObject()
+        stream.set_data(content)
+        page[NameObject("/Contents")] = writer._add_object(stream.flate_encode())
     made = BytesIO()
     writer.write(made)
     return made.getvalue()
 
 
 def test_given_a_pdf_then_its_pages_are_read_and_a_broken_one_stays_ready(user: Api) -> None:
-    good = read(user, pdf("The capybara swims."), file_name="a.pdf", content_type="application/pdf")
+    good = read(user, pdf(says("The capybara swims.")), file_name="a.pdf", content_type="application/pdf")
     assert kept(good) == ["The capybara swims."]
     assert "> The capybara swims. [1]" in said(ask(user, "Does the capybara swim?"))
     bad = read(user, PDF + b"nothing that makes sense", file_name="b.pdf", content_type="application/pdf")
     assert kept(bad) == []
     assert user.get(f"/files/{bad}").json()["status"] == "ready"
+
+
+@pytest.mark.parametrize(("seconds", "memory"), [(2, 768), (60, 96)])
+def test_given_a_page_that_takes_all_time_or_memory_then_it_ends_and_what_came_before_it_is_kept(
+    user: Api, monkeypatch: pytest.MonkeyPatch, seconds: int, memory: int
+) -> None:
+    monkeypatch.setattr("functions.upload_processor.pdf.SECONDS", seconds)
+    monkeypatch.setattr("functions.upload_processor.pdf.MEMORY", memory * 1024 * 1024)
+    # GIVEN some kilobytes that unfold
+    bomb = pdf(says("The wombat digs."), says("a" * 60_000_000))
+    assert len(bomb) < 100_000
+    began = time.monotonic()
+    file = read(user, bomb, file_name="a.pdf", content_type="application/pdf")
+    assert time.monotonic() - began < 20
+    assert kept(file) == ["The wombat digs."]
+    assert user.get(f"/files/{file}").json()["status"] == "ready"
 
 
 def test_given_a_long_text_then_it_is_kept_in_passages_up_to_a_limit(
