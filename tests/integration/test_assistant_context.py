@@ -1,10 +1,13 @@
 """What an answer draws on: what the caller may read, cited, and nothing else; what files say."""
 
+import re
 import time
+from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
 
+from functions.ai import context
 from functions.ai.providers.offline import NOTICE
 from functions.upload_processor import texts
 from tests.support.api import Api
@@ -113,6 +116,64 @@ def test_given_what_only_another_may_read_then_the_assistant_neither_knows_nor_q
         for word in (words["message"], words["personal"], words["attachment"]):
             ask(person("admin"), f"quokka {word}")
             assert f"Quokka {word}" not in str(played.requests[-1])
+
+
+@pytest.fixture
+def common(owner: Api) -> Iterator[str]:
+    """A word that somebody else has in very many things of every kind, in a project and a conversation of theirs."""
+    other, word = person(), f"w{uuid4().hex}"
+    project_id, talk = project_of(other), group(other, person())
+    file = read(other, b"first", project_id=project_id, file_name="theirs.txt", content_type="text/plain")
+    given = {"p": project_id, "c": talk, "f": file, "u": other.id, "w": f"Theirs {word} ", "n": 8_000}
+    for insert in (
+        """INSERT INTO tasks (project_id, title, position, created_by)
+           SELECT %(p)s, %(w)s || n, 'V' || lpad(n::text, 9, '0'), %(u)s FROM generate_series(1, %(n)s) n""",
+        """INSERT INTO file_texts (file_id, position, text)
+           SELECT %(f)s, n, %(w)s || n FROM generate_series(1, %(n)s) n""",
+        """INSERT INTO messages (conversation_id, sender_id, content, text)
+           SELECT %(c)s, %(u)s, '{}', %(w)s || n FROM generate_series(1, 3000) n""",
+        "ANALYZE tasks, file_texts, messages, files, projects, project_members, conversation_members",
+    ):
+        execute(insert, **given)
+    yield word
+    execute("DELETE FROM tasks WHERE project_id = %(p)s", **given)
+    execute("DELETE FROM file_texts WHERE file_id = %(f)s", **given)
+    execute("DELETE FROM messages WHERE conversation_id = %(c)s", **given)
+    execute("ANALYZE tasks, file_texts, messages")
+
+
+def test_given_a_word_that_everybody_uses_then_little_is_read_and_that_is_the_callers(owner: Api, common: str) -> None:
+    friend = person()
+    project_id, talk = project_of(owner), group(owner, friend)
+    owner.post("/tasks", {"project_id": project_id, "title": f"Mine task {common}"})
+    text = {"file_name": "a.txt", "content_type": "text/plain"}
+    read(owner, f"Mine shared {common}".encode(), project_id=project_id, **text)
+    read(owner, f"Mine personal {common}".encode(), **text)
+    sent = read(friend, f"Mine attached {common}".encode(), purpose="attachment", **text)
+    say(friend, talk, f"Mine message {common}", attachment_ids=[sent])
+
+    def told(client: Api, **more: object) -> set[str]:
+        with model(saying("x")) as played:
+            ask(client, common, **more)
+        return set(re.findall(rf"(\w+ \w+) {common}|(Theirs) {common}", played.requests[-1]["messages"][-1]["content"]))
+
+    def mine(*kinds: str) -> set[tuple[str, str]]:
+        return {(f"Mine {kind}", "") for kind in kinds}
+
+    assert told(owner) == mine("task", "shared", "personal", "attached", "message")
+    assert told(owner, project_id=project_id) == mine("task", "shared")
+    assert told(owner, conversation_id=talk) >= mine("message", "attached")
+    assert told(friend) == mine("attached", "message")
+    assert told(person()) == set()
+    # AND who may read every project reads their newest tasks and files, and nobody's messages or personal files
+    assert told(person("admin")) >= {("", "Theirs")}
+    assert not told(person("admin")) & mine("personal", "attached", "message")
+    # AND it takes no longer the more others have
+    asked = {"caller": owner.id, "q": common, "all": False, "project": None, "conversation": None}
+    for everything in (False, True):
+        sql = context.search_sql(everything=everything, project=False, conversation=False)
+        [(plan,)] = execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}", **asked)
+        assert plan[0]["Plan"]["Shared Hit Blocks"] + plan[0]["Plan"]["Shared Read Blocks"] < 400
 
 
 def test_given_somebody_who_loses_access_then_the_next_answer_knows_nothing(owner: Api) -> None:
