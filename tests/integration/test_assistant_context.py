@@ -152,9 +152,9 @@ def test_given_a_word_that_everybody_uses_then_little_is_read_and_that_is_the_ca
     sent = read(friend, f"Mine attached {common}".encode(), purpose="attachment", **text)
     say(friend, talk, f"Mine message {common}", attachment_ids=[sent])
 
-    def told(client: Api, **more: object) -> set[str]:
+    def told(client: Api, **more: str) -> set[tuple[str, str]]:
         with model(saying("x")) as played:
-            ask(client, common, **more)
+            ask(client, common, "", **more)
         return set(re.findall(rf"(\w+ \w+) {common}|(Theirs) {common}", played.requests[-1]["messages"][-1]["content"]))
 
     def mine(*kinds: str) -> set[tuple[str, str]]:
