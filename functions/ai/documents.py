@@ -17,10 +17,23 @@ _DEFINITION = re.compile(r" {0,3}\[([^\]\n]{1,300}+)\]:\s*+\S")
 _HEADING = re.compile(r" {0,3}(#{1,6})(?=\s|$)")
 _FENCE = re.compile(r"^ {0,3}(```+|~~~+)")
 _MAX_ISSUES = 200
+_MAX_LINES, _MAX_MARKS, _MARKS = 3_000, 10_000, "*_`["
+
+
+def require_formattable(text: str, media_type: str) -> None:
+    """400 for JSON that is none, and for Markdown that takes mdformat more than seconds: it looks at what lies side
+    by side, for each of that."""
+    if media_type == "application/json":
+        _formatted_json(text)
+    if media_type == "text/markdown" and (text.count("\n") > _MAX_LINES or sum(map(text.count, _MARKS)) > _MAX_MARKS):
+        raise BadRequest.at(
+            "/text",
+            f"Send {_MAX_LINES} lines and {_MAX_MARKS} of the signs {' '.join(_MARKS)} at most to be formatted.",
+        )
 
 
 def formatted(text: str, media_type: str) -> str:
-    """The text in its usual form; 400 for JSON that is none. Plain text keeps its words and lines."""
+    """The text, which is to be formattable, in its usual form. Plain text keeps its words and lines."""
     if media_type == "application/json":
         return _formatted_json(text)
     if media_type == "text/markdown":

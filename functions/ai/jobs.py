@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from uuid import UUID, uuid4
@@ -11,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from functions.ai import context, limits, prompts
 from functions.ai.chunks import DONE, Chunk, encoded
-from functions.ai.documents import formatted, issues_in, listed
+from functions.ai.documents import formatted, issues_in, listed, require_formattable
 from functions.ai.producing import MAX_CHARACTERS, MAX_SECONDS
 from functions.ai.providers import Finish, Prompt, Provider, ProviderError, Source, Text, Turn, Usage, provider
 from functions.ai.providers.offline import NOTICE
@@ -49,7 +50,9 @@ class Job:
         """Do it; 503 when the provider does not answer."""
         said = storable("".join(event.delta for event in self._events() if isinstance(event, Text)))
         if self.asked.task == "format" and self.asked.media_type == "text/markdown" and not self._offline:
-            said = formatted(said, "text/markdown")
+            with suppress(BadRequest):
+                require_formattable(said, "text/markdown")
+                said = formatted(said, "text/markdown")
         return TaskAnswer(
             task=self.asked.task,
             provider=self.provider.name,
@@ -133,8 +136,8 @@ def prepare(session: Session, caller: Principal, *, asked: TaskRequest, base: st
     if not asked.text.strip() and (asked.task != "suggest" or not (asked.project_id or asked.conversation_id)):
         raise BadRequest.at("/text", "Send a text, or to be suggested something a project or a conversation.")
     issues = issues_in(asked.text, asked.media_type) if asked.task == "validate" else []
-    if asked.task == "format" and asked.media_type == "application/json":
-        formatted(asked.text, asked.media_type)  # a 400 says what is wrong
+    if asked.task == "format":
+        require_formattable(asked.text, asked.media_type)
     sources: list[Source] = []
     if asked.task != "format":
         sources = context.find(

@@ -136,6 +136,27 @@ def test_given_a_text_that_is_all_signs_then_it_takes_no_time(piece: str) -> Non
     assert time.monotonic() - began < 5
 
 
+@pytest.mark.parametrize("piece", ["[", "# ", "- ", "> ", "a\n", "  - a\n", "*a* ", "`a` ", "| a |\n|--|\n", "a  \n"])
+def test_given_a_text_that_is_much_of_the_same_when_formatted_then_it_takes_seconds_at_most(
+    user: Api, piece: str
+) -> None:
+    text, began = piece * (100_000 // len(piece)), time.monotonic()
+    assert user.post("/ai", {"task": "format", "text": text}).status in (200, 400)
+    # AND as much of it as is formatted
+    marks = sum(map(piece.count, "*_`["))
+    fewer = min(len(text) // len(piece), 3_000 // (piece.count("\n") or 1), 10_000 // (marks or 1))
+    formatted = user.post("/ai", {"task": "format", "text": piece * fewer})
+    assert formatted.status == 200, formatted
+    assert time.monotonic() - began < 12
+
+
+def test_given_a_model_that_says_much_when_it_formats_then_it_is_left_as_it_is(user: Api) -> None:
+    with model(saying("a\n" * 4_000)):
+        answer = user.post("/ai", {"task": "format", "text": "x"})
+        assert answer.json()["text"] == "a\n" * 4_000
+        assert answer.json()["provider"] == "openai"
+
+
 def test_given_a_document_when_validated_then_the_answer_has_its_issues_and_says_them(user: Api) -> None:
     answer = user.post("/ai", {"task": "validate", "text": "# A\n\n[x]()\n"}).json()
     assert (answer["valid"], answer["issues"]) == (
