@@ -6,6 +6,7 @@ A delivery of its own after the file has become ready: what is wrong with a docu
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import delete, insert, select
 
@@ -13,7 +14,6 @@ from functions.upload_processor import pdf
 from functions.upload_processor.media_types import NAMES
 from quintet.db.models.files import File, FileText
 from quintet.db.session import reading, writing
-from quintet.events.consumer import Claimed
 from quintet.files.objects import get_from, named
 from quintet.files.purposes import MB
 from quintet.observability import logger
@@ -29,28 +29,30 @@ _TEXTUAL = ("text/", "application/json", "application/xml")
 _NOT_READ = ("text/html", "text/javascript", "text/css")
 
 
-def extract(delivery: Claimed) -> str | None:
-    """Keep the text of the file that has become ready, in place of what was kept before; a note where there is none."""
+def extract(file_id: UUID | None) -> str | None:
+    """Keep the text of a ready file, in place of what was kept before; a note where there is none.
+
+    There is always a passage, if an empty one: nobody need look at the file again.
+    """
     with reading() as session:
-        file = session.scalar(select(File).where(File.id == delivery.subject_id, File.status == "ready"))
+        file = session.scalar(select(File).where(File.id == file_id, File.status == "ready"))
     if file is None:
         return "no such file any more"
-    if file.purpose == "campaign_data":
-        return "contacts are no reading matter"
     text = _text_of(file)
-    if text is None:
-        return f"no text is read from {NAMES.get(file.detected_type or '', 'this type')}"
-    passages = [{"file_id": file.id, "position": n, "text": part} for n, part in enumerate(_passages(text))]
+    parts = [*_passages(text or "")] or [""]
+    passages = [{"file_id": file.id, "position": n, "text": part} for n, part in enumerate(parts)]
     with writing() as session:
         there = session.scalar(select(File.id).where(File.id == file.id).with_for_update(read=True, key_share=True))
         session.execute(delete(FileText).where(FileText.file_id == file.id))
-        if there and passages:
+        if there:
             session.execute(insert(FileText), passages)
-    return None
+    return None if text is not None else f"no text is read from {NAMES.get(file.detected_type or '', 'this type')}"
 
 
 def _text_of(file: File) -> str | None:
     kind = file.detected_type or ""
+    if file.purpose == "campaign_data":
+        return None  # contacts are no reading matter
     if kind == "application/pdf":
         return _pdf(file) if file.size <= MAX_PDF else None
     if kind.startswith(_TEXTUAL) and not kind.startswith(_NOT_READ):

@@ -10,13 +10,15 @@ import pytest
 from functions.ai import context
 from functions.ai.providers.offline import NOTICE
 from functions.upload_processor import texts
+from infra.local.events import schedule_event, sqs_event
+from infra.local.invocation import invoke
 from tests.support.api import Api
 from tests.support.assisting import ask, of, said
 from tests.support.conversing import group, say
 from tests.support.language_model import finish_events, model, saying, text_event
 from tests.support.people import person
 from tests.support.statements import execute
-from tests.support.uploading import PDF, project_of, upload, work_off
+from tests.support.uploading import PDF, PNG, project_of, upload, work_off
 
 pytestmark = pytest.mark.usefixtures("stack", "own_queues")
 
@@ -30,7 +32,7 @@ def read(client: Api, content: bytes, **more: object) -> str:
 
 
 def kept(file_id: str) -> list[str]:
-    """The passages of a file."""
+    """The passages of a file; of one that says nothing one that is empty."""
     rows = execute("SELECT text FROM file_texts WHERE file_id = %(id)s ORDER BY position", id=file_id)
     return [row.text for row in rows]
 
@@ -282,7 +284,7 @@ def test_given_a_pdf_then_its_pages_are_read_and_a_broken_one_stays_ready(user: 
     assert kept(good) == ["The capybara swims."]
     assert "> The capybara swims. [1]" in said(ask(user, "Does the capybara swim?"))
     bad = read(user, PDF + b"nothing that makes sense", file_name="b.pdf", content_type="application/pdf")
-    assert kept(bad) == []
+    assert kept(bad) == [""]
     assert user.get(f"/files/{bad}").json()["status"] == "ready"
 
 
@@ -321,15 +323,31 @@ def test_given_a_file_when_its_text_is_read_again_or_it_is_deleted_then_there_is
         " (SELECT id FROM events WHERE subject_id = %(id)s)",
         id=file,
     )
-    from infra.local.events import sqs_event
-    from infra.local.invocation import invoke
-
     [event] = execute("SELECT id::text FROM events WHERE subject_id = %(id)s AND type = 'file.ready'", id=file)
     message = {"event_id": event.id, "destination": "uploads"}
     assert invoke("upload_processor", sqs_event("uploads", [message]))["batchItemFailures"] == []
     assert kept(file) == ["once only"]
     user.delete(f"/files/{file}")
     assert kept(file) == []
+
+
+def test_given_ready_files_nobody_has_looked_at_then_each_day_some_are_and_none_twice(
+    user: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those from before there was an assistant."""
+    texts = ("The numbat eats.", "The quoll hunts.", "The bilby digs.")
+    files = [read(user, text.encode(), file_name="a.txt", content_type="text/plain") for text in texts]
+    files.append(read(user, PNG, file_name="a.png", content_type="image/png"))
+    execute("UPDATE files SET updated_at = now() - interval '1 year' WHERE owner_id = %(id)s", id=user.id)
+    execute("DELETE FROM file_texts WHERE file_id = ANY (%(ids)s)", ids=files)
+    monkeypatch.setattr("functions.maintenance.texts.AT_ONCE", 3)
+    asked = []
+    for _day in range(3):
+        asked.append(invoke("maintenance", schedule_event("maintenance"))["texts_asked_for"])
+        work_off()
+    assert asked == [3, 1, 0]
+    assert [kept(file) for file in files] == [[text] for text in texts] + [[""]]
+    assert "> The numbat eats. [1]" in said(ask(user, "What does the numbat do?"))
 
 
 @pytest.mark.parametrize("title", ["]] [x](y) <b>", "100% \\ {} %s", "'; DROP TABLE tasks; --"])
