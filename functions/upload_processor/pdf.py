@@ -1,10 +1,9 @@
-"""The text of a PDF, by a process of its own: `python -m functions.upload_processor.pdf`, from stdin to stdout.
+"""The text of a PDF, by a process of its own.
 
 One page can be made to take any time and any memory. That process is ended then, and takes nobody's upload with it.
 Standard library only, and pypdf: it starts anew for each.
 """
 
-import os
 import resource
 import subprocess
 import sys
@@ -17,20 +16,17 @@ SECONDS = 40
 """A batch of the queue is done in time even if every file of it takes as long."""
 MEMORY = 768 * 1024 * 1024
 """Bytes of addresses, in a function of 1024 MB."""
-_KEPT = ("PATH", "LD_LIBRARY_PATH")
+_CHILD = f"import sys; sys.path[:] = sys.argv[3:]; from {__name__} import main; main(*map(int, sys.argv[1:3]))"
 
 
 def text_of(content: bytes, most: int) -> tuple[str, str]:
     """The text of its pages, up to so many characters, as far as it can be read, and why no further; "" if it can."""
-    environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
-    environment["PYTHONPATH"] = os.pathsep.join(sys.path)
     try:
         done = subprocess.run(
-            [sys.executable, "-m", __name__, str(most), str(MEMORY)],
+            [sys.executable, "-c", _CHILD, str(most), str(MEMORY), *sys.path],
             input=content,
             capture_output=True,
             timeout=SECONDS,
-            env=environment,
             check=False,
         )
     except subprocess.TimeoutExpired as late:
@@ -39,7 +35,8 @@ def text_of(content: bytes, most: int) -> tuple[str, str]:
     return done.stdout.decode(errors="ignore"), error if done.returncode else ""
 
 
-def _main(most: int, memory: int) -> None:
+def main(most: int, memory: int) -> None:
+    """What the process does: the PDF comes from stdin, its text goes to stdout, why it breaks off to stderr."""
     import logging
 
     from pypdf import PdfReader  # 200 ms
@@ -57,7 +54,3 @@ def _main(most: int, memory: int) -> None:
                 break
     except Exception as error:  # the library's errors are as many as there are ways to break a PDF
         sys.exit(type(error).__name__)
-
-
-if __name__ == "__main__":
-    _main(int(sys.argv[1]), int(sys.argv[2]))
