@@ -23,7 +23,9 @@ class Translation:
         self._texts = 0
         self._open: str | None = None
         self._text = ""
+        self._calls: list[dict[str, str]] = []
         self._tools: dict[str, dict[str, str]] = {}
+        """The call that each key means now: some servers have one for all."""
 
     def add(self, event: Text | ToolStart | ToolInput) -> list[Chunk]:
         """The chunks of what came."""
@@ -37,6 +39,7 @@ class Translation:
                 id, name = f"call_{secrets.token_hex(12)}", storable(name[:64])
                 self.characters += 1 + len(name)
                 self._tools[key] = {"id": id, "name": name, "input": ""}
+                self._calls.append(self._tools[key])
                 started = {"type": "tool-input-start", "toolCallId": id, "toolName": name}
                 return self._added(*self._closed(), started)
             case ToolInput(key, delta) if key in self._tools:
@@ -50,10 +53,10 @@ class Translation:
     def finish(self, reason: FinishReason) -> list[Chunk]:
         """The chunks of a good end: what was proposed, what was cited."""
         chunks = self._closed()
-        for tool in self._tools.values():
-            chunks += _proposed(tool)
+        for call in self._calls:
+            chunks += _proposed(call)
         proposed = any(chunk["type"] == "tool-approval-request" for chunk in chunks)
-        if self._tools and not proposed and reason == "tool-calls":
+        if self._calls and not proposed and reason == "tool-calls":
             reason = "other"
         return self._added(*chunks, *self._cited(), {"type": "finish-step"}, {"type": "finish", "finishReason": reason})
 
