@@ -135,6 +135,20 @@ def test_given_reads_then_they_are_one_statement_besides_that_of_the_caller(user
         assert len(statements) == 2, statements
 
 
+def test_given_requests_that_change_something_then_their_statements_are_few(user: Api) -> None:
+    chat = chat_id()
+    ask(user, "One?", chat)
+    task = {"task": "suggest", "text": "engine"}
+    for path, body, most in (
+        ("/ai/chat", question("Which engine?", chat), 16),
+        (f"/ai/chat/{chat}/stop", None, 6),
+        ("/ai", task, 4),
+    ):
+        with counted(here=True) as statements:
+            assert user.post(path, body).status in (200, 204)
+        assert len(statements) <= most, statements
+
+
 def test_given_an_answer_when_asked_for_anew_then_it_is_replaced(user: Api) -> None:
     chat = chat_id()
     ask(user, "One?", chat)
