@@ -16,6 +16,7 @@ from functions.ai import following, log, producing
 from functions.ai.chunks import DONE, decoded, encoded
 from infra.local.state import State
 from quintet.config import settings as config
+from quintet.identity.rate_limits import LIMITS
 from tests.support import sockets
 from tests.support.api import Api
 from tests.support.assisting import ask, chunks_of, kinds, of, question, runs, said, until
@@ -267,6 +268,23 @@ def test_given_several_who_resume_then_all_are_told_the_same(gateway: str, user:
         others = [threads.submit(lambda: resume(gateway, user, chat).content) for _ in range(3)]
         whole = first.content
         assert [other.result() for other in others] == [whole] * 3
+
+
+def test_given_one_who_resumes_again_and_again_then_429_before_they_take_every_function(
+    gateway: str, user: Api
+) -> None:
+    chat, [limit] = uuid4().hex, LIMITS["assistant_resume"]
+    assert [resume(gateway, user, chat).status_code for _ in range(limit.hits + 1)] == [204] * (limit.hits + 1)
+    with model(endless()):
+        answer = start(gateway, user, chat)
+        for _n in range(limit.hits):
+            with resume(gateway, user, chat) as followed:
+                assert followed.status_code == 200
+        refused = resume(gateway, user, chat)
+        assert refused.status_code == 429
+        assert refused.headers["retry-after"]
+        assert user.post(f"/ai/chat/{chat}/stop").status == 204
+        answer.close()
 
 
 def test_given_a_producer_that_died_then_the_answer_ends_as_interrupted_for_all_who_follow(user: Api) -> None:
