@@ -4,6 +4,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
+from html import unescape
 from secrets import token_hex
 from typing import Any
 
@@ -16,6 +17,8 @@ _REFERENCE = re.compile(r"\[[^\]\n]{1,300}+\]\[([^\]\n]{1,300}+)\]")
 _DEFINITION = re.compile(r" {0,3}\[([^\]\n]{1,300}+)\]:\s*+\S")
 _HEADING = re.compile(r" {0,3}(#{1,6})(?=\s|$)")
 _FENCE = re.compile(r"^ {0,3}(```+|~~~+)")
+_FRONT_MATTER = re.compile(r"---\n(?:(?:[\w-]++:|[ \t#-]).*+\n)*?---\n")
+_WORD = re.compile(r"[^\W\d_]{2,}")
 _MAX_ISSUES = 200
 _MAX_LINES, _MAX_MARKS, _MARKS = 3_000, 10_000, "*_`["
 
@@ -37,10 +40,23 @@ def formatted(text: str, media_type: str) -> str:
     if media_type == "application/json":
         return _formatted_json(text)
     if media_type == "text/markdown":
-        import mdformat  # 40 ms
-
-        return str(mdformat.text(text, options={"number": True}))
+        return _formatted_markdown(text)
     return "\n".join(line.rstrip() for line in text.strip().splitlines()) + "\n"
+
+
+def _formatted_markdown(text: str) -> str:
+    """As mdformat has it, below what may stand before it all. A text it would take words from is left as it is: it
+    drops definitions that nothing refers to, and what is nested beyond twenty levels."""
+    import mdformat  # 40 ms
+
+    front = found[0] if (found := _FRONT_MATTER.match(text)) else ""
+    said = str(mdformat.text(text[len(front) :], options={"number": True}))
+    kept = _words(text[len(front) :]) <= _words(said)
+    return f"{front}\n{said}" if kept and front else said if kept else f"{text.strip()}\n"
+
+
+def _words(text: str) -> set[str]:
+    return set(_WORD.findall(unescape(text)))
 
 
 def _formatted_json(text: str) -> str:

@@ -136,7 +136,23 @@ def test_given_a_text_that_is_all_signs_then_it_takes_no_time(piece: str) -> Non
     assert time.monotonic() - began < 5
 
 
-@pytest.mark.parametrize("piece", ["[", "# ", "- ", "> ", "a\n", "  - a\n", "*a* ", "`a` ", "| a |\n|--|\n", "a  \n"])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("---\ntitle: A plan\ntags:\n  - one\n---\n* a", "---\ntitle: A plan\ntags:\n  - one\n---\n\n- a\n"),
+        ("* a\n\n[later]: https://example.com", "* a\n\n[later]: https://example.com\n"),
+        ("> " * 25 + "deep", "> " * 25 + "deep\n"),
+        ("* caf&eacute; &amp; *b*", "- café & *b*\n"),
+        ("***\n\n* a", f"{'_' * 70}\n\n- a\n"),
+    ],
+)
+def test_given_markdown_when_formatted_then_no_word_is_lost(text: str, expected: str) -> None:
+    assert formatted(text, "text/markdown") == expected
+
+
+@pytest.mark.parametrize(
+    "piece", ["---\na: b\n", "[", "# ", "- ", "> ", "a\n", "  - a\n", "*a* ", "`a` ", "| a |\n|--|\n", "a  \n"]
+)
 def test_given_a_text_that_is_much_of_the_same_when_formatted_then_it_takes_seconds_at_most(
     user: Api, piece: str
 ) -> None:
