@@ -14,7 +14,7 @@ from itertools import islice
 MAX_PAGES = 300
 SECONDS = 40
 """A batch of the queue is done in time even if every file of it takes as long."""
-MEMORY = 768 * 1024 * 1024
+MEMORY = 640 * 1024 * 1024
 """Bytes of addresses, in a function of 1024 MB."""
 _CHILD = f"import sys; sys.path[:] = sys.argv[3:]; from {__name__} import main; main(*map(int, sys.argv[1:3]))"
 
