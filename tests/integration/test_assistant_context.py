@@ -288,7 +288,7 @@ def test_given_a_pdf_then_its_pages_are_read_and_a_broken_one_stays_ready(user: 
     assert user.get(f"/files/{bad}").json()["status"] == "ready"
 
 
-@pytest.mark.parametrize(("seconds", "memory"), [(2, 640), (60, 96)])
+@pytest.mark.parametrize(("seconds", "memory"), [(2, 640), (60, 256)])
 def test_given_a_page_that_takes_all_time_or_memory_then_it_ends_and_what_came_before_it_is_kept(
     user: Api, monkeypatch: pytest.MonkeyPatch, seconds: int, memory: int
 ) -> None:
