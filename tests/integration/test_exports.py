@@ -14,6 +14,7 @@ from quintet.events.types import EventType
 from quintet.personal import PERSONAL
 from tests.support.api import Api, events_about
 from tests.support.browsers import subscription
+from tests.support.conversing import group
 from tests.support.mailroom import deliver, happened_already, listening
 from tests.support.people import person
 from tests.support.personal import (
@@ -142,6 +143,31 @@ def test_given_secrets_of_every_kind_then_none_is_in_the_archive(world: World) -
         *(h for found in hashes for h in found),
     ):
         assert str(secret) not in everything
+
+
+def test_given_what_others_do_about_somebody_then_their_archive_does_not_tell_from_where(user: Api) -> None:
+    # GIVEN a colleague who takes them off a group, which is told in their own scope
+    colleague = person()
+    path = f"/conversations/{group(colleague, user)}/members/{user.id}"
+    assert colleague.delete(path).status == 204
+    export(user)
+    told = rows_in(archive_of(user), "events")
+    assert "conversation.member_removed" in {event["type"] for event in told}
+    assert colleague.source_ip not in {event["ip"] for event in told}
+    assert user.source_ip in {event["ip"] for event in told}
+
+
+def test_given_somebody_who_has_left_a_project_then_their_archive_has_nothing_that_is_written_there_now(
+    world: World,
+) -> None:
+    task = world.editor.post("/tasks", {"project_id": str(world.project_id), "title": "A plan"}).json()["id"]
+    export(world.editor)
+    assert task in {row["id"] for row in rows_in(archive_of(world.editor), "tasks")}
+    members = f"/projects/{world.project_id}/members"
+    assert world.owner.delete(f"{members}/{world.editor.id}").status == 204
+    assert world.owner.patch(f"/tasks/{task}", {"description": "Not for everybody"}).status == 200
+    export(world.editor)
+    assert task not in {row["id"] for row in rows_in(archive_of(world.editor), "tasks")}
 
 
 @pytest.mark.parametrize(

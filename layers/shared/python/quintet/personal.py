@@ -1,7 +1,7 @@
 """What there is of a person, table by table: what an export has of it, and what becomes of it in an erased account.
 
 A test holds this against the schema: a new table that knows people needs a row. The person is `%(user)s` in all SQL.
-No secret, hash or token is exported; what others wrote is theirs.
+No secret, hash or token is exported; what others wrote is theirs, and so is where they were when they did something.
 """
 
 from dataclasses import dataclass
@@ -27,6 +27,12 @@ class Kind:
 def _deleted_from(table: str, column: str = "user_id") -> str:
     return f"DELETE FROM {table} WHERE {column} = %(user)s"
 
+
+EVENTS_OF = """(
+    SELECT * FROM events WHERE actor_id = %(user)s
+    UNION ALL
+    SELECT * FROM events WHERE scope = 'user:' || %(user)s::text AND actor_id IS DISTINCT FROM %(user)s)"""
+"""SQL: what somebody did and what concerns their account. Not by OR: each half is read in the order of its index."""
 
 _SHARED = "Others work with it; whoever made it is a deleted user."
 _THEIRS = "A part of what the person takes part in, which is exported."
@@ -77,7 +83,9 @@ PERSONAL: dict[str, Kind] = {
     "tasks": Kind(
         exported="""SELECT id, project_id, title, description, status, priority, assignee_id, due_date, created_by,
                 created_at, updated_at
-            FROM tasks WHERE created_by = %(user)s OR assignee_id = %(user)s""",
+            FROM tasks WHERE (created_by = %(user)s OR assignee_id = %(user)s)
+                -- others go on writing them, which who has left the project may not read
+                AND project_id IN (SELECT project_id FROM project_members WHERE user_id = %(user)s)""",
         stays=_SHARED,
     ),
     "task_reminders": Kind(
@@ -219,9 +227,9 @@ PERSONAL: dict[str, Kind] = {
         erased=_deleted_from("exports"),
     ),
     "events": Kind(
-        exported="""SELECT id, at, type, subject_type, subject_id, data - 'key' - 'upload_id' AS data, scope,
-                host(ip) AS ip
-            FROM events WHERE actor_id = %(user)s OR scope = 'user:' || %(user)s::text""",
+        exported=f"""SELECT id, at, type, subject_type, subject_id, data - 'key' - 'upload_id' AS data, scope,
+                CASE WHEN actor_id = %(user)s THEN host(ip) END AS ip
+            FROM {EVENTS_OF} e""",
         stays="Ids and facts; addresses of networks are taken out before.",
     ),
     "users": Kind(
