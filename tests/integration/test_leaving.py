@@ -156,6 +156,18 @@ def test_given_an_account_that_an_administrator_disabled_then_no_link_takes_it_b
     assert maintain()["accounts_erased"] == 0
 
 
+def test_given_a_deleted_account_when_an_administrator_disables_it_then_the_link_works_no_more(api: Api) -> None:
+    user, admin = api.register(), person("admin")
+    delete_me(user)
+    token = restore_token(user)
+    assert admin.patch(f"/users/{user.id}", {"full_name": "Banned"}).status == 200
+    assert admin.delete(f"/users/{user.id}").status == 204
+    assert api.post("/auth/account-restore/confirm", {"token": token}).status == 400
+    # AND it is erased all the same
+    erase(user)
+    assert row_of(user).full_name == "Deleted user"
+
+
 # --- being erased ----------------------------------------------------------------------------------------
 
 
@@ -280,6 +292,10 @@ def test_given_an_account_with_everything_when_erased_then_nothing_tells_who_it_
 
 def test_given_a_run_that_died_halfway_then_the_next_one_goes_on(user: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     private, other = user.post("/files", **form()).json()["id"], person()
+    talk = direct(other, user)
+    mention = {"type": "mention", "attrs": {"id": str(user.id)}}
+    hello = {"type": "doc", "content": [{"type": "paragraph", "content": [mention]}]}
+    assert other.post(f"/conversations/{talk}/messages", {"content": hello}).status == 201
     for leaving in (user, other):
         delete_me(leaving)
         month_later(leaving)
@@ -295,11 +311,23 @@ def test_given_a_run_that_died_halfway_then_the_next_one_goes_on(user: Api, monk
         maintain()
     assert row_of(user).erased_at is None
     assert row_of(user).full_name == "Test Person"
+    # what can be much is done by then
+    [message] = execute("SELECT text FROM messages WHERE conversation_id = %(id)s", id=talk)
+    assert message.text == "@Deleted user"
     assert row_of(other).full_name == "Deleted user"
     monkeypatch.undo()
     assert maintain()["accounts_erased"] == 1
     assert row_of(user).full_name == "Deleted user"
     assert execute("SELECT count(*) AS n FROM files WHERE id = %(id)s", id=private)[0].n == 0
+
+
+def test_given_more_accounts_than_a_hundred_then_all_are_erased(stack: object) -> None:
+    execute(
+        "INSERT INTO users (email, full_name, status, deletion_requested_at)"
+        " SELECT uuidv7() || '@example.com', 'One of many', 'disabled', now() - interval '40 days'"
+        " FROM generate_series(1, 101)"
+    )
+    assert maintain()["accounts_erased"] >= 101
 
 
 def test_given_an_address_that_bounced_then_nobody_says_goodbye_and_it_is_forgotten(user: Api) -> None:
