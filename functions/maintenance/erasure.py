@@ -32,7 +32,7 @@ from quintet.exports import remove_exports
 from quintet.files.events import record_removed
 from quintet.identity.one_time_tokens import GRACE
 from quintet.observability import logger
-from quintet.personal import DELETED, EVENTS_OF, PERSONAL
+from quintet.personal import DELETED, PERSONAL
 
 _BATCH = 500
 _FIRST = UUID(int=0)
@@ -43,9 +43,11 @@ _DUE = """
     SELECT id FROM users WHERE deletion_requested_at < now() - %(grace)s AND status = 'disabled' AND erased_at IS NULL
     ORDER BY deletion_requested_at"""
 
-_FORGET_NETWORKS = f"""
+_FORGET_NETWORKS = """
     UPDATE events SET ip = NULL WHERE id = ANY (ARRAY(
-        SELECT id FROM {EVENTS_OF} e WHERE ip IS NOT NULL AND id > %(after)s ORDER BY id LIMIT %(limit)s))
+        SELECT id FROM events
+        WHERE (actor_id = %(user)s OR scope = 'user:' || %(user)s::text) AND ip IS NOT NULL AND id > %(after)s
+        ORDER BY id LIMIT %(limit)s))
     RETURNING id"""
 
 _NAMING = """
