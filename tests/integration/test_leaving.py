@@ -8,8 +8,12 @@ import pytest
 from sqlalchemy.orm import Session
 
 from functions.maintenance import erasure
+from functions.users.leaving.service import request_deletion
 from quintet import aws
+from quintet.db.session import writing
+from quintet.errors import Unauthorized
 from quintet.events.types import EventType
+from quintet.identity.principal import Principal
 from tests.support import campaigning
 from tests.support.api import PASSWORD, Api, events_about
 from tests.support.assisting import ask
@@ -105,6 +109,16 @@ def test_given_a_project_that_others_would_be_left_without_an_owner_of_then_409_
     erase(owner)
     assert colleague.get(path).json()["owner_id"] == str(colleague.id)
     assert [m["id"] for m in colleague.get(f"{path}/members").json()["items"]] == [str(colleague.id)]
+
+
+def test_given_an_account_that_is_disabled_since_the_caller_was_let_in_then_it_does_not_become_one_to_take_back(
+    user: Api,
+) -> None:
+    caller = Principal(user_id=user.id, session_id=user.id, email="", email_verified=True, permissions=frozenset())
+    assert person("admin").delete(f"/users/{user.id}").status == 204
+    with pytest.raises(Unauthorized), writing() as session:
+        request_deletion(session, caller, password=PASSWORD)
+    assert row_of(user).deletion_requested_at is None
 
 
 def test_given_a_deletion_then_it_takes_few_statements(user: Api) -> None:

@@ -10,7 +10,7 @@ from functions.users.accounts.service import require_another_admin, roles_of
 from quintet.db.models.accounts import User
 from quintet.db.models.projects import Project, ProjectMember
 from quintet.db.models.sessions import UserSession
-from quintet.errors import Conflict, FieldError, Forbidden
+from quintet.errors import Conflict, FieldError, Forbidden, Unauthorized
 from quintet.events.record import record, scope_of
 from quintet.events.types import EventType
 from quintet.identity.one_time_tokens import GRACE
@@ -26,6 +26,8 @@ FRESH = 10 * 60
 def request_deletion(session: Session, caller: Principal, *, password: str | None) -> datetime:
     """Disable the caller's account, to be erased after the time of grace; from when on, it answers."""
     user = session.scalars(select(User).where(User.id == caller.user_id).with_for_update()).one()
+    if user.status != "active":  # since the caller was let in: by an administrator, or by this very request
+        raise Unauthorized("The session has ended. Sign in again.")
     scope = scope_of("user", user.id)
     if password is None:
         _require_fresh(session, caller)
