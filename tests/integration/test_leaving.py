@@ -62,7 +62,9 @@ def test_given_the_password_when_deleting_oneself_then_the_account_is_disabled_a
     assert user.get("/users/me").status == 401
     assert api.post("/auth/refresh", {"refresh_token": user.refresh_token}).status == 401
     assert api.post("/auth/login", {"email": user.user["email"], "password": PASSWORD}).status == 401
-    assert admin.get(f"/users/{user.id}").json()["status"] == "disabled"
+    shown = admin.get(f"/users/{user.id}").json()
+    assert shown["status"] == "disabled"
+    assert shown["deletion_requested_at"] < asked.json()["erased_after"]
     assert events_about(user.id)[-1] == ("account.deletion_requested", {"sessions_ended": 1})
     assert maintain()["accounts_erased"] == 0
 
