@@ -278,10 +278,23 @@ def test_given_storage_that_fails_in_the_middle_then_the_message_comes_again(
     assert [type for type, _ in events_about(export_id)] == ["export.requested", "export.ready"]
 
 
-def test_given_one_that_never_ends_then_after_a_day_another_can_be_asked_for(user: Api) -> None:
+@pytest.mark.parametrize("who", ["its owner", "the daily run"])
+def test_given_one_that_never_ends_then_after_a_day_it_has_failed_and_another_can_be_asked_for(
+    user: Api, who: str
+) -> None:
     stuck = user.post("/users/me/export").json()["id"]
     execute("UPDATE exports SET created_at = now() - interval '25 hours' WHERE id = %(id)s", id=stuck)
-    assert user.post("/users/me/export").json()["id"] != stuck
+    if who == "its owner":
+        assert user.post("/users/me/export").json()["id"] != stuck
+    else:
+        maintain()
+        assert user.get("/users/me/export").json()["status"] == "failed"
+    assert [type for type, _ in events_about(stuck)] == ["export.requested", "export.removed"]
+    # AND who is at work on it after all leaves nothing behind
+    export_again(received("exports"))
+    [row] = execute("SELECT status, bucket, key FROM exports WHERE id = %(id)s", id=stuck)
+    assert row.status == "failed"
+    assert not aws.s3().list_object_versions(Bucket=row.bucket, Prefix=row.key).get("Versions")
 
 
 # --- who gets it, and how long ---------------------------------------------------------------------------
