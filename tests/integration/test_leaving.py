@@ -113,6 +113,22 @@ def test_given_a_project_that_others_would_be_left_without_an_owner_of_then_409_
     assert [m["id"] for m in colleague.get(f"{path}/members").json()["items"]] == [str(colleague.id)]
 
 
+@pytest.mark.parametrize("first_to_go", ["who made it", "who came later"])
+def test_given_an_owner_who_has_left_before_then_the_next_one_cannot_while_others_work_there(
+    owner: Api, first_to_go: str
+) -> None:
+    second, reader = person(), person()
+    path = f"/projects/{created(owner)['id']}"
+    for member, role in ((second, "owner"), (reader, "viewer")):
+        assert owner.put(f"{path}/members/{member.id}", {"role": role}).status == 204
+    gone, left = (owner, second) if first_to_go == "who made it" else (second, owner)
+    assert delete_me(gone).status == 202
+    assert delete_me(left).status == 409
+    # AND where nobody else is left, nobody is left without an owner
+    assert delete_me(reader).status == 202
+    assert delete_me(left).status == 202
+
+
 def test_given_an_account_that_is_disabled_since_the_caller_was_let_in_then_it_does_not_become_one_to_take_back(
     user: Api,
 ) -> None:

@@ -58,18 +58,26 @@ def _require_fresh(session: Session, caller: Principal) -> None:
 
 
 def _require_heirs(session: Session, user_id: UUID) -> None:
-    """409 while there are projects of theirs in which others work and nobody else is an owner."""
-    other = aliased(ProjectMember)
-    others = exists().where(other.project_id == Project.id, other.user_id != user_id)
+    """409 while there are projects of theirs in which others work and nobody else is an owner; who has left does not
+    count."""
+    other, account = aliased(ProjectMember), aliased(User)
+    others = exists().where(
+        other.project_id == Project.id,
+        other.user_id != user_id,
+        account.id == other.user_id,
+        account.status == "active",
+    )
     stranded = session.execute(
         select(Project.id, Project.title)
-        .where(Project.owner_id == user_id, Project.status != "archived", others, ~others.where(other.role == "owner"))
+        .join(ProjectMember, ProjectMember.project_id == Project.id)
+        .where(ProjectMember.user_id == user_id, ProjectMember.role == "owner")
+        .where(Project.status != "archived", others, ~others.where(other.role == "owner"))
         .order_by(Project.id)
         .limit(20)
     ).all()
     if stranded:
         raise Conflict(
-            "Others work in projects that you alone own. Make another member an owner of each, or archive it.",
+            "Others work in projects that nobody but you owns. Make another member an owner of each, or archive it.",
             errors=[FieldError(f"/projects/{row.id}", row.title) for row in stranded],
-            next={"rel": "projects", "href": f"/projects?owner_id={user_id}"},
+            next={"rel": "projects", "href": "/projects"},
         )
