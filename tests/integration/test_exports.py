@@ -125,7 +125,7 @@ def test_given_secrets_of_every_kind_then_none_is_in_the_archive(world: World) -
     owner.post("/notifications/push-subscriptions", pushed)
     mailed = [world.mailed(purpose) for purpose in ("password_reset", "email_verification")]
     execute(
-        "UPDATE webhooks SET secret = 'whsecret-of-hook', url = 'https://example.com/hook?token=tok-of-hook'"
+        "UPDATE webhooks SET secret = 'whsecret-of-hook', url = 'https://example.com/path-of-hook?token=tok-of-hook'"
         " WHERE id = %(id)s",
         id=world.webhook_id,
     )
@@ -139,7 +139,7 @@ def test_given_secrets_of_every_kind_then_none_is_in_the_archive(world: World) -
     for secret in (
         *(row.password_hash, owner.token, world.refresh_token(), world.unsubscribe_token(), *mailed),
         *(pushed["endpoint"], pushed["keys"]["auth"], pushed["keys"]["p256dh"]),
-        *(key, "whsecret-of-hook", "tok-of-hook", "$argon2"),
+        *(key, "whsecret-of-hook", "path-of-hook", "tok-of-hook", "$argon2"),
         *(h for found in hashes for h in found),
     ):
         assert str(secret) not in everything

@@ -178,9 +178,9 @@ PERSONAL: dict[str, Kind] = {
             FROM push_subscriptions WHERE user_id = %(user)s""",
         erased=_deleted_from("push_subscriptions"),
     ),
-    "webhooks": Kind(  # a query may hold a token
-        exported="""SELECT id, split_part(url, '?', 1) AS url, description, types, status, paused_reason, created_at,
-                updated_at
+    "webhooks": Kind(  # of many receivers the rest of the address is a secret
+        exported="""SELECT id, substring(url FROM '^https?://[^/?#]+') AS receiver, description, types, status,
+                paused_reason, created_at, updated_at
             FROM webhooks WHERE owner_id = %(user)s""",
         erased=_deleted_from("webhooks", "owner_id"),
     ),
