@@ -1,8 +1,9 @@
 """Accounts whose owners deleted them are erased when the time to take that back is over.
 
-What can be much goes first, in batches: files, addresses of networks in the log, the name in messages. Then, in one
-transaction, what others work with is handed over, and every table loses what tells who it was (`quintet.personal`).
-Broken off anywhere, the next run goes on: the account is due until that transaction is done.
+What can be much goes first, in batches: addresses of networks in the log, files, projects without anybody else, the
+name in messages. Then, in one transaction, what others work with is handed over, and every table loses what tells who
+it was (`quintet.personal`). Broken off anywhere, the next run goes on: the account is due until that transaction is
+done.
 """
 
 from collections import defaultdict
@@ -25,7 +26,7 @@ from quintet.db.reads import rows
 from quintet.db.session import reading, writing
 from quintet.documents import mentioned, plain_text
 from quintet.events import conversations, courses
-from quintet.events.record import record, record_all, scope_of
+from quintet.events.record import Happening, record, record_all, scope_of
 from quintet.events.tasks import task_changed
 from quintet.events.types import EventType
 from quintet.exports import remove_exports
@@ -35,6 +36,7 @@ from quintet.observability import logger
 from quintet.personal import DELETED, PERSONAL
 
 _BATCH = 500
+_PROJECTS = 50  # at once, each with its tasks
 _FIRST = UUID(int=0)
 _MARGIN = timedelta(days=1)
 """After the time of grace: no link that was mailed takes back what is being erased."""
@@ -69,6 +71,7 @@ def erase_accounts(time_left: Callable[[], bool]) -> int:
         try:
             _forget_networks(user_id)
             _remove_files(user_id)
+            _remove_projects(user_id)
             _forget_name(user_id)
             erased += _erase(user_id)
         except Exception:
@@ -115,6 +118,18 @@ def _remove_files(user_id: UUID) -> None:
         batch = len(files)
 
 
+def _remove_projects(user_id: UUID) -> None:
+    """Those that nobody else is a member of, whose files are gone."""
+    batch = _PROJECTS
+    while batch == _PROJECTS:
+        with writing(owner=True) as session:
+            ids = session.scalars(_own_projects(user_id).order_by(Project.id).limit(_PROJECTS).with_for_update()).all()
+            session.execute(delete(Project).where(Project.id.in_(ids)))
+            purged = EventType.PROJECT_PURGED
+            record_all(session, [Happening(purged, id, scope_of("project", id)) for id in ids])
+        batch = len(ids)
+
+
 def _own_projects(user_id: UUID) -> Select[UUID]:
     """Projects that nobody else is a member of."""
     other = aliased(ProjectMember)
@@ -155,7 +170,7 @@ def _last_email(session: Session, user: User) -> str | None:
 
 
 def _leave_projects(session: Session, user_id: UUID) -> None:
-    """Projects without anybody else go; those of theirs with others have the next in rank as their owner."""
+    """Those of theirs have the next in rank as their owner."""
     mine = (
         select(Project)
         .join(ProjectMember, ProjectMember.project_id == Project.id)
@@ -177,11 +192,9 @@ def _leave_projects(session: Session, user_id: UUID) -> None:
             )
             .limit(1)
         )
-        if project.owner_id == user_id and heir is None:
-            session.delete(project)
-            _record(session, EventType.PROJECT_PURGED, project)
-            continue
-        if project.owner_id == user_id and heir is not None:
+        if project.owner_id == user_id:
+            if heir is None:
+                raise RuntimeError("Everybody else has just left a project; it is removed by the next run.")
             heir.role = "owner"
             _record(session, EventType.PROJECT_MEMBER_SET, project, user_id=str(heir.user_id), role="owner")
             fields = project.apply({"owner_id": heir.user_id})

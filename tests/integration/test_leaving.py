@@ -324,6 +324,7 @@ def test_given_an_account_with_everything_when_erased_then_nothing_tells_who_it_
 
 def test_given_a_run_that_died_halfway_then_the_next_one_goes_on(user: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     private, other = user.post("/files", **form()).json()["id"], person()
+    mine = [created(user, title="Mine")["id"] for _ in range(2)]
     talk = direct(other, user)
     mention = {"type": "mention", "attrs": {"id": str(user.id)}}
     hello = {"type": "doc", "content": [{"type": "paragraph", "content": [mention]}]}
@@ -346,6 +347,9 @@ def test_given_a_run_that_died_halfway_then_the_next_one_goes_on(user: Api, monk
     # what can be much is done by then
     [message] = execute("SELECT text FROM messages WHERE conversation_id = %(id)s", id=talk)
     assert message.text == "@Deleted user"
+    for project in mine:
+        assert [type for type, _ in events_about(project)] == ["project.created", "project.purged"]
+        assert execute("SELECT FROM projects WHERE id = %(id)s", id=project) == []
     assert row_of(other).full_name == "Deleted user"
     monkeypatch.undo()
     assert maintain()["accounts_erased"] == 1
