@@ -59,8 +59,8 @@ async def restore(request: Request, session: SessionDep, token: TokenField) -> H
     try:
         service.restore_account(session, token=token)
     except BadRequest as problem:
-        return _page("message.html", 400, title="This did not work", text=_reason(problem))
-    return _page("message.html", title="Welcome back", text="Your account is yours again. Sign in as before.")
+        return message_page(400, title="This did not work", text=_reason(problem))
+    return message_page(200, title="Welcome back", text="Your account is yours again. Sign in as before.")
 
 
 @router.get("/password-reset/page", response_class=HTMLResponse)

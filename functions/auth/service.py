@@ -180,7 +180,9 @@ def restore_account(session: Session, *, token: str) -> None:
     """Take back an account that its owner deleted, by the token that was mailed then."""
     user = spend(session, token=token, purpose="account_restore", status="disabled")
     if user is None or user.deletion_requested_at is None:
-        raise BadRequest.at("/token", "This link has expired or was used before.")
+        raise BadRequest.at(
+            "/token", "This link has expired or was used before. If it was used, sign in; else ask an administrator."
+        )
     user.apply({"status": "active"})
     user.deletion_requested_at = None
     record(session, EventType.ACCOUNT_RESTORED, subject=user.id, scope=scope_of("user", user.id), actor_id=user.id)
