@@ -43,7 +43,7 @@ class Message:
         """What comes next."""
         match chunk["type"]:
             case "start-step":
-                self.parts.append({"type": "step-start"})
+                self.parts = [{"type": "step-start"}]  # of what comes before it, the run before this one has the parts
             case "text-start":
                 self._texts[chunk["id"]] = self._part({"type": "text", "text": "", "state": "done"})
             case "text-delta":

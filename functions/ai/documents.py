@@ -2,7 +2,11 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
+from html import unescape
+from secrets import token_hex
+from typing import Any
 
 from functions.ai.schemas import Issue
 from quintet.errors import BadRequest
@@ -13,21 +17,73 @@ _REFERENCE = re.compile(r"\[[^\]\n]{1,300}+\]\[([^\]\n]{1,300}+)\]")
 _DEFINITION = re.compile(r" {0,3}\[([^\]\n]{1,300}+)\]:\s*+\S")
 _HEADING = re.compile(r" {0,3}(#{1,6})(?=\s|$)")
 _FENCE = re.compile(r"^ {0,3}(```+|~~~+)")
+_FRONT_MATTER = re.compile(r"---\n(?:(?:[\w-]++:|[ \t#-]).*+\n)*?---\n")
+_WORD = re.compile(r"[^\W\d_]{2,}")
 _MAX_ISSUES = 200
+_MAX_LINES, _MAX_MARKS, _MARKS = 3_000, 10_000, "*_`["
+
+
+def require_formattable(text: str, media_type: str) -> None:
+    """400 for JSON that is none, and for Markdown that takes mdformat more than seconds: it looks at what lies side
+    by side, for each of that."""
+    if media_type == "application/json":
+        _formatted_json(text)
+    if media_type == "text/markdown" and (text.count("\n") > _MAX_LINES or sum(map(text.count, _MARKS)) > _MAX_MARKS):
+        raise BadRequest.at(
+            "/text",
+            f"Send {_MAX_LINES} lines and {_MAX_MARKS} of the signs {' '.join(_MARKS)} at most to be formatted.",
+        )
 
 
 def formatted(text: str, media_type: str) -> str:
-    """The text in its usual form; 400 for JSON that is none. Plain text keeps its words and lines."""
+    """The text, which is to be formattable, in its usual form. Plain text keeps its words and lines."""
     if media_type == "application/json":
-        try:
-            return json.dumps(json.loads(text), indent=2, ensure_ascii=False) + "\n"
-        except (ValueError, RecursionError) as error:
-            raise BadRequest.at("/text", f"This is not JSON: {_told(error)}.") from None
+        return _formatted_json(text)
     if media_type == "text/markdown":
-        import mdformat  # 40 ms
-
-        return str(mdformat.text(text, options={"number": True}))
+        return _formatted_markdown(text)
     return "\n".join(line.rstrip() for line in text.strip().splitlines()) + "\n"
+
+
+def _formatted_markdown(text: str) -> str:
+    """As mdformat has it, below what may stand before it all. A text it would take words from is left as it is: it
+    drops definitions that nothing refers to, and what is nested beyond twenty levels."""
+    import mdformat  # 40 ms
+
+    front = found[0] if (found := _FRONT_MATTER.match(text)) else ""
+    said = str(mdformat.text(text[len(front) :], options={"number": True}))
+    kept = _words(text[len(front) :]) <= _words(said)
+    return f"{front}\n{said}" if kept and front else said if kept else f"{text.strip()}\n"
+
+
+def _words(text: str) -> set[str]:
+    return set(_WORD.findall(unescape(text)))
+
+
+def _formatted_json(text: str) -> str:
+    mark, twice = token_hex(8), list[str]()
+    try:
+        said = json.dumps(_loaded(text, mark, twice), indent=2, ensure_ascii=False) + "\n"
+    except (ValueError, RecursionError) as error:
+        raise BadRequest.at("/text", f"This is not JSON: {_told(error)}.") from None
+    if twice:
+        raise BadRequest.at("/text", f"An object has “{_shown(twice[0])}” more than once: one of them would be lost.")
+    return re.sub(rf'"{mark}([^"]*)"', r"\1", said).encode(errors="backslashreplace").decode()
+
+
+def _loaded(text: str, mark: str, twice: list[str]) -> Any:
+    """What JSON says. Numbers come as `mark` and how they are written; names that an object has twice are noted."""
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        twice.extend(name for name, n in Counter(name for name, _ in pairs).items() if n > 1)
+        return dict(pairs)
+
+    def number(written: str) -> str:
+        return mark + written
+
+    def constant(name: str) -> None:
+        raise ValueError(f"{name} is no value it has")
+
+    return json.loads(text, object_pairs_hook=once, parse_int=number, parse_float=number, parse_constant=constant)
 
 
 def issues_in(text: str, media_type: str) -> list[Issue]:
@@ -49,20 +105,17 @@ def listed(issues: list[Issue]) -> str:
 
 
 def _json(text: str) -> Iterator[Issue]:
-    def once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-        names = [name for name, _ in pairs]
-        twice.extend(name for name in dict.fromkeys(names) if names.count(name) > 1)
-        return dict(pairs)
-
     twice: list[str] = []
     try:
-        json.loads(text, object_pairs_hook=once)
+        _loaded(text, "", twice)
     except json.JSONDecodeError as error:
         yield Issue(line=error.lineno, rule="json-syntax", message=f"{error.msg}, column {error.colno}")
+    except ValueError as error:
+        yield Issue(line=1, rule="json-syntax", message=str(error))
     except RecursionError:
         yield Issue(line=1, rule="json-depth", message="It is nested too deeply")
     for name in twice:
-        yield Issue(line=1, rule="json-duplicate", message=f"An object has “{name[:100]}” more than once")
+        yield Issue(line=1, rule="json-duplicate", message=f"An object has “{_shown(name)}” more than once")
 
 
 def _plain(text: str) -> Iterator[Issue]:
@@ -155,4 +208,10 @@ def _anchor(title: str) -> str:
 
 
 def _told(error: Exception) -> str:
-    return f"{error.msg}, line {error.lineno}" if isinstance(error, json.JSONDecodeError) else "nested too deeply"
+    if isinstance(error, json.JSONDecodeError):
+        return f"{error.msg}, line {error.lineno}"
+    return str(error) if isinstance(error, ValueError) else "nested too deeply"
+
+
+def _shown(name: str) -> str:
+    return name[:100].encode(errors="backslashreplace").decode()

@@ -1,20 +1,23 @@
 """`POST /ai`: something done with a text. What a rule can do a rule does; the rest is the provider's."""
 
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import date
 from uuid import UUID, uuid4
 
 from sqlalchemy.orm import Session
 
 from functions.ai import context, limits, prompts
 from functions.ai.chunks import DONE, Chunk, encoded
-from functions.ai.documents import formatted, issues_in, listed
+from functions.ai.documents import formatted, issues_in, listed, require_formattable
 from functions.ai.producing import MAX_CHARACTERS, MAX_SECONDS
 from functions.ai.providers import Finish, Prompt, Provider, ProviderError, Source, Text, Turn, Usage, provider
 from functions.ai.providers.offline import NOTICE
 from functions.ai.schemas import CitedSource, Issue, TaskAnswer, TaskRequest
-from functions.ai.translating import Translation
+from functions.ai.translating import Translation, storable
 from quintet.config import settings
 from quintet.db.session import writing
 from quintet.errors import BadRequest, ServiceUnavailable
@@ -40,12 +43,16 @@ class Job:
     prompt: Prompt
     issues: list[Issue]
     base: str
+    counted_on: date | None
+    """The day on which what is expected of the provider is counted."""
 
     def answer(self) -> TaskAnswer:
         """Do it; 503 when the provider does not answer."""
-        said = "".join(event.delta for event in self._events() if isinstance(event, Text))
+        said = storable("".join(event.delta for event in self._events() if isinstance(event, Text)))
         if self.asked.task == "format" and self.asked.media_type == "text/markdown" and not self._offline:
-            said = formatted(said, "text/markdown")
+            with suppress(BadRequest):
+                require_formattable(said, "text/markdown")
+                said = formatted(said, "text/markdown")
         return TaskAnswer(
             task=self.asked.task,
             provider=self.provider.name,
@@ -81,6 +88,9 @@ class Job:
             return
         answer = self.provider.answer(self.prompt)
         began, characters, usage, ended = time.monotonic(), 0, None, False
+        overdue = threading.Timer(MAX_SECONDS, answer.close)  # it may not say a word
+        overdue.daemon = True
+        overdue.start()
         try:
             for event in answer:
                 match event:
@@ -92,18 +102,20 @@ class Job:
                     case Finish():
                         ended = True
                         yield event
-                if characters > MAX_CHARACTERS or time.monotonic() - began > MAX_SECONDS:
+                if characters > MAX_CHARACTERS:
                     break
         except ProviderError as error:
-            logger.warning("The provider did not answer", provider=self.provider.name, error=error.kind)
-            raise ServiceUnavailable("The model did not answer. Try again.", headers={"Retry-After": "5"}) from None
+            if not characters or time.monotonic() - began < MAX_SECONDS:
+                logger.warning("The provider did not answer", provider=self.provider.name, error=error.kind)
+                raise ServiceUnavailable("The model did not answer. Try again.", headers={"Retry-After": "5"}) from None
         finally:
+            overdue.cancel()
             answer.close()
-            used = usage or Usage(len(self.prompt.question()) // 4, characters // 4)
-            with writing() as session:
-                limits.use_tokens(
-                    session, self.caller_id, input_tokens=used.input_tokens, output_tokens=used.output_tokens
-                )
+            if self.counted_on:
+                expected = self.prompt.expected()
+                used = usage or Usage(expected.input_tokens, characters // 4)
+                with writing() as session:
+                    limits.settle(session, self.caller_id, self.counted_on, expected=expected, used=used)
         if not ended:
             yield Finish("length")
 
@@ -124,8 +136,8 @@ def prepare(session: Session, caller: Principal, *, asked: TaskRequest, base: st
     if not asked.text.strip() and (asked.task != "suggest" or not (asked.project_id or asked.conversation_id)):
         raise BadRequest.at("/text", "Send a text, or to be suggested something a project or a conversation.")
     issues = issues_in(asked.text, asked.media_type) if asked.task == "validate" else []
-    if asked.task == "format" and asked.media_type == "application/json":
-        formatted(asked.text, asked.media_type)  # a 400 says what is wrong
+    if asked.task == "format":
+        require_formattable(asked.text, asked.media_type)
     sources: list[Source] = []
     if asked.task != "format":
         sources = context.find(
@@ -147,4 +159,7 @@ def prepare(session: Session, caller: Principal, *, asked: TaskRequest, base: st
         tools=False,
         rules=_RULES[asked.task],
     )
-    return Job(caller.user_id, asked, provider(), prompt, issues, base)
+    answerer, counted_on = provider(), None
+    if answerer.name != "offline":
+        counted_on = limits.reserve(session, caller.user_id, prompt.expected())
+    return Job(caller.user_id, asked, answerer, prompt, issues, base, counted_on)

@@ -4,7 +4,6 @@ Every write is fenced: it does nothing unless the answer is still running. A pro
 lost the database for longer than its lease, finds that out by its next write, and stops.
 """
 
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -40,20 +39,21 @@ _BEGIN = f"""
 # Of the conversation nothing is locked: those who ask and stop lock it first, and this after.
 _END = """
     WITH run AS (
-        UPDATE ai_messages SET status = %(status)s, content = %(content)s, lease_until = NULL,
-            input_tokens = %(input_tokens)s, output_tokens = %(output_tokens)s
-        WHERE id = %(id)s AND status = 'running' AND (NOT %(abandoned)s OR lease_until < now())
-        RETURNING id, conversation_id
+        UPDATE ai_messages m SET status = %(status)s, content = %(content)s, lease_until = NULL,
+            input_tokens = coalesce(%(input_tokens)s, expected.input_tokens), output_tokens = %(output_tokens)s
+        FROM ai_messages expected
+        WHERE m.id = %(id)s AND expected.id = m.id AND m.status = 'running'
+          AND (NOT %(abandoned)s OR m.lease_until < now())
+        RETURNING m.id, m.conversation_id, (m.created_at AT TIME ZONE 'UTC')::date AS day,
+            m.input_tokens - expected.input_tokens AS input, m.output_tokens - expected.output_tokens AS output
+    ), used AS (
+        UPDATE ai_usage u SET input_tokens = u.input_tokens + input, output_tokens = u.output_tokens + output
+        FROM run JOIN ai_conversations c ON c.id = run.conversation_id WHERE u.user_id = c.user_id AND u.day = run.day
     ), added AS (
         INSERT INTO ai_chunks (message_id, position, data)
         SELECT id, (SELECT coalesce(max(position), -1) + 1 FROM ai_chunks WHERE message_id = %(id)s), %(data)s FROM run
     )
-    INSERT INTO ai_usage AS u (user_id, day, input_tokens, output_tokens)
-    SELECT c.user_id, %(day)s, %(input_tokens)s, %(output_tokens)s
-    FROM run JOIN ai_conversations c ON c.id = run.conversation_id
-    ON CONFLICT (user_id, day) DO UPDATE SET
-        input_tokens = u.input_tokens + excluded.input_tokens, output_tokens = u.output_tokens + excluded.output_tokens
-    RETURNING true"""
+    SELECT true FROM run"""
 
 _READ = """
     SELECT m.status, m.status = 'running' AND m.lease_until < now() AS abandoned, c.data, c.position
@@ -69,7 +69,8 @@ class Ending(NamedTuple):
     status: AiStatus
     content: list[Part]
     data: str
-    input_tokens: int
+    input_tokens: int | None
+    """None: as was expected."""
     output_tokens: int
 
 
@@ -110,15 +111,17 @@ def read(id: UUID, after: int) -> Read | None:
     return Read(*found[0]) if found else None
 
 
-def interrupt(session: Session, id: UUID) -> None:
-    """End an answer whose producer has died, unless somebody else just did. What it has used nobody knows."""
+def interrupt(session: Session, id: UUID, *, abandoned: bool = True) -> None:
+    """End an answer whose producer has died, unless somebody else just did. What it has used nobody knows.
+
+    Without `abandoned` it is the producer itself that gives up.
+    """
     so_far = rows(session, _READ, {"id": id, "after": -1})
     said = (so_far[0].data if so_far else None) or ""
-    ending = Ending("interrupted", message_of(said).parts, encoded(INTERRUPTED) + DONE, 0, len(said) // 4)
-    _end(session, id, ending, abandoned=True)
+    ending = Ending("interrupted", message_of(said).parts, encoded(INTERRUPTED) + DONE, None, len(said) // 4)
+    _end(session, id, ending, abandoned=abandoned)
 
 
 def _end(session: Session, id: UUID, ending: Ending, *, abandoned: bool) -> bool:
     given: dict[str, Any] = {**ending._asdict(), "content": Jsonb(ending.content)}
-    today = datetime.now(UTC).date()
-    return bool(rows(session, _END, {**given, "id": id, "day": today, "abandoned": abandoned}))
+    return bool(rows(session, _END, {**given, "id": id, "abandoned": abandoned}))

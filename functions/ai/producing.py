@@ -21,6 +21,7 @@ from functions.ai.chunks import DONE, KEEP_ALIVE, Chunk, encoded
 from functions.ai.providers import Answer, Event, Finish, Prompt, Provider, ProviderError, Usage
 from functions.ai.translating import Translation
 from quintet.db.models.assistant import AiStatus
+from quintet.db.session import writing
 from quintet.observability import logger
 
 BEAT_SECONDS = 0.2
@@ -84,9 +85,19 @@ def _produce(run: Run, feed: Feed) -> None:
     except Exception as error:
         # Never the message, which may quote a prompt.
         logger.error("An answer could not be produced", error=type(error).__name__)
+        _give_up(run)
         feed.put(encoded(log.INTERRUPTED) + DONE)
     finally:
         feed.close()
+
+
+def _give_up(run: Run) -> None:
+    """End the answer for those who follow it, and for the next question."""
+    try:
+        with writing() as session:
+            log.interrupt(session, run.id, abandoned=False)
+    except SQLAlchemyError as error:  # then its lease runs out
+        logger.warning("An answer has no end yet", error=type(error).__name__)
 
 
 class _LostError(Exception):

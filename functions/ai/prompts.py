@@ -64,9 +64,10 @@ def history(messages: Iterable[tuple[str, list[Part]]]) -> list[Turn]:
         if kept and size > MAX_HISTORY:
             break
         kept.insert(0, turn)
-    while kept and kept[0].role != "user":
-        kept.pop(0)
-    return kept
+    first = next((n for n, turn in enumerate(kept) if turn.role == "user"), None)
+    if first is None:  # a question that led to many steps
+        return [*(turn for turn in turns if turn.role == "user")][-1:] + kept
+    return kept[first:]
 
 
 def _answered(parts: list[Part]) -> list[Turn]:

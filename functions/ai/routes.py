@@ -100,13 +100,14 @@ async def delete_chat(session: SessionDep, caller: Caller, chat_id: ChatId) -> R
 @router.get(
     "/chat/{chat_id}/stream",
     response_class=EventStream,
-    responses={**_STREAMED, 204: {"description": "Nothing is being answered."}},
+    responses={**_STREAMED, 204: {"description": "Nothing is being answered."}, **responses(429)},
 )
-async def resume(session: SessionDep, caller: Caller, chat_id: ChatId) -> Response:
+async def resume(request: Request, session: SessionDep, caller: Caller, chat_id: ChatId) -> Response:
     """Follow the answer that is under way, from its beginning: byte for byte the stream that was asked for."""
     running = queries.running(session, caller, chat_id)
     if running is None:
         return Response(status_code=204)
+    rate_limit(request, session, "assistant_resume", account=str(caller.user_id))
     return EventStream(follow(running))
 
 

@@ -16,6 +16,8 @@ ChatId = Annotated[str, Field(min_length=1, max_length=200, pattern=CHAT_ID)]
 _MessageId = Annotated[str, Field(max_length=200, pattern=NO_NUL)]
 
 
+_SEEN = {"project_id": ("projectId",), "conversation_id": ("conversationId",)}
+
 _Document = Annotated[str, text(MAX_DOCUMENT)]
 
 
@@ -46,15 +48,18 @@ class ChatMessage(_Lenient):
     """A message, as the AI SDK has it."""
 
     id: _MessageId = ""
-    role: Literal["system", "user", "assistant"]
+    role: Literal["user", "assistant"]
     parts: list[ChatPart] = Field(max_length=1000)
 
 
-class ChatRequest(_Lenient):
+class ChatRequest(Input):
     """What `DefaultChatTransport` sends. Of the messages only the last one counts: the others are here already.
 
-    That is a question, or the last answer with the user's word on what was proposed in it.
+    That is a question, or the last answer with the user's word on what was proposed in it. Front ends send more.
     """
+
+    model_config = ConfigDict(extra="ignore")
+    aliases: ClassVar = _SEEN
 
     id: ChatId = Field(description="The conversation: any id that the client makes up. Each person has their own.")
     messages: list[ChatMessage] = Field(min_length=1)
@@ -104,7 +109,7 @@ class ChatWithMessages(ChatRead):
 class TaskRequest(Input):
     """Something to be done with a text."""
 
-    aliases: ClassVar = {"project_id": ("projectId",), "conversation_id": ("conversationId",), "text": ("input",)}
+    aliases: ClassVar = {**_SEEN, "text": ("input",)}
 
     task: Literal["suggest", "format", "validate"]
     text: _Document = ""

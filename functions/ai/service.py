@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import delete, func, select, update
@@ -10,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import flag_modified
 
-from functions.ai import context, log, prompts, tools
+from functions.ai import context, limits, log, prompts, tools
 from functions.ai.chunks import Chunk, Part, encoded
 from functions.ai.producing import Run
 from functions.ai.providers import Prompt, Source, provider
@@ -40,10 +39,11 @@ def begin(session: Session, caller: Principal, *, asked: ChatRequest, base: str)
     conversation = _locked(session, caller, asked)
     _require_quiet(session, conversation)
     messages = _messages(session, conversation)
-    if asked.trigger == "regenerate-message":
-        begun = _again(session, messages, asked.message_id)
+    if asked.trigger == "regenerate-message" and (staying := _staying(messages, asked)):
+        _cut(session, messages, staying)
+        begun = _Begun(str(uuid4()))
     elif last.role == "user":
-        begun = _question(session, conversation, messages, last, replaces=asked.message_id)
+        begun = _question(session, conversation, messages, asked)
     else:
         begun = _approved(session, caller, messages, last)
     prompt = prompts.prompt(
@@ -125,26 +125,28 @@ def _messages(session: Session, conversation: AiConversation) -> list[AiMessage]
     return list(reversed(found))
 
 
-def _question(
-    session: Session,
-    conversation: AiConversation,
-    messages: list[AiMessage],
-    asked: ChatMessage,
-    *,
-    replaces: str | None,
-) -> _Begun:
-    text = _text_of(asked)
+def _question(session: Session, conversation: AiConversation, messages: list[AiMessage], asked: ChatRequest) -> _Begun:
+    """Write a question down: in place of the one that is named, which may never have come here; else as the next."""
+    said = asked.messages[-1]
+    text = _text_of(said)
     if not text.strip():
         raise BadRequest.at("/messages", "The last message has no text.")
     if len(text) > MAX_QUESTION:
         raise BadRequest.at("/messages", f"Send {MAX_QUESTION} characters of text at most.")
-    if any(part.type == "file" for part in asked.parts):
+    if any(part.type == "file" for part in said.parts):
         raise BadRequest.at("/messages", "Files cannot be attached here. Upload it, then ask about it.")
-    if replaces:
-        _cut(session, messages, _place(messages, replaces, "user"))
-    content: list[Part] = [{"type": "text", "text": text}]
+    if asked.message_id:
+        place = _place(messages, "user", asked.message_id)
+        if place is not None:
+            _cut(session, messages, place)
+        elif asked.message_id != said.id:
+            raise BadRequest.at("/messageId", "There is no such message in the conversation.")
+    taken = {message.message_id for message in messages}
     question = AiMessage(
-        conversation_id=conversation.id, role="user", message_id=asked.id or str(uuid4()), content=content
+        conversation_id=conversation.id,
+        role="user",
+        message_id=said.id if said.id and said.id not in taken else str(uuid4()),
+        content=[{"type": "text", "text": text}],
     )
     session.add(question)
     session.flush()
@@ -152,24 +154,28 @@ def _question(
     return _Begun(str(uuid4()))
 
 
-def _again(session: Session, messages: list[AiMessage], message_id: str | None) -> _Begun:
-    """Forget an answer and what came after it."""
+def _staying(messages: list[AiMessage], asked: ChatRequest) -> int | None:
+    """How many messages stay when a question is answered anew; None when it has never come here, and is a new one.
+
+    Front ends name the answer, or the question, or nothing; the question is the last message they send.
+    """
+    question, named = asked.messages[-1].id, asked.message_id
     answers = [message.message_id for message in messages if message.role == "assistant"]
-    if message_id is None and answers:
-        message_id = answers[-1]
-    if message_id is not None:
-        _cut(session, messages, _place(messages, message_id, "assistant"))
-    if not messages or messages[-1].role != "user":
+    if not named and not question and answers:
+        named = answers[-1]
+    staying = _place(messages, "assistant", named)
+    if staying is None and (place := _place(messages, "user", named, question)) is not None:
+        staying = place + 1
+    if staying is None and question and named in (None, question):
+        return None
+    if not staying or messages[staying - 1].role != "user":
         raise BadRequest.at("/messageId", "There is no such answer in the conversation.")
-    return _Begun(str(uuid4()))
+    return staying
 
 
-def _place(messages: list[AiMessage], message_id: str, role: str) -> int:
+def _place(messages: list[AiMessage], role: str, *ids: str | None) -> int | None:
     """Where a message is among these."""
-    for place, message in enumerate(messages):
-        if message.message_id == message_id and message.role == role:
-            return place
-    raise BadRequest.at("/messageId", "There is no such message in the conversation.")
+    return next((n for n, message in enumerate(messages) if message.role == role and message.message_id in ids), None)
 
 
 def _cut(session: Session, messages: list[AiMessage], place: int) -> None:
@@ -194,26 +200,30 @@ def _approved(session: Session, caller: Principal, messages: list[AiMessage], sa
         if answer is None or answer.approved is None:
             raise BadRequest.at("/messages", "Approve or decline everything that was proposed.")
         decided["approved" if answer.approved else "declined"].append(part["type"].removeprefix("tool-"))
-        chunks.append(_decided(session, caller, part, answer))
+        chunks += _decided(session, caller, part, answer)
     flag_modified(last, "content")
     session.flush()
     return _Begun(last.message_id, chunks, decided=decided)
 
 
-def _decided(session: Session, caller: Principal, part: Part, answer: ChatApproval) -> Chunk:
-    """Run the tool if it may, and note what came of it; the chunk that tells."""
-    told: dict[str, Any] = {"toolCallId": part["toolCallId"]}
+def _decided(session: Session, caller: Principal, part: Part, answer: ChatApproval) -> list[Chunk]:
+    """Run the tool if it may, and note what came of it; the chunks that tell.
+
+    They say again what was called: who resumes by this stream begins with nothing, and has to find the call in it.
+    """
+    name, id = part["type"].removeprefix("tool-"), part["toolCallId"]
+    called: Chunk = {"type": "tool-input-available", "toolCallId": id, "toolName": name, "input": part["input"]}
     part["approval"] |= {"approved": bool(answer.approved), **({"reason": answer.reason} if answer.reason else {})}
     if not answer.approved:
         part["state"] = "output-denied"
-        return {"type": "tool-output-denied", **told}
+        return [called, {"type": "tool-output-denied", "toolCallId": id}]
     try:
-        output = tools.run(session, caller, part["type"].removeprefix("tool-"), part["input"])
+        output = tools.run(session, caller, name, part["input"])
     except tools.RefusedError as refused:
         part |= {"state": "output-error", "errorText": str(refused)}
-        return {"type": "tool-output-error", **told, "errorText": str(refused)}
+        return [called, {"type": "tool-output-error", "toolCallId": id, "errorText": str(refused)}]
     part |= {"state": "output-available", "output": output}
-    return {"type": "tool-output-available", **told, "output": output}
+    return [called, {"type": "tool-output-available", "toolCallId": id, "output": output}]
 
 
 def _run(
@@ -225,7 +235,7 @@ def _run(
     *,
     base: str,
 ) -> Run:
-    answerer = provider()
+    answerer, expected = provider(), prompt.expected()
     first: Chunk = {"type": "start", "messageId": begun.message_id, "messageMetadata": {"provider": answerer.name}}
     stream = encoded(first, *begun.chunks, {"type": "start-step"})
     run = AiMessage(
@@ -234,10 +244,13 @@ def _run(
         message_id=begun.message_id,
         status="running",
         provider=answerer.name,
+        input_tokens=expected.input_tokens,
+        output_tokens=expected.output_tokens,
     )
     session.add(run)
     session.flush()
     log.begin(session, run.id, stream)
+    limits.reserve(session, caller.user_id, expected)
     record(
         session,
         EventType.AI_CHAT_ASKED,

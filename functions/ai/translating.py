@@ -23,24 +23,28 @@ class Translation:
         self._texts = 0
         self._open: str | None = None
         self._text = ""
+        self._calls: list[dict[str, str]] = []
         self._tools: dict[str, dict[str, str]] = {}
+        """The call that each key means now: some servers have one for all."""
 
     def add(self, event: Text | ToolStart | ToolInput) -> list[Chunk]:
         """The chunks of what came."""
         match event:
             case Text(delta):
-                delta = _storable(delta)
+                delta = storable(delta)
                 self.characters += len(delta)
                 self._text += delta
                 return self._added(*self._opened(), {"type": "text-delta", "id": self._open, "delta": delta})
             case ToolStart(key, name):
-                id = f"call_{secrets.token_hex(12)}"
-                self._tools[key] = {"id": id, "name": name[:64], "input": ""}
-                started = {"type": "tool-input-start", "toolCallId": id, "toolName": name[:64]}
+                id, name = f"call_{secrets.token_hex(12)}", storable(name[:64])
+                self.characters += 1 + len(name)
+                self._tools[key] = {"id": id, "name": name, "input": ""}
+                self._calls.append(self._tools[key])
+                started = {"type": "tool-input-start", "toolCallId": id, "toolName": name}
                 return self._added(*self._closed(), started)
             case ToolInput(key, delta) if key in self._tools:
                 tool = self._tools[key]
-                delta = _storable(delta)
+                delta = storable(delta)
                 self.characters += len(delta)
                 tool["input"] += delta
                 return self._added({"type": "tool-input-delta", "toolCallId": tool["id"], "inputTextDelta": delta})
@@ -49,10 +53,10 @@ class Translation:
     def finish(self, reason: FinishReason) -> list[Chunk]:
         """The chunks of a good end: what was proposed, what was cited."""
         chunks = self._closed()
-        for tool in self._tools.values():
-            chunks += _proposed(tool)
+        for call in self._calls:
+            chunks += _proposed(call)
         proposed = any(chunk["type"] == "tool-approval-request" for chunk in chunks)
-        if self._tools and not proposed and reason == "tool-calls":
+        if self._calls and not proposed and reason == "tool-calls":
             reason = "other"
         return self._added(*chunks, *self._cited(), {"type": "finish-step"}, {"type": "finish", "finishReason": reason})
 
@@ -66,8 +70,7 @@ class Translation:
 
     def estimated_usage(self, prompt: Prompt) -> Usage:
         """Where the provider does not tell: four characters a token."""
-        asked = len(prompt.system) + sum(len(turn.text) for turn in prompt.turns) + len(prompt.documents())
-        return Usage(asked // 4, self.characters // 4)
+        return Usage(prompt.expected().input_tokens, self.characters // 4)
 
     def _opened(self) -> list[Chunk]:
         if self._open is not None:
@@ -119,6 +122,6 @@ def _cited(source: Source, base: str) -> Chunk:
     return {"type": "source-url", "sourceId": id, "url": url, "title": source.title}
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     """What PostgreSQL can hold of it: no NUL, no half of a surrogate pair."""
     return text.replace("\x00", "").encode(errors="replace").decode()

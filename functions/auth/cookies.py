@@ -6,6 +6,7 @@ from starlette.responses import Response
 from functions.auth.refresh import IDLE
 from quintet.config import settings
 from quintet.errors import Forbidden
+from quintet.http.dependencies import public_host
 
 COOKIE = "__Host-refresh"
 """The prefix makes browsers insist on Secure, Path=/ and no Domain (RFC 6265bis, 4.1.3.2)."""
@@ -30,7 +31,7 @@ def check_origin(request: Request) -> None:
     origin = request.headers.get("origin")
     if origin is None or origin in settings().cors_origins:
         return
-    if origin.partition("://")[2] != request.headers.get("host"):
+    if origin.partition("://")[2] != public_host(request):
         raise Forbidden("This page's origin may not use the refresh cookie.")
 
 

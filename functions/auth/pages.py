@@ -1,11 +1,11 @@
 """The pages behind mailed links, for whoever has no front end: a confirmation, and a form for a new password."""
 
 from collections.abc import Callable, Coroutine, Mapping
-from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import Form, Query, Request
+from fastapi.exceptions import RequestValidationError
 from starlette.responses import HTMLResponse, Response
 
 from functions.auth import service
@@ -13,8 +13,8 @@ from quintet.errors import BadRequest, Problem
 from quintet.http.dependencies import SessionDep, rate_limit
 from quintet.http.envelope import link
 from quintet.http.pages import html_page
-from quintet.http.problems import responses
-from quintet.http.routing import Router
+from quintet.http.problems import invalid, responses
+from quintet.http.routing import Route, Router
 from quintet.identity.passwords import MAX_LENGTH, MIN_LENGTH
 
 router = Router(prefix="/auth", tags=["auth"])
@@ -24,8 +24,6 @@ _TEMPLATES = Path(__file__).parent / "templates"
 HTML = {"text/html": {"schema": {"type": "string"}}}
 _RESPONSES: dict[int | str, dict[str, Any]] = responses(400, 429)
 _RESPONSES[400]["content"] |= HTML  # the page again, saying what is wrong; a problem when a field is missing
-
-Endpoint = Callable[..., Coroutine[Any, Any, Response]]
 
 TokenQuery = Annotated[str, Query(min_length=1, max_length=200, description="From the email.")]
 TokenField = Annotated[str, Form(min_length=1, max_length=200)]
@@ -61,8 +59,8 @@ async def restore(request: Request, session: SessionDep, token: TokenField) -> H
     try:
         service.restore_account(session, token=token)
     except BadRequest as problem:
-        return _page("message.html", 400, title="This did not work", text=_reason(problem))
-    return _page("message.html", title="Welcome back", text="Your account is yours again. Sign in as before.")
+        return message_page(400, title="This did not work", text=_reason(problem))
+    return message_page(200, title="Welcome back", text="Your account is yours again. Sign in as before.")
 
 
 @router.get("/password-reset/page", response_class=HTMLResponse)
@@ -90,27 +88,36 @@ async def reset_password(
     return message_page(200, title="Done", text="Your password is set. Sign in with it.")
 
 
-def for_people(endpoint: Endpoint) -> Endpoint:
-    """Make the problems of an endpoint pages for browsers, which come there by links."""
+class RouteForPeople(Route):
+    """Its problems are pages for browsers, which come there by links."""
 
-    @wraps(endpoint)
-    async def answered(request: Request, **parts: Any) -> Response:
-        try:
-            return await endpoint(request, **parts)
-        except Problem as problem:
-            if not wants_page(request):
-                raise
-            text = problem.errors[0].detail if problem.errors else problem.detail
-            again = link(request.scope, problem.next["href"]) if problem.next else ""
-            return message_page(
-                problem.status, title="This did not work", text=text, again=again, headers=problem.headers
-            )
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Wrap the handler of every route."""
+        handle = super().get_route_handler()
 
-    return answered
+        async def handler(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except (Problem, RequestValidationError) as error:
+                if not wants_page(request):
+                    raise
+                return _problem_page(request, error) if isinstance(error, Problem) else self._wrong_link(error)
+
+        return handler
+
+    def _wrong_link(self, error: RequestValidationError) -> HTMLResponse:
+        """Says what is wrong with it, and repeats nothing of it: whoever made the link would speak in our name."""
+        known = {*self.query_names, *self.param_convertors}
+        told = dict.fromkeys(
+            f"{name}: {field.detail}" if (name := field.pointer.partition("/")[2]) in known else field.detail
+            for field in invalid(error).errors
+        )
+        text = f"The link that led here is not right. {' '.join(told)}"
+        return message_page(400, title="This did not work", text=text)
 
 
 def also_pages(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The OpenAPI entries of an endpoint's errors that are `for_people`."""
+    """The OpenAPI entries of the errors of a RouteForPeople."""
     documented = responses(*statuses)
     for status in documented.values():
         status["content"] |= HTML
@@ -127,6 +134,12 @@ def message_page(
 ) -> HTMLResponse:
     """A page that says how something ended; `again` is the address of another try."""
     return html_page(_TEMPLATES, "message.html", status, title=title, text=text, again=again, headers=headers)
+
+
+def _problem_page(request: Request, error: Problem) -> HTMLResponse:
+    text = error.errors[0].detail if error.errors else error.detail
+    again = link(request.scope, error.next["href"]) if error.next else ""
+    return message_page(error.status, title="This did not work", text=text, again=again, headers=error.headers)
 
 
 def _reason(problem: BadRequest) -> str:

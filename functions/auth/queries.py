@@ -23,6 +23,16 @@ _KEYS = (
     "SELECT json_build_object('keys', coalesce(json_agg(jwk ORDER BY created_at DESC), '[]'))::text FROM signing_keys"
 )
 
+_TAKE_AWAY = """
+    WITH token AS (
+        UPDATE one_time_tokens SET used_at = now() WHERE user_id = %(user_id)s AND used_at IS NULL
+    ), webhook AS (
+        DELETE FROM webhooks WHERE owner_id = %(user_id)s
+    ), integration AS (
+        DELETE FROM integrations WHERE user_id = %(user_id)s
+    )
+    DELETE FROM oauth_identities WHERE user_id = %(user_id)s RETURNING id"""
+
 
 def list_sessions(session: Session, caller: Principal, paging: PageRequest) -> bytes:
     """A page of the caller's own sessions, newest first."""
@@ -76,3 +86,8 @@ def begin_session(session: Session, account: Account, user_agent: str | None, **
         data={"user_id": str(account.id), **facts},
         actor_id=account.id,
     )
+
+
+def take_away(session: Session, user_id: UUID) -> None:
+    """Remove what somebody who made an account could still get in by, or be told by, but for password and sessions."""
+    rows(session, _TAKE_AWAY, {"user_id": user_id})

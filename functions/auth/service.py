@@ -146,12 +146,15 @@ def request_password_reset(session: Session, *, email: str) -> None:
 
 
 def confirm_password_reset(session: Session, *, token: str, password: str) -> None:
-    """Set a new password by a mailed token; every session of the account ends, and its address is proven."""
+    """Set a new password by a mailed token; every session of the account ends, and its address is proven.
+
+    Whoever gave the account an address that nobody had proven may be a stranger: nothing they got in by is left.
+    """
     user = spend(session, token=token, purpose="password_reset")
     if user is None:
         raise BadRequest.at("/token", "This link has expired or was used before. Ask for a new one.")
+    claim(session, user)
     _set_password(session, user, password, pointer="/password")
-    prove_address(session, user)
 
 
 def request_email_verification(session: Session, caller: Principal) -> None:
@@ -177,7 +180,9 @@ def restore_account(session: Session, *, token: str) -> None:
     """Take back an account that its owner deleted, by the token that was mailed then."""
     user = spend(session, token=token, purpose="account_restore", status="disabled")
     if user is None or user.deletion_requested_at is None:
-        raise BadRequest.at("/token", "This link has expired or was used before.")
+        raise BadRequest.at(
+            "/token", "This link has expired or was used before. If it was used, sign in; else ask an administrator."
+        )
     user.apply({"status": "active"})
     user.deletion_requested_at = None
     record(session, EventType.ACCOUNT_RESTORED, subject=user.id, scope=scope_of("user", user.id), actor_id=user.id)
@@ -195,6 +200,26 @@ def prove_address(session: Session, user: User) -> None:
             scope=scope_of("user", user.id),
             actor_id=user.id,
         )
+
+
+def claim(session: Session, user: User, **facts: str) -> None:
+    """The owner of the address, who has just proven it, takes over an account: was it unproven, it is theirs only now.
+
+    What its maker could get in by, or be told by, goes: sessions, tokens, identities, webhooks, integrations; the
+    password is the caller's to set. `facts` are recorded with that. Nothing happens when the address was proven.
+    """
+    if user.email_verified_at is not None:
+        return
+    queries.take_away(session, user.id)
+    record(
+        session,
+        EventType.ACCOUNT_CLAIMED,
+        subject=user.id,
+        scope=scope_of("user", user.id),
+        data={**facts, "sessions_ended": end_sessions(session, user.id)},
+        actor_id=user.id,
+    )
+    prove_address(session, user)
 
 
 def _set_password(session: Session, user: User, password: str, *, pointer: str) -> None:

@@ -13,9 +13,7 @@ from quintet.db.session import writing
 from quintet.events.consumer import Claimed, deliver
 from quintet.events.record import record, record_all, scope_of
 from quintet.events.types import EventType
-from quintet.exports import KEPT, removed_export
-
-_UNDER_WAY = ("queued", "running")
+from quintet.exports import KEPT, UNDER_WAY, removed_export
 
 
 def process(message: SQSRecord) -> None:
@@ -45,7 +43,7 @@ def _export(event: Claimed) -> str | None:
 def _begin(export_id: UUID) -> Export | None:
     with writing() as session:
         export = session.scalar(
-            select(Export).where(Export.id == export_id, Export.status.in_(_UNDER_WAY)).with_for_update()
+            select(Export).where(Export.id == export_id, Export.status.in_(UNDER_WAY)).with_for_update()
         )
         if export is not None:
             export.apply({"status": "running"})
@@ -65,9 +63,9 @@ def _began(export_id: UUID, upload_id: str) -> None:
 def _finish(found: Export, size: int, version_id: str | None) -> None:
     with writing() as session:
         export = session.scalar(
-            select(Export).where(Export.id == found.id, Export.status.in_(_UNDER_WAY)).with_for_update()
+            select(Export).where(Export.id == found.id, Export.status.in_(UNDER_WAY)).with_for_update()
         )
-        if export is None:  # the account is gone, and takes this with it
+        if export is None:  # it was given up, or the account is gone, and takes this with it
             record_all(session, [removed_export(found.id, found.user_id, found.bucket, found.key, None)])
             return
         export.apply({"status": "ready", "size": size, "version_id": version_id, "upload_id": None})

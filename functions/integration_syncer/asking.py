@@ -3,11 +3,11 @@ stored, with as many messages as that takes.
 
 Whoever claims a request counts `run` up, and writes under that number alone. Between two steps it stands in the
 database: what is lost with a process is at most the step it was at, and the dispatcher has it done again. A job is
-begun twice only when we die between the service's answer and our commit.
+begun twice only when we die between the service's answer and our commit: where nobody can know whether it has begun,
+since no answer or none that makes sense came, the person is told so, who pays for it.
 """
 
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -15,11 +15,13 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from sqlalchemy.orm import Session
 
 from functions.integration_syncer import storing
+from functions.integration_syncer.claimed import Claimed
 from functions.integration_syncer.connection import Connection
 from functions.integration_syncer.generation import JOBS, State, sensible
+from functions.integration_syncer.insisting import insist
 from functions.integration_syncer.pages import Fetched, without_nul
 from functions.integration_syncer.reading import READINGS
-from functions.integration_syncer.troubles import Lost, NeedsReauth, Refused, Trouble
+from functions.integration_syncer.troubles import Lost, NeedsReauth, Outage, Refused, Trouble
 from quintet.config import settings
 from quintet.db.reads import rows
 from quintet.db.session import reading, writing
@@ -30,10 +32,6 @@ from quintet.integrations.queue import request_message, send_after_commit
 from quintet.integrations.services import SERVICES
 from quintet.observability import logger
 
-PATIENCE = {"read": timedelta(hours=1), "job": timedelta(days=1)}
-"""For how long something is tried."""
-FIRST_LOOK, LAST_LOOK = 10, 300
-"""Seconds between looks at a job: at first, and at most. The longer it takes, the less often."""
 _LONGEST_DELAY = 900  # of SQS
 
 _CLAIM = """
@@ -81,42 +79,6 @@ _LAST_GOOD = """
     ORDER BY fetched_at DESC LIMIT 1"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claimed:
-    """A request that is ours while `run` is its newest run."""
-
-    id: UUID
-    integration_id: UUID
-    user_id: UUID
-    service: str
-    integration_status: str
-    operation: str
-    input: dict[str, Any]
-    run: int
-    failures: int
-    external_id: str | None
-    created_at: datetime
-    file_id: UUID | None
-    stored_at: datetime | None
-    file_status: str | None
-    file_reason: str | None
-
-    @property
-    def is_job(self) -> bool:
-        """Whether the service makes something, which takes it a while."""
-        return self.operation in JOBS
-
-    @property
-    def next_look(self) -> float:
-        """In how many seconds it makes sense to look again."""
-        return min(max(FIRST_LOOK, (datetime.now(UTC) - self.created_at).total_seconds() / 5), LAST_LOOK)
-
-    @property
-    def too_late(self) -> bool:
-        """Whether it has been tried for long enough."""
-        return self.created_at < datetime.now(UTC) - PATIENCE["job" if self.is_job else "read"]
-
-
 def work_on(request_id: UUID, message: SQSRecord) -> None:
     """Do the next step of a request, if it is due and nobody else is at it."""
     with writing() as session:
@@ -128,13 +90,17 @@ def work_on(request_id: UUID, message: SQSRecord) -> None:
         _work_on(claimed, message)
     except Lost:
         logger.info("Somebody else has the request, or it is gone.", request_id=str(claimed.id))
-    except (NeedsReauth, Refused) as refused:
+    except NeedsReauth as refused:
+        if claimed.external_id is None:
+            _end(claimed, message, error=str(refused))
+        else:  # it is being made, and paid for: its owner may come back with another key
+            _in_trouble(claimed, message, Trouble(str(refused), again_in=300))
+    except Refused as refused:
         _end(claimed, message, error=str(refused))
     except Trouble as trouble:
         _in_trouble(claimed, message, trouble)
     except Exception:
-        again = Trouble("Something went wrong here.", again_in=60)
-        _later(claimed, message, again, max(60, 2**claimed.failures))
+        _in_trouble(claimed, message, Trouble("Something went wrong here.", again_in=60))
         raise
 
 
@@ -142,11 +108,13 @@ def _work_on(claimed: Claimed, message: SQSRecord) -> None:
     title = SERVICES[claimed.service].title
     if claimed.integration_status != "connected":
         raise NeedsReauth(f"{title} has to be connected again.")
+    if claimed.too_late(times=2):  # by now whoever tries dies of it, or the file is never checked
+        raise Refused("It has been tried for too long.", status=504)
     connection = Connection(claimed.integration_id, claimed.service)
     if not claimed.is_job:
         answered = sensible(title, lambda: READINGS[claimed.operation].ask(connection, claimed.input))
         _end(claimed, message, answered=answered)
-    elif claimed.stored_at is not None:
+    elif claimed.stored_at is not None or claimed.file_status in ("ready", "rejected"):
         _look_at_file(claimed, message)
     elif claimed.external_id is None:
         _begin(claimed, message, connection)
@@ -156,9 +124,16 @@ def _work_on(claimed: Claimed, message: SQSRecord) -> None:
 
 def _begin(claimed: Claimed, message: SQSRecord, connection: Connection) -> None:
     job = JOBS[claimed.operation]
-    told = connection.post(job.create, job.body(claimed.input)).json()
-    external_id = sensible(connection.service.title, lambda: str(job.id_of(told)))
-    _step(claimed, message, again_in=FIRST_LOOK, external_id=external_id, progress=0)
+    try:
+        told = connection.post(job.create, job.body(claimed.input)).json()
+        external_id = sensible(connection.service.title, lambda: job.id_of(told))
+    except Outage as outage:
+        if not outage.begun:
+            raise
+        raise Refused(
+            f"{outage} It may have begun all the same: look there before you ask again.", status=502
+        ) from None
+    insist(lambda: _step(claimed, message, again_in=claimed.next_look, external_id=external_id, progress=0))
 
 
 def _look_at_job(claimed: Claimed, message: SQSRecord, connection: Connection) -> None:
@@ -168,14 +143,14 @@ def _look_at_job(claimed: Claimed, message: SQSRecord, connection: Connection) -
     if state.error is not None:
         _end(claimed, message, error=state.error)
     elif state.url is None:
-        if claimed.too_late:
+        if claimed.too_late():
             raise Refused(f"{connection.service.title} has not finished it within a day.", status=504)
         _step(claimed, message, again_in=claimed.next_look, progress=state.progress)
     else:
         name, media_type = job.file(claimed.input)
         _take_long(claimed)
         storing.store(claimed, state.url, name=name, media_type=media_type)
-        _step(claimed, message, again_in=FIRST_LOOK, progress=100, stored=True)
+        _step(claimed, message, again_in=settings().integration_look_seconds, progress=100, stored=True)
 
 
 def _take_long(claimed: Claimed) -> None:
@@ -195,22 +170,19 @@ def _look_at_file(claimed: Claimed, message: SQSRecord) -> None:
     elif claimed.file_status == "rejected":
         _end(claimed, message, error=claimed.file_reason or "The file was rejected.")
     else:
-        _step(claimed, message, again_in=FIRST_LOOK, stored=True)
+        _step(claimed, message, again_in=claimed.next_look)
 
 
 def _in_trouble(claimed: Claimed, message: SQSRecord, trouble: Trouble) -> None:
     """The last good answer, if there is one; else it is tried again, for as long as makes sense."""
+    again_in = max(trouble.again_in, min(30 * 2**claimed.failures, 3600))
     reading_ = READINGS.get(claimed.operation)
     if reading_ is not None and (known := _last_good(claimed, reading_.kind, reading_.known_by(claimed.input))):
         _end(claimed, message, result=known.data, stale_since=known.fetched_at)
-    elif claimed.too_late:
+    elif claimed.too_late(again_in=again_in):
         _end(claimed, message, error=str(trouble))
     else:
-        _later(claimed, message, trouble, max(trouble.again_in, min(30 * 2**claimed.failures, 3600)))
-
-
-def _later(claimed: Claimed, message: SQSRecord, trouble: Trouble, again_in: float) -> None:
-    _step(claimed, message, again_in=again_in, error=str(trouble), failures=min(claimed.failures + 1, 12))
+        _step(claimed, message, again_in=again_in, error=str(trouble), failures=min(claimed.failures + 1, 12))
 
 
 def _last_good(claimed: Claimed, kind: str, known_by: dict[str, Any]) -> Any:

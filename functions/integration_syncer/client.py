@@ -8,14 +8,13 @@ import random
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 from functions.integration_syncer import breaker
 from functions.integration_syncer.troubles import Outage, Refused, Throttled, Unauthorized
+from quintet import retry_after
 from quintet.integrations.services import Service
 
 if TYPE_CHECKING:
@@ -32,7 +31,6 @@ MAX_BODY = 8 * 1024**2
 
 _WAIT = 60
 """Seconds, for those who ask us to wait and do not say how long."""
-_LONGEST_WAIT = 24 * 3600
 _REDIRECTS, _MAX_REDIRECTS = (301, 302, 307, 308), 3
 _CHUNK = 64 * 1024
 _QUOTA = {"rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded"}
@@ -52,7 +50,7 @@ class Answer:
         """Its content; Outage when that is no JSON."""
         try:
             return json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise Outage("It answered something that makes no sense.") from None
 
 
@@ -100,6 +98,10 @@ def call(
             except Outage:
                 breaker.failed(service.name)
                 raise
+            except Refused:  # what it answered goes too far, but it has answered
+                if ailing:
+                    breaker.succeeded(service.name)
+                raise
             if ailing:
                 breaker.succeeded(service.name)
             return _judged(service, answer, token)
@@ -141,7 +143,7 @@ def _exchange(service: Service, method: str, url: str, content: bytes | None, he
         raise Outage(f"The connection to {service.title} broke off.") from None
     headers = {name.lower(): value for name, value in response.headers.items()}
     if response.status >= 500:
-        again_in = _seconds(headers.get("retry-after")) or _WAIT
+        again_in = retry_after.seconds(headers.get("retry-after")) or _WAIT
         # 503 says that it was not done (RFC 9110, 15.6.4).
         raise Outage(f"{service.title} answered {response.status}.", again_in=again_in, begun=response.status != 503)
     return Answer(response.status, headers, body)
@@ -171,7 +173,7 @@ def _judged(service: Service, answer: Answer, token: str) -> Answer:
         raise Throttled(f"{service.title} asks us to wait.", again_in=wait)
     if answer.status == 401:
         raise Unauthorized(f"{service.title} does not take the token or key.", status=401)
-    said = _said(answer).replace(token, "…")
+    said = _said(answer, token)
     raise Refused(f"{service.title} answered {answer.status}{f': {said}' if said else '.'}", status=answer.status)
 
 
@@ -190,22 +192,22 @@ def _throttled(answer: Answer) -> float | None:
     )
     if not limited:
         return None
-    wait = _seconds(answer.headers.get("retry-after"))
+    wait = retry_after.seconds(answer.headers.get("retry-after"))
     if wait is None and answer.headers.get("x-ratelimit-remaining") == "0":
         reset = answer.headers.get("x-ratelimit-reset", "")
-        wait = max(1.0, int(reset[:12]) - time.time()) if reset.isdecimal() else None
-    return min(_WAIT if wait is None else wait, _LONGEST_WAIT)
+        wait = min(max(1.0, int(reset[:12]) - time.time()), retry_after.LONGEST) if reset.isdecimal() else None
+    return _WAIT if wait is None else wait
 
 
 def _reasons(answer: Answer) -> set[str]:
     try:
         return {str(error["reason"]) for error in json.loads(answer.body)["error"]["errors"]}
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return set()
 
 
-def _said(answer: Answer) -> str:
-    """What the service says about it, for whoever asked."""
+def _said(answer: Answer, token: str) -> str:
+    """What the service says about it, for whoever asked; never the token."""
     try:
         told = json.loads(answer.body)
         for name in ("message", "detail", "error"):
@@ -213,22 +215,11 @@ def _said(answer: Answer) -> str:
             if isinstance(text, dict):
                 text = text.get("message")
             if isinstance(text, str):
+                text = text.replace(token, "…")
                 return "".join(character for character in text if character.isprintable())[:300]
-    except ValueError:
+    except (ValueError, RecursionError):
         pass
     return ""
-
-
-def _seconds(retry_after: str | None) -> float | None:
-    """What a Retry-After says, a number or a date (RFC 9110, 10.2.3)."""
-    text = (retry_after or "").strip()
-    if text.isascii() and text.isdigit():
-        return float(text[:9])
-    try:
-        at = parsedate_to_datetime(text)
-        return max(0.0, (at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
-    except (ValueError, OverflowError):
-        return None
 
 
 @lru_cache(maxsize=1)
@@ -237,8 +228,7 @@ def http() -> "PoolManager":
     import certifi
     from urllib3 import PoolManager, Timeout
 
-    return PoolManager(
-        retries=False,
-        timeout=Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
-        ca_certs=certifi.where(),
-    )
+    from quintet.punctual import punctual
+
+    timeout = Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
+    return punctual(PoolManager(retries=False, timeout=timeout, ca_certs=certifi.where()))

@@ -1,5 +1,9 @@
 """The tokens and keys that services are called with, renewed before they expire: by one at a time, without a session
-held while the provider is asked."""
+held while the provider is asked.
+
+A provider may forget the refresh token it was asked with: between its answer and our commit nobody is called who can
+fail, and the commit is tried again for a while.
+"""
 
 import time
 from dataclasses import dataclass, field
@@ -9,24 +13,28 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from functions.integration_syncer.insisting import insist
 from functions.integration_syncer.troubles import Lost, NeedsReauth, Outage
 from quintet.db.reads import rows
 from quintet.db.session import reading, writing
 from quintet.events.record import record, scope_of
 from quintet.events.types import EventType
-from quintet.integrations.sealing import seal, unseal
+from quintet.integrations.sealing import DataKey, new_key, unseal
 from quintet.integrations.services import SERVICES
 from quintet.oauth.providers import client_of
 from quintet.oauth.tokens import ProviderFailed, ProviderRefused, Tokens, refresh
 
 MARGIN = timedelta(minutes=5)
 """So long before it expires a token is renewed."""
-LEASE_SECONDS = 30
-"""For the one who renews it: more than the provider is waited for."""
+LEASE_SECONDS = 60
+"""For the one who renews it: more than the provider is waited for, and the commit tried."""
+WAIT_SECONDS = 10
+"""For the others, who come again from the queue after that."""
 
 _LOOK_SECONDS = 0.2
 _READ = """
-    SELECT id, user_id, service, status, sealed, data_key, key_id, token_version, expires_at
+    SELECT id, user_id, service, status, sealed, data_key, key_id, token_version, expires_at,
+           token_lease_until > now() AS is_renewed
     FROM integrations WHERE id = %(id)s"""
 
 _CLAIM = """
@@ -129,6 +137,7 @@ def _renewed(row: Any) -> Token:
     if "refresh_token" not in secrets:
         _needs_reauth(row)
         raise _reauth(row)
+    data_key = new_key(integration_id=row.id, user_id=row.user_id)
     key = {"id": row.id, "version": row.token_version}
     with reading() as session:
         claimed = rows(session, _CLAIM, {**key, "lease": LEASE_SECONDS})
@@ -140,32 +149,34 @@ def _renewed(row: Any) -> Token:
     except ProviderRefused as refused:
         if refused.error not in ("invalid_grant", "bad_refresh_token"):  # it is us whom it does not want
             _release(key)
-            raise Outage(f"{title} does not renew its token.", again_in=600) from refused
+            raise Outage(f"{title} does not renew its token.", again_in=600, begun=False) from refused
         _needs_reauth(row)
         raise _reauth(row) from None
     except ProviderFailed as failed:
         _release(key)
-        raise Outage(f"{title} does not renew its token at the moment.", again_in=failed.retry_after or 60) from failed
-    _store(row, secrets, tokens)
+        detail, again_in = f"{title} does not renew its token at the moment.", failed.retry_after or 60
+        raise Outage(detail, again_in=again_in, begun=False) from failed
+    insist(lambda: _store(row, data_key, secrets, tokens))
     return Token(tokens.access_token, row.token_version + 1, tokens.expires_at)
 
 
 def _wait_for_another(row: Any) -> Token:
     """The token that somebody else is getting."""
-    until = time.monotonic() + LEASE_SECONDS
-    while time.monotonic() < until:
+    until, is_renewed = time.monotonic() + WAIT_SECONDS, True
+    while is_renewed and time.monotonic() < until:
         time.sleep(_LOOK_SECONDS)
         now = _row(row.id)
         if now.token_version != row.token_version:
             return _token(now)
-    raise Outage("Its token is being renewed.", again_in=10)
+        is_renewed = now.is_renewed
+    raise Outage("Its token is being renewed.", again_in=10, begun=False)
 
 
-def _store(row: Any, secrets: dict[str, str], tokens: Tokens) -> None:
+def _store(row: Any, data_key: DataKey, secrets: dict[str, str], tokens: Tokens) -> None:
     kept = {**secrets, "access_token": tokens.access_token}
     if tokens.refresh_token:
         kept["refresh_token"] = tokens.refresh_token
-    sealed = seal(kept, integration_id=row.id, user_id=row.user_id)
+    sealed = data_key.seal(kept)
     params = {
         "id": row.id,
         "version": row.token_version,

@@ -28,6 +28,8 @@ from quintet.observability import logger
 
 EVERY_SECONDS = 3600
 """From the end of one to the next."""
+MAX_PAGES = 10_000
+"""From the beginning to the end: a million things. Who goes on after that goes round in circles."""
 LONGEST_WAIT = 6 * 3600
 """Seconds between tries when nothing works."""
 
@@ -63,9 +65,11 @@ _REMOVE = """
     WHERE integration_id = %(id)s AND kind IN ('document', 'document_text') AND external_id = ANY (%(removed)s)
     RETURNING id"""
 
+# What was only asked for, and never listed, has no pass.
 _GONE = """
     UPDATE integration_records SET stale_since = now()
-    WHERE integration_id = %(id)s AND kind = %(kind)s AND pass_number < %(pass)s AND stale_since IS NULL
+    WHERE integration_id = %(id)s AND kind = %(kind)s AND pass_number > 0 AND pass_number < %(pass)s
+      AND stale_since IS NULL
     RETURNING id"""
 
 _FINISHED = """
@@ -133,14 +137,18 @@ def _fetch_all(claimed: Claimed, message: SQSRecord, time_left: Callable[[], boo
     while True:
         try:
             page = SOURCES[claimed.service](connection, checkpoint)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             logger.warning("A service's answer makes no sense.", service=claimed.service, why=type(error).__name__)
             title = SERVICES[claimed.service].title
             raise Outage(f"{title} answered something that makes no sense.", again_in=600) from None
+        pages = checkpoint.get("pages", 0) + 1
+        if pages > MAX_PAGES:
+            raise Refused(f"{SERVICES[claimed.service].title} has page after page without end.", status=502)
+        checkpoint = {**page.checkpoint, "pages": 0 if page.done else pages}
         fetched += len(page.records)
         with writing() as session:
             started_by(session, message)
-            _store(session, claimed, page)
+            _store(session, claimed, page, checkpoint)
             if page.done:
                 _advance(session, _FINISHED, claimed, every=EVERY_SECONDS)
                 _record(session, claimed, EventType.INTEGRATION_SYNCED, fetched=fetched)
@@ -149,13 +157,12 @@ def _fetch_all(claimed: Claimed, message: SQSRecord, time_left: Callable[[], boo
                 _advance(session, _PAUSED, claimed)
                 send_after_commit(session, sync_message(claimed.id))
                 return
-        checkpoint = page.checkpoint
 
 
-def _store(session: Session, claimed: Claimed, page: Page) -> None:
+def _store(session: Session, claimed: Claimed, page: Page, checkpoint: Checkpoint) -> None:
     from psycopg.types.json import Jsonb
 
-    _advance(session, _ADVANCE, claimed, checkpoint=Jsonb(page.checkpoint), lease=settings().integration_lease_seconds)
+    _advance(session, _ADVANCE, claimed, checkpoint=Jsonb(checkpoint), lease=settings().integration_lease_seconds)
     about: dict[str, Any] = {"id": claimed.id, "pass": page.pass_number}
     if page.records:
         # Once each: what changes while it is listed may be there twice.

@@ -1,10 +1,14 @@
 """Services that make something: how they are asked, what they say of it, and what becomes of the result."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from functions.integration_syncer.troubles import Outage
+
+_ID = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
+"""Of a job: it becomes part of a path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,12 @@ def _video_state(told: dict[str, Any], asked: dict[str, Any]) -> State:
     raise ValueError(status)
 
 
+def _id(told: Any) -> str:
+    if not (isinstance(told, str) and _ID.fullmatch(told)):
+        raise ValueError("no id")
+    return told
+
+
 def _reason(told: Any, status: str) -> str:
     text = "".join(character for character in str(told or "") if character.isprintable())[:300]
     return text or f"The service says that it has {status}."
@@ -81,7 +91,7 @@ JOBS: dict[str, Job] = {
             "should_remesh": True,
             **{name: asked[name] for name in ("prompt", "model_type", "topology", "target_polycount")},
         },
-        id_of=lambda told: told["result"],
+        id_of=lambda told: _id(told["result"]),
         read="/openapi/v2/text-to-3d/{id}",
         state=_meshy_state,
         file=lambda asked: (f"model.{asked['format']}", _MODELS[asked["format"]]),
@@ -90,7 +100,7 @@ JOBS: dict[str, Job] = {
     "video.generate": Job(
         create="/dream-machine/v1/generations/video",
         body=dict,
-        id_of=lambda told: told["id"],
+        id_of=lambda told: _id(told["id"]),
         read="/dream-machine/v1/generations/{id}",
         state=_video_state,
         file=lambda asked: ("video.mp4", "video/mp4"),
@@ -102,5 +112,5 @@ def sensible(title: str, read: Callable[[], Any]) -> Any:
     """What `read` makes of an answer; Outage when that is not as the service documents it."""
     try:
         return read()
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
         raise Outage(f"{title} answered something that makes no sense.", again_in=300) from None

@@ -1,6 +1,7 @@
 """What is fetched comes in pages: records, and the checkpoint from which it goes on."""
 
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any
 
 Checkpoint = dict[str, Any]
@@ -33,7 +34,7 @@ class Page:
 
 
 def without_nul(value: Any) -> Any:
-    """JSON that PostgreSQL can hold: it takes neither NUL nor half a surrogate pair."""
+    """JSON that PostgreSQL can hold: it takes neither NUL nor half a surrogate pair, and no number without end."""
     match value:
         case str():
             return value.replace("\0", "").encode("utf-8", "replace").decode()
@@ -41,4 +42,6 @@ def without_nul(value: Any) -> Any:
             return [without_nul(member) for member in value]
         case dict():
             return {without_nul(name): without_nul(member) for name, member in value.items()}
+        case float() if not isfinite(value):  # what Python reads 1e999 as
+            return None
     return value

@@ -10,7 +10,7 @@ from functions.integration_syncer.connection import Connection
 from functions.integration_syncer.pages import Fetched, without_nul
 
 _LONGEST_TEXT = 1_000_000
-"""Characters of a document that are kept."""
+"""Bytes of a document that are kept: it is read as a part of an answer, which has 6 MB at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,8 @@ def _issue(connection: Connection, asked: dict[str, Any]) -> Fetched:
 def _document(connection: Connection, asked: dict[str, Any]) -> Fetched:
     """As plain text: https://developers.google.com/workspace/drive/api/reference/rest/v3/files/export"""
     path = f"/drive/v3/files/{quote(asked['document'])}/export?{urlencode({'mimeType': 'text/plain'})}"
-    text = connection.get(path, {"accept": "text/plain"}).body.decode("utf-8-sig", "replace")
-    data = {"document_id": asked["document"], "text": text[:_LONGEST_TEXT]}
+    content = connection.get(path, {"accept": "text/plain"}).body[:_LONGEST_TEXT]
+    data = {"document_id": asked["document"], "text": content.decode("utf-8-sig", "ignore")}
     return Fetched("document_text", asked["document"], without_nul(data))
 
 

@@ -6,10 +6,10 @@ import hashlib
 import tempfile
 import time
 from contextlib import closing
-from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urljoin
-from uuid import UUID
 
+from functions.integration_syncer.claimed import Claimed
 from functions.integration_syncer.client import CONNECT_SECONDS, READ_SECONDS
 from functions.integration_syncer.troubles import Lost, Outage, Refused
 from quintet.aws import s3
@@ -44,24 +44,13 @@ _MINE = """
 _HAS = "UPDATE integration_requests SET file_id = %(file)s WHERE id = %(id)s RETURNING id"
 
 
-class Owned(Protocol):
-    """What is to be known of the request whose result it is."""
-
-    @property
-    def id(self) -> UUID: ...
-    @property
-    def run(self) -> int: ...
-    @property
-    def user_id(self) -> UUID: ...
-
-
 class _Content(NamedTuple):
     file: IO[bytes]
     size: int
     sha256: str
 
 
-def store(request: Owned, url: str, *, name: str, media_type: str) -> None:
+def store(request: Claimed, url: str, *, name: str, media_type: str) -> None:
     """Put what is at `url` into the storage as the request's file, which is `pending` until it has been checked.
 
     May be repeated until it has succeeded. Raises Outage, Refused or Lost.
@@ -80,7 +69,7 @@ def store(request: Owned, url: str, *, name: str, media_type: str) -> None:
         )
 
 
-def _declare(request: Owned, content: _Content, *, name: str, media_type: str) -> File:
+def _declare(request: Claimed, content: _Content, *, name: str, media_type: str) -> File:
     """The row of the file that is to come; that of an earlier try, if there was one."""
     with writing() as session:
         found = rows(session, _MINE, {"id": request.id, "run": request.run})
@@ -168,11 +157,13 @@ def _asked(url: str) -> "BaseHTTPResponse":
 
 def _pool(secure: bool, address: str, host: str, port: int) -> "HTTPConnectionPool":
     import certifi
-    from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, Timeout
+    from urllib3 import Timeout
+
+    from quintet.punctual import Pool, SecurePool
 
     timeout = Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
     if not secure:
-        return HTTPConnectionPool(address, port, timeout=timeout)
-    return HTTPSConnectionPool(
+        return Pool(address, port, timeout=timeout)
+    return SecurePool(
         address, port, timeout=timeout, server_hostname=host, assert_hostname=host, ca_certs=certifi.where()
     )

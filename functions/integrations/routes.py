@@ -21,7 +21,7 @@ from quintet.http.answers import changed, listed
 from quintet.http.conditional import IfMatch, fresh
 from quintet.http.dependencies import Caller, Paging, SessionDep, rate_limit
 from quintet.http.envelope import link
-from quintet.http.idempotency import Idempotent
+from quintet.http.idempotency import Idempotent, do_not_keep
 from quintet.http.oauth import remember
 from quintet.http.problems import responses
 from quintet.http.routing import Router
@@ -68,6 +68,7 @@ async def connect_service(request: Request, session: SessionDep, caller: Caller,
         response.status_code = 201
         response.headers["location"] = link(request.scope, f"/integrations/{integration.id}")
     if begun is not None:
+        do_not_keep(request)
         remember(request, response, begun.browser, fetched=True)
     return response
 

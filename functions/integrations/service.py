@@ -82,6 +82,8 @@ def connected(
     integration.error = None
     if service.syncs:
         _fetch_anew(session, integration)
+    else:
+        integration.stale_since = None
     integration.touch()
     _record(session, EventType.INTEGRATION_CONNECTED, integration)
 

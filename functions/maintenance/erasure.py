@@ -1,8 +1,9 @@
 """Accounts whose owners deleted them are erased when the time to take that back is over.
 
-What can be much goes first, in batches: files, addresses of networks in the log. Then, in one transaction, what others
-work with is handed over, and every table loses what tells who it was (`quintet.personal`). Broken off anywhere, the
-next run goes on: the account is due until that transaction is done.
+What can be much goes first, in batches: addresses of networks in the log, files, projects without anybody else, the
+name in messages. Then, in one transaction, what others work with is handed over, and every table loses what tells who
+it was (`quintet.personal`). Broken off anywhere, the next run goes on: the account is due until that transaction is
+done.
 """
 
 from collections import defaultdict
@@ -25,7 +26,7 @@ from quintet.db.reads import rows
 from quintet.db.session import reading, writing
 from quintet.documents import mentioned, plain_text
 from quintet.events import conversations, courses
-from quintet.events.record import record, record_all, scope_of
+from quintet.events.record import Happening, record, record_all, scope_of
 from quintet.events.tasks import task_changed
 from quintet.events.types import EventType
 from quintet.exports import remove_exports
@@ -35,12 +36,14 @@ from quintet.observability import logger
 from quintet.personal import DELETED, PERSONAL
 
 _BATCH = 500
+_PROJECTS = 50  # at once, each with its tasks
+_FIRST = UUID(int=0)
 _MARGIN = timedelta(days=1)
 """After the time of grace: no link that was mailed takes back what is being erased."""
 
 _DUE = """
     SELECT id FROM users WHERE deletion_requested_at < now() - %(grace)s AND status = 'disabled' AND erased_at IS NULL
-    ORDER BY deletion_requested_at LIMIT 100"""
+    ORDER BY deletion_requested_at"""
 
 _FORGET_NETWORKS = """
     UPDATE events SET ip = NULL WHERE id = ANY (ARRAY(
@@ -50,9 +53,10 @@ _FORGET_NETWORKS = """
     RETURNING id"""
 
 _NAMING = """
-    SELECT m.id, m.content FROM messages m JOIN message_mentions n ON n.message_id = m.id
-    WHERE n.user_id = %(user)s AND m.content IS NOT NULL AND m.id > %(after)s ORDER BY m.id LIMIT %(limit)s"""
-_NAMES = "SELECT id, full_name FROM users WHERE id = ANY (%(ids)s)"
+    SELECT m.id, m.content, m.text FROM messages m JOIN message_mentions n ON n.message_id = m.id
+    WHERE n.user_id = %(user)s AND m.content IS NOT NULL AND m.id > %(after)s ORDER BY m.id LIMIT %(limit)s
+    FOR NO KEY UPDATE OF m"""
+_NAMES = "SELECT id, full_name FROM users WHERE id = ANY (%(ids)s) AND id <> %(user)s"
 _RENAME = "UPDATE messages SET text = %(text)s WHERE id = %(id)s"
 
 
@@ -67,6 +71,8 @@ def erase_accounts(time_left: Callable[[], bool]) -> int:
         try:
             _forget_networks(user_id)
             _remove_files(user_id)
+            _remove_projects(user_id)
+            _forget_name(user_id)
             erased += _erase(user_id)
         except Exception:
             logger.exception("An account could not be erased; the others are.", user_id=str(user_id))
@@ -77,12 +83,19 @@ def erase_accounts(time_left: Callable[[], bool]) -> int:
 
 
 def _forget_networks(user_id: UUID) -> None:
-    after, batch = UUID(int=0), _BATCH
+    after, batch = _FIRST, _BATCH
     while batch == _BATCH:
         with writing(owner=True) as session:
             params = {"user": user_id, "after": after, "limit": _BATCH}
             done = [row.id for row in rows(session, _FORGET_NETWORKS, params)]
         batch, after = len(done), max(done, default=after)
+
+
+def _forget_name(user_id: UUID) -> None:
+    after: UUID | None = _FIRST
+    while after is not None:
+        with writing(owner=True) as session:
+            after = _unname(session, user_id, after)
 
 
 def _remove_files(user_id: UUID) -> None:
@@ -103,6 +116,18 @@ def _remove_files(user_id: UUID) -> None:
             record_removed(session, *files)
             session.execute(delete(File).where(File.id.in_([file.id for file in files])))
         batch = len(files)
+
+
+def _remove_projects(user_id: UUID) -> None:
+    """Those that nobody else is a member of, whose files are gone."""
+    batch = _PROJECTS
+    while batch == _PROJECTS:
+        with writing(owner=True) as session:
+            ids = session.scalars(_own_projects(user_id).order_by(Project.id).limit(_PROJECTS).with_for_update()).all()
+            session.execute(delete(Project).where(Project.id.in_(ids)))
+            purged = EventType.PROJECT_PURGED
+            record_all(session, [Happening(purged, id, scope_of("project", id)) for id in ids])
+        batch = len(ids)
 
 
 def _own_projects(user_id: UUID) -> Select[UUID]:
@@ -127,7 +152,9 @@ def _erase(user_id: UUID) -> bool:
         for kind in PERSONAL.values():
             if kind.erased:
                 session.connection().exec_driver_sql(kind.erased, {"user": user_id})
-        _unname(session, user_id)
+        after: UUID | None = _FIRST  # those of the last moments
+        while after is not None:
+            after = _unname(session, user_id, after)
         erased = record(session, EventType.ACCOUNT_ERASED, subject=user_id, scope=scope_of("user", user_id))
         if told:
             session.add(FormerAddress(event_id=erased, user_id=user_id, email=told))
@@ -143,7 +170,7 @@ def _last_email(session: Session, user: User) -> str | None:
 
 
 def _leave_projects(session: Session, user_id: UUID) -> None:
-    """Projects without anybody else go; those of theirs with others have the next in rank as their owner."""
+    """Those of theirs have the next in rank as their owner."""
     mine = (
         select(Project)
         .join(ProjectMember, ProjectMember.project_id == Project.id)
@@ -165,11 +192,9 @@ def _leave_projects(session: Session, user_id: UUID) -> None:
             )
             .limit(1)
         )
-        if project.owner_id == user_id and heir is None:
-            session.delete(project)
-            _record(session, EventType.PROJECT_PURGED, project)
-            continue
-        if project.owner_id == user_id and heir is not None:
+        if project.owner_id == user_id:
+            if heir is None:
+                raise RuntimeError("Everybody else has just left a project; it is removed by the next run.")
             heir.role = "owner"
             _record(session, EventType.PROJECT_MEMBER_SET, project, user_id=str(heir.user_id), role="owner")
             fields = project.apply({"owner_id": heir.user_id})
@@ -190,17 +215,19 @@ def _unassign_tasks(session: Session, project_id: UUID, user_id: UUID) -> None:
     record_all(session, [event for task_id in unassigned for event in task_changed(task_id, project_id, None, left)])
 
 
-def _unname(session: Session, user_id: UUID) -> None:
-    """Write messages out anew that name them: a text has the names that people had when it was sent."""
-    after, batch = UUID(int=0), _BATCH
-    while batch == _BATCH:
-        found = rows(session, _NAMING, {"user": user_id, "after": after, "limit": _BATCH})
-        ids = list({id for row in found for id in mentioned(row.content)})
-        names = {row.id: row.full_name for row in rows(session, _NAMES, {"ids": ids})}
-        for row in found:
-            text = plain_text(row.content, defaultdict(lambda: DELETED, names))
+def _unname(session: Session, user_id: UUID, after: UUID) -> UUID | None:
+    """Write messages out anew that name them: a text has the names that people had when it was sent.
+
+    Some of them, behind `after`; the last of those, None at the end.
+    """
+    found = rows(session, _NAMING, {"user": user_id, "after": after, "limit": _BATCH})
+    ids = list({id for row in found for id in mentioned(row.content)})
+    names = {row.id: row.full_name for row in rows(session, _NAMES, {"ids": ids, "user": user_id})}
+    for row in found:
+        text = plain_text(row.content, defaultdict(lambda: DELETED, names))
+        if text != row.text:
             session.connection().exec_driver_sql(_RENAME, {"id": row.id, "text": text})
-        batch, after = len(found), max((row.id for row in found), default=after)
+    return found[-1].id if len(found) == _BATCH else None
 
 
 def _disconnect(session: Session, user_id: UUID) -> None:

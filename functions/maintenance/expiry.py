@@ -10,7 +10,7 @@ from quintet.db.models.files import File
 from quintet.db.partitions import oldest_kept, uuid_at
 from quintet.db.session import reading, writing
 from quintet.events.record import record_all
-from quintet.exports import removed_export
+from quintet.exports import give_up, removed_export
 from quintet.files.events import record_removed
 from quintet.files.objects import head
 
@@ -106,7 +106,9 @@ def remove_abandoned_uploads(time_left: Callable[[], bool]) -> int:
 
 
 def expire_exports(time_left: Callable[[], bool]) -> int:
-    """Have the archives removed that were kept long enough; returns how many."""
+    """Have the archives removed that were kept long enough, or could not be made; returns how many of the former."""
+    with writing(owner=True) as session:
+        give_up(session)
     expired, batch = 0, BATCH
     while batch == BATCH and time_left():
         with writing(owner=True) as session:

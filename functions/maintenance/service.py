@@ -12,6 +12,7 @@ from functions.maintenance.expiry import (
     remove_expired_rows,
 )
 from functions.maintenance.rotation import revoke_all, rotate_if_due, settle_public_keys
+from functions.maintenance.texts import ask_for_texts
 from quintet.db.partitions import ensure_partitions, months_ahead
 from quintet.db.session import reading, writing
 from quintet.observability import count_metric, logger
@@ -31,6 +32,7 @@ def maintain(*, rotate_now: bool, revoke: bool, time_left: TimeLeft) -> dict[str
         "expired": lambda: remove_expired_rows(time_left),
         "former_secrets": forget_former_secrets,
         "abandoned_uploads": lambda: remove_abandoned_uploads(time_left),
+        "texts_asked_for": ask_for_texts,
         "archived": lambda: archive_old_partitions(time_left),
     }
     done, failed = {}, []

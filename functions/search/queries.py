@@ -21,13 +21,14 @@ from quintet.identity.permissions import Permission
 from quintet.identity.principal import Principal
 from quintet.pagination import PageRequest, decode_rank, encode_rank
 
-FEW = 2_000
+FEW = 10_000
 """Rows of a table that are all looked at."""
 ENOUGH = 200
 """Of a source, when more than those have the words."""
 
 _WORDS = "words_sought(%(q)s)"
-_MATCHES = f"r.search @@ {_WORDS} AND numnode({_WORDS}) > 0 AND querytree({_WORDS}) <> 'T'"
+_MEANT = f"numnode({_WORDS}) > 0 AND querytree({_WORDS}) <> 'T'"
+_MATCHES = f"r.search @@ {_WORDS} AND {_MEANT}"
 
 _PROBE = f"""
     {{table}}_probe AS MATERIALIZED (
@@ -45,11 +46,13 @@ _NEWEST = f"""
     ORDER BY r.id DESC LIMIT {ENOUGH}"""
 
 # Compared by range: with an equation the planner may walk all there is from the newest on, which passes very many when
-# those of the scope are old.
+# those of the scope are old. By the function that is behind the operator: by `@@` the planner may look the words up for
+# each scope anew.
 _NEWEST_WITHIN = f"""
     SELECT r.id, r.search FROM ({{scopes}} ORDER BY scope DESC) s CROSS JOIN LATERAL (
         SELECT r.id, r.search FROM {{table}} r
-        WHERE r.{{column}} BETWEEN s.scope AND s.scope AND {{more}} AND {_MATCHES} AND {{kept}}
+        WHERE r.{{column}} BETWEEN s.scope AND s.scope AND {{more}} AND {{kept}}
+            AND ts_match_vq(r.search, {_WORDS}) AND {_MEANT}
         ORDER BY r.{{column}} DESC, r.id DESC LIMIT {ENOUGH}) r
     WHERE NOT (SELECT few FROM {{table}}_probe) LIMIT {ENOUGH}"""
 

@@ -1,4 +1,5 @@
-"""Each message of the `uploads` queue: an object that has arrived, or a deleted file whose object is to go.
+"""Each message of the `uploads` queue: an object that has arrived, a file whose text is to be read, or a deleted one
+whose object is to go.
 
 A file is decided once, for one version of its object; every later version is deleted. All of it can be
 repeated: what S3 announces twice, or in another order, ends the same.
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import unquote_plus
+from uuid import UUID
 
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from sqlalchemy import func, select
@@ -67,6 +69,8 @@ def process(message: SQSRecord) -> None:
     told = message.json_body
     if "event_id" in told:
         deliver(message, _act_on, lease_seconds=lease(FUNCTIONS["upload_processor"]))
+    elif "unread_file_id" in told:
+        extract(UUID(told["unread_file_id"]))
     elif told.get("Event") == "s3:TestEvent":
         logger.info("S3 says that its notifications work.")
     else:
@@ -82,7 +86,7 @@ def _arrival(s3: Mapping[str, Any]) -> Arrival:
 
 def _act_on(delivery: Claimed) -> str | None:
     if delivery.type == EventType.FILE_READY:
-        return extract(delivery)
+        return extract(delivery.subject_id)
     _remove_object(delivery)
     return None
 

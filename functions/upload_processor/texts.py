@@ -1,22 +1,19 @@
 """What a file says, as passages: for search, and for the assistant to quote.
 
-A delivery of its own after the file has become ready: what is wrong with a document keeps no file from its owner, and
-one that takes the process with it is tried again, some times, then left to the operator like any other.
+A delivery of its own after the file has become ready: what is wrong with a document keeps no file from its owner.
 """
 
-import time
 from collections.abc import Iterator
 from contextlib import closing
-from io import BytesIO
-from itertools import islice
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import delete, insert, select
 
+from functions.upload_processor import pdf
 from functions.upload_processor.media_types import NAMES
 from quintet.db.models.files import File, FileText
 from quintet.db.session import reading, writing
-from quintet.events.consumer import Claimed
 from quintet.files.objects import get_from, named
 from quintet.files.purposes import MB
 from quintet.observability import logger
@@ -24,9 +21,7 @@ from quintet.observability import logger
 MAX_TEXT_FILE = 2 * MB
 """Bytes of a text that are read; of a longer one its beginning."""
 MAX_PDF = 20 * MB
-MAX_PAGES = 300
 MAX_CHARACTERS = 500_000
-_PDF_SECONDS = 60
 _PASSAGE = 1_500
 """Characters, about: some paragraphs."""
 
@@ -34,30 +29,32 @@ _TEXTUAL = ("text/", "application/json", "application/xml")
 _NOT_READ = ("text/html", "text/javascript", "text/css")
 
 
-def extract(delivery: Claimed) -> str | None:
-    """Keep the text of the file that has become ready, in place of what was kept before; a note where there is none."""
+def extract(file_id: UUID | None) -> str | None:
+    """Keep the text of a ready file, in place of what was kept before; a note where there is none.
+
+    There is always a passage, if an empty one: nobody need look at the file again.
+    """
     with reading() as session:
-        file = session.scalar(select(File).where(File.id == delivery.subject_id, File.status == "ready"))
+        file = session.scalar(select(File).where(File.id == file_id, File.status == "ready"))
     if file is None:
         return "no such file any more"
-    if file.purpose == "campaign_data":
-        return "contacts are no reading matter"
     text = _text_of(file)
-    if text is None:
-        return f"no text is read from {NAMES.get(file.detected_type or '', 'this type')}"
-    passages = [{"file_id": file.id, "position": n, "text": part} for n, part in enumerate(_passages(text))]
+    parts = [*_passages(text or "")] or [""]
+    passages = [{"file_id": file.id, "position": n, "text": part} for n, part in enumerate(parts)]
     with writing() as session:
         there = session.scalar(select(File.id).where(File.id == file.id).with_for_update(read=True, key_share=True))
         session.execute(delete(FileText).where(FileText.file_id == file.id))
-        if there and passages:
+        if there:
             session.execute(insert(FileText), passages)
-    return None
+    return None if text is not None else f"no text is read from {NAMES.get(file.detected_type or '', 'this type')}"
 
 
 def _text_of(file: File) -> str | None:
     kind = file.detected_type or ""
+    if file.purpose == "campaign_data":
+        return None  # contacts are no reading matter
     if kind == "application/pdf":
-        return _pdf(_content(file, MAX_PDF)) if file.size <= MAX_PDF else None
+        return _pdf(file) if file.size <= MAX_PDF else None
     if kind.startswith(_TEXTUAL) and not kind.startswith(_NOT_READ):
         return _decoded(_content(file, MAX_TEXT_FILE))
     return None
@@ -66,6 +63,13 @@ def _text_of(file: File) -> str | None:
 def _content(file: File, most: int) -> bytes:
     with closing(get_from(_names(file), 0, min(file.size, most) - 1)) as body:
         return body.read(most)
+
+
+def _pdf(file: File) -> str:
+    text, error = pdf.text_of(_content(file, MAX_PDF), MAX_CHARACTERS)
+    if error:
+        logger.info("A PDF cannot be read to its end", error=error, file_id=str(file.id))
+    return text
 
 
 def _names(file: File) -> Any:
@@ -82,22 +86,6 @@ def _decoded(content: bytes) -> str:
         if error.start > len(content) - 4:  # cut off within a character
             return content[: error.start].decode("utf-8-sig")
         return content.decode("cp1252", errors="replace")
-
-
-def _pdf(content: bytes) -> str | None:
-    """The text of a PDF's pages, as far as there is time; None of one that cannot be read."""
-    from pypdf import PdfReader  # 200 ms
-
-    pages, size, until = [], 0, time.monotonic() + _PDF_SECONDS
-    try:
-        for page in islice(PdfReader(BytesIO(content)).pages, MAX_PAGES):
-            pages.append(page.extract_text())
-            size += len(pages[-1])
-            if size > MAX_CHARACTERS or time.monotonic() > until:
-                break
-    except Exception as error:  # the library's errors are as many as there are ways to break a PDF
-        logger.info("A PDF cannot be read to its end", error=type(error).__name__)
-    return "\n\n".join(pages) if pages else None
 
 
 def _passages(text: str) -> Iterator[str]:

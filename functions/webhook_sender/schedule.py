@@ -1,11 +1,10 @@
 """When it is tried again, and what an answer means."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from functions.webhook_sender.posting import Answer
+from quintet import retry_after
 
 if TYPE_CHECKING:
     from quintet.db.models.webhooks import DeliveryStatus, PausedReason  # 40 ms, for names alone
@@ -52,18 +51,5 @@ def judge(answer: Answer, attempts: int, tried_for: float) -> Verdict:
         return Verdict("failed", error, pause="failing")
     wait = SCHEDULE[min(attempts, len(SCHEDULE)) - 1]
     if status in _ASKS_FOR_TIME:
-        wait = max(wait, min(_seconds(answer.retry_after), max(SCHEDULE)))
+        wait = max(wait, min(int(retry_after.seconds(answer.retry_after) or 0), max(SCHEDULE)))
     return Verdict("pending", error, again_in=wait)
-
-
-def _seconds(retry_after: str | None) -> int:
-    """What a Retry-After says, a number or a date (RFC 9110, 10.2.3); 0 when it is neither."""
-    text = (retry_after or "").strip()
-    if text.isascii() and text.isdigit():
-        return int(text[:9])
-    try:
-        at = parsedate_to_datetime(text)
-        # One without a zone means UTC, as HTTP's always do.
-        return max(0, int((at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)).total_seconds()))
-    except (ValueError, OverflowError):
-        return 0

@@ -12,11 +12,12 @@ from sqlalchemy.orm import Session
 from functions.webhooks.schemas import WebhookCreate, WebhookUpdate
 from quintet.db.models.accounts import User
 from quintet.db.models.webhooks import Webhook, WebhookDelivery
-from quintet.errors import Conflict, NotFound
+from quintet.errors import Conflict, NotFound, Unauthorized
 from quintet.events.record import record, scope_of
 from quintet.events.types import EventType
 from quintet.events.webhooks import send_after_commit
 from quintet.identity.principal import Principal
+from quintet.identity.sessions import is_alive
 
 MAX_WEBHOOKS = 20
 """Of one account."""
@@ -29,6 +30,8 @@ def create_webhook(session: Session, caller: Principal, *, new: WebhookCreate) -
     """A webhook of the caller's own, with a new secret."""
     # One after the other, or two at once would both be the last that fits.
     session.execute(select(User.id).where(User.id == caller.user_id).with_for_update(key_share=True))
+    if not is_alive(session, caller.session_id):  # or somebody whose account it is not any more would listen on
+        raise Unauthorized("The session has ended. Sign in again.")
     if session.scalars(select(func.count()).where(Webhook.owner_id == caller.user_id)).one() >= MAX_WEBHOOKS:
         raise Conflict(f"An account has {MAX_WEBHOOKS} webhooks at most. Delete one that is not needed.")
     webhook = Webhook(**new.model_dump(), owner_id=caller.user_id, secret=secrets.token_bytes(32))

@@ -1,9 +1,10 @@
 """CloudFront before the API: it keeps what says that anybody may (`Cache-Control: public`), and passes on all else.
 
-Behind it the API sees CloudFront's addresses, not people's. So CloudFront says whose a request is, in a header that
-the firewall and the functions take for the address; and since anybody else could say so too, the firewall lets nobody
-in who does not have CloudFront's key. The lists of addresses of ill repute look at the connection alone, which is
-CloudFront's: they find nothing here, and the API's access log has its addresses too. Events have people's.
+Behind it the API sees CloudFront's addresses, not people's, and its own name, not the one people use. So CloudFront
+says whose a request is and which name it was sent to, in headers that the firewall and the functions believe; and
+since anybody else could say so too, the firewall lets nobody in who does not have CloudFront's key. The lists of
+addresses of ill repute look at the connection alone, which is CloudFront's: they find nothing here, and the API's
+access log has its addresses too. Events have people's.
 """
 
 from aws_cdk import CfnOutput, Duration
@@ -17,6 +18,7 @@ from infra.config import CdnName, Environment
 from infra.nag import acknowledge
 
 ADDRESS_HEADER = "x-viewer-address"
+HOST_HEADER = "x-viewer-host"
 KEY_HEADER = "x-cdn-key"
 
 _ERRORS = (400, 403, 404, 405, 414, 416, 500, 501, 502, 503, 504)
@@ -25,6 +27,7 @@ _ERRORS = (400, 403, 404, 405, 414, 416, 500, 501, 502, 503, 504)
 _SAY_WHOSE = f"""\
 function handler(event) {{
     event.request.headers['{ADDRESS_HEADER}'] = {{value: event.viewer.ip}};
+    event.request.headers['{HOST_HEADER}'] = {{value: event.request.headers.host.value}};
     return event.request;
 }}
 """

@@ -24,6 +24,7 @@ _PROXY_PORT = 5432
 _PARAMETERS = {
     "rds.force_ssl": "1",
     "log_min_duration_statement": "500",  # ms
+    "log_parameter_max_length": "0",  # what people write, and hashes of tokens, are parameters
     "log_lock_waits": "1",
     "jit": "0",  # it compiles for longer than these statements run
 }

@@ -12,7 +12,7 @@ from functions.manifest import FUNCTIONS, Need, handler_path
 from infra.access import Access
 from infra.bundling import function_bundle
 from infra.config import WEB_ADAPTER, Environment
-from infra.constructs.cdn import ADDRESS_HEADER
+from infra.constructs.cdn import ADDRESS_HEADER, HOST_HEADER
 from infra.constructs.logging import log_group
 from infra.constructs.network import FUNCTION_SUBNETS, Network
 from infra.constructs.queues import QueuePair
@@ -140,6 +140,7 @@ def _common_environment(env: Environment) -> dict[str, str]:
         "SENTRY_DSN": env.sentry_dsn,
         "SAME_SITE_COOKIES": "true" if env.same_site_cookies else "",
         "CLIENT_ADDRESS_HEADER": ADDRESS_HEADER if env.cdn else "",
+        "PUBLIC_HOST_HEADER": HOST_HEADER if env.cdn else "",
     }
     return {
         "ENVIRONMENT": env.name,

@@ -72,6 +72,8 @@ REASONS = re.compile(
             "Approve or decline everything",
             "Send a text, or to be suggested",
             "This is not JSON",
+            "An object has",
+            "To be formatted, send",
         ]
     )
 )

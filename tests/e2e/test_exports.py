@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import boto3
 import httpx2
+import psutil
 import psycopg
 import pytest
 
@@ -48,7 +49,10 @@ def test_given_a_kill_in_the_middle_of_an_export_then_it_is_whole_in_the_end(
             connection.execute(
                 "UPDATE deliveries SET lease_until = now(), next_attempt_at = now() WHERE done_at IS NULL"
             )
-        # THEN it is made
+        # THEN it is made when the dispatcher comes: each minute, and when a worker starts
+        psutil.Process(stand.worker()).kill()
+        eventually(stand.worker)
+        stand.wait_ready()
         eventually(lambda: status_of(person), lambda status: status == "ready", seconds=150)
         archive = person.get("/users/me/export/content", follow_redirects=True)
     with zipfile.ZipFile(io.BytesIO(archive.content)) as entries:

@@ -13,8 +13,9 @@ from aws_cdk.assertions import Template
 
 from infra.app import new_app
 from infra.config import ENVIRONMENTS, CdnName, Environment
-from infra.constructs.cdn import ADDRESS_HEADER, KEY_HEADER, Cdn
+from infra.constructs.cdn import ADDRESS_HEADER, HOST_HEADER, KEY_HEADER, Cdn
 from infra.constructs.firewall import Firewall
+from infra.constructs.function import _common_environment
 from quintet.config import Settings
 from tests.infra.conftest import Synthesised
 
@@ -89,12 +90,23 @@ def test_whose_a_request_is_cloudfront_says_whatever_the_request_says(plain: dic
     code = plain["AWS::CloudFront::Function"]["FunctionCode"]
     event = {
         "viewer": {"ip": "2001:db8::7"},
-        "request": {"method": "GET", "headers": {ADDRESS_HEADER: {"value": "10.0.0.1"}, "accept": {"value": "*/*"}}},
+        "request": {
+            "method": "GET",
+            "headers": {
+                "host": {"value": "d111.cloudfront.net"},
+                ADDRESS_HEADER: {"value": "10.0.0.1"},
+                HOST_HEADER: {"value": "evil.example"},
+            },
+        },
     }
     script = f"{code}\nconsole.log(JSON.stringify(handler({json.dumps(event)})))"
     done = subprocess.run(["node", "-e", script], capture_output=True, text=True, check=True, timeout=60)
     headers = json.loads(done.stdout)["headers"]
-    assert headers == {ADDRESS_HEADER: {"value": "2001:db8::7"}, "accept": {"value": "*/*"}}
+    assert headers == {
+        "host": {"value": "d111.cloudfront.net"},
+        ADDRESS_HEADER: {"value": "2001:db8::7"},
+        HOST_HEADER: {"value": "d111.cloudfront.net"},
+    }
     [association] = plain["AWS::CloudFront::Distribution"]["DistributionConfig"]["DefaultCacheBehavior"][
         "FunctionAssociations"
     ]
@@ -115,12 +127,13 @@ def test_with_a_name_of_its_own_it_refuses_old_tls() -> None:
 
 def test_without_it_there_is_none_and_addresses_are_those_of_connections(env: Synthesised) -> None:
     env.service.resource_count_is("AWS::CloudFront::Distribution", 0)
-    assert not any("CLIENT_ADDRESS_HEADER" in f["Environment"]["Variables"] for f in env.functions().values())
+    told = {"CLIENT_ADDRESS_HEADER", "PUBLIC_HOST_HEADER"}
+    assert not any(told & f["Environment"]["Variables"].keys() for f in env.functions().values())
     rules = [rule["Name"] for rule in env.only("service", "AWS::WAFv2::WebACL")["Rules"]]
     assert rules[0] == "per-address"
 
 
-def test_the_functions_settings_have_the_header() -> None:
-    read = Settings.read({"CLIENT_ADDRESS_HEADER": ADDRESS_HEADER})
-    assert read.client_address_header == ADDRESS_HEADER
-    assert re.fullmatch("[a-z-]+", ADDRESS_HEADER)
+def test_the_functions_settings_have_the_headers() -> None:
+    read = Settings.read(_common_environment(replace(ENVIRONMENTS["prod"], cdn=True)))
+    assert (read.client_address_header, read.public_host_header) == (ADDRESS_HEADER, HOST_HEADER)
+    assert re.fullmatch("[a-z-]+", ADDRESS_HEADER + HOST_HEADER)

@@ -81,8 +81,12 @@ def test_given_what_front_ends_send_besides_then_it_is_let_be(user: Api) -> None
         ({"id": "a/b"}, "/id"),
         ({"trigger": "shout"}, "/trigger"),
         ({"messageId": "unknown"}, "/messageId"),
-        ({"trigger": "regenerate-message"}, "/messageId"),
+        ({"trigger": "regenerate-message", "messageId": "unknown"}, "/messageId"),
+        ({"trigger": "regenerate-message", "messages": [message("Hello?", id="")]}, "/messageId"),
+        ({"messages": [message("Hello?", role="system")]}, "/messages"),
         ({"project_id": "x"}, "/project_id"),
+        ({"projectId": str(uuid4())}, "/project_id"),
+        ({"conversationId": "x"}, "/conversation_id"),
         ({"project_id": str(uuid4())}, "/project_id"),
         ({"conversation_id": str(uuid4())}, "/conversation_id"),
     ],
@@ -131,6 +135,20 @@ def test_given_reads_then_they_are_one_statement_besides_that_of_the_caller(user
         assert len(statements) == 2, statements
 
 
+def test_given_requests_that_change_something_then_their_statements_are_few(user: Api) -> None:
+    chat = chat_id()
+    ask(user, "One?", chat)
+    task = {"task": "suggest", "text": "engine"}
+    for path, body, most in (
+        ("/ai/chat", question("Which engine?", chat), 16),
+        (f"/ai/chat/{chat}/stop", None, 6),
+        ("/ai", task, 4),
+    ):
+        with counted(here=True) as statements:
+            assert user.post(path, body).status in (200, 204)
+        assert len(statements) <= most, statements
+
+
 def test_given_an_answer_when_asked_for_anew_then_it_is_replaced(user: Api) -> None:
     chat = chat_id()
     ask(user, "One?", chat)
@@ -153,6 +171,44 @@ def test_given_a_question_when_edited_then_what_came_after_it_goes(user: Api) ->
     chunks_of(user.post("/ai/chat", {**question("Three?", chat), "messageId": first["id"]}))
     messages = user.get(f"/ai/chat/{chat}").json()["messages"]
     assert [part["parts"][0].get("text") for part in messages if part["role"] == "user"] == ["Three?"]
+
+
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("trigger", ["regenerate-message", "submit-message"])
+def test_given_a_question_that_was_lost_when_sent_again_then_it_is_asked_and_nothing_before_it_goes(
+    user: Api, trigger: str, named: bool
+) -> None:
+    """`regenerate()` and `sendMessage()` of `useChat` after a request that was refused, or never arrived."""
+    chat, lost = chat_id(), message("Two?")
+    first = ask(user, "One?", chat)
+    body = {"id": chat, "messages": [lost], "trigger": trigger, "messageId": lost["id"] if named else None}
+    chunks_of(user.post("/ai/chat", body))
+    # AND once more, when it is known, it is answered anew
+    again = chunks_of(user.post("/ai/chat", {**body, "messageId": lost["id"]}))
+    messages = user.get(f"/ai/chat/{chat}").json()["messages"]
+    assert [part["parts"][0].get("text") for part in messages if part["role"] == "user"] == ["One?", "Two?"]
+    assert [part["id"] for part in messages[1:]] == [first[0]["messageId"], lost["id"], again[0]["messageId"]]
+
+
+def test_given_a_question_that_is_named_when_answered_anew_then_what_came_after_it_goes(user: Api) -> None:
+    chat = chat_id()
+    ask(user, "One?", chat)
+    ask(user, "Two?", chat)
+    first = user.get(f"/ai/chat/{chat}").json()["messages"][0]
+    body = {"id": chat, "messages": [first], "trigger": "regenerate-message", "messageId": first["id"]}
+    again = chunks_of(user.post("/ai/chat", body))
+    messages = user.get(f"/ai/chat/{chat}").json()["messages"]
+    assert [part["id"] for part in messages] == [first["id"], again[0]["messageId"]]
+
+
+def test_given_a_client_that_calls_every_question_the_same_then_each_is_a_message(user: Api) -> None:
+    chat = chat_id()
+    for text in ("One?", "Two?"):
+        body = {"id": chat, "messages": [message(text, id="1")]}
+        chunks_of(user.post("/ai/chat", body))
+    messages = user.get(f"/ai/chat/{chat}").json()["messages"]
+    assert [part["role"] for part in messages] == ["user", "assistant", "user", "assistant"]
+    assert [part["parts"][0].get("text") for part in messages if part["role"] == "user"] == ["One?", "Two?"]
 
 
 def test_given_a_conversation_when_deleted_then_it_is_gone_with_all_that_was_said(user: Api) -> None:

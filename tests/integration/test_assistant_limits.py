@@ -1,14 +1,16 @@
 """How much one may ask for."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from quintet.config import settings
 from quintet.identity.rate_limits import LIMITS
 from tests.support.api import Api
-from tests.support.assisting import ask, chunks_of, finish_events, model, question, saying, text_event
+from tests.support.assisting import ask, chunks_of, question, runs, until
 from tests.support.expect import problem
+from tests.support.language_model import endless, finish_events, model, saying, text_event
 from tests.support.people import person
 from tests.support.statements import execute
 
@@ -63,6 +65,49 @@ def test_given_the_days_tokens_are_used_up_then_429_says_until_when(user: Api, m
         assert user.get("/ai/chat").header("ratelimit") is None
     monkeypatch.undo()
     settings.cache_clear()
+
+
+def test_given_many_questions_at_once_then_they_use_no_more_than_one_after_the_other_would(
+    user: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # GIVEN tokens for one answer and a bit, since each may have 2,000
+    monkeypatch.setenv("AI_TOKENS_PER_DAY", "2500")
+    with model(saying("x", pause=1.0)) as played, ThreadPoolExecutor(6) as threads:
+        settings.cache_clear()
+        bodies = [("/ai/chat", question(f"{n}?")) for n in range(3)] + [("/ai", {"task": "suggest", "text": "x"})] * 3
+        answers = list(threads.map(lambda body: user.post(*body), bodies))
+        assert sorted(answer.status for answer in answers) == [200, 200, 429, 429, 429, 429]
+        assert len(played.requests) == 2
+        for refused in answers:
+            if refused.status == 429:
+                assert '"assistant_tokens";r=0' in (refused.header("ratelimit") or "")
+        # AND when they have ended, what they have really used counts
+        assert sum(used(user)) == 2 * 18
+        assert user.post("/ai/chat", question("Another?")).status == 200
+    monkeypatch.undo()
+    settings.cache_clear()
+
+
+def test_given_an_answer_whose_conversation_is_deleted_under_way_then_it_is_not_free(user: Api) -> None:
+    with model(saying("x", pause=1.0)), ThreadPoolExecutor(1) as threads:
+        asked = threads.submit(lambda: user.post("/ai/chat", question("Well?", "brief")))
+        until(lambda: user.get("/ai/chat/brief").status == 200)
+        assert user.delete("/ai/chat/brief").status == 204
+        asked.result()
+    assert sum(used(user)) > 2_000
+
+
+def test_given_a_producer_that_died_then_what_was_expected_of_it_counts(user: Api) -> None:
+    with model(endless()), ThreadPoolExecutor(1) as threads:
+        asked = threads.submit(lambda: user.post("/ai/chat", question("Well?", "brief")))
+        [run] = until(lambda: [run for run in runs(user, "brief") if run.status == "running"])
+        execute("UPDATE ai_messages SET lease_until = now() - interval '1 s' WHERE id = %(id)s", id=run.id)
+        assert user.post("/ai/chat/brief/stop").status == 204
+        asked.result()
+    [_, ended] = runs(user, "brief")
+    assert ended.status in ("interrupted", "stopped")
+    assert ended.input_tokens == run.input_tokens > 100
+    assert used(user) == (ended.input_tokens, ended.output_tokens)
 
 
 def test_given_too_many_questions_in_a_minute_then_429(user: Api) -> None:

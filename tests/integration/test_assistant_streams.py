@@ -16,25 +16,12 @@ from functions.ai import following, log, producing
 from functions.ai.chunks import DONE, decoded, encoded
 from infra.local.state import State
 from quintet.config import settings as config
+from quintet.identity.rate_limits import LIMITS
 from tests.support import sockets
 from tests.support.api import Api
-from tests.support.assisting import (
-    Model,
-    ask,
-    chunks_of,
-    endless,
-    finish_events,
-    kinds,
-    model,
-    of,
-    question,
-    runs,
-    said,
-    saying,
-    text_event,
-    until,
-)
+from tests.support.assisting import ask, chunks_of, kinds, of, question, runs, said, until
 from tests.support.expect import logged, problem
+from tests.support.language_model import Model, endless, finish_events, model, saying, text_event, tool_events
 from tests.support.people import person
 from tests.support.statements import execute
 
@@ -212,6 +199,33 @@ def test_given_nobody_at_the_address_then_it_fails_at_once(user: Api, monkeypatc
         config.cache_clear()
 
 
+def test_given_an_address_that_is_none_then_the_answer_ends_and_the_next_question_need_not_wait(
+    user: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat = uuid4().hex
+    with model(saying("x")):
+        monkeypatch.setenv("AI_BASE_URL", "http://127.0.0.1:99999/v1")
+        config.cache_clear()
+        assert kinds(ask(user, "Well?", chat))[-1] == "error"
+    assert runs(user, chat)[-1].status == "interrupted"
+    monkeypatch.undo()
+    config.cache_clear()
+    assert kinds(ask(user, "And now?", chat))[-1] == "finish"
+
+
+def test_given_a_model_that_calls_without_end_then_it_is_cut(user: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(producing, "MAX_CHARACTERS", 500)
+
+    def calls(_: Model, __: dict[str, Any]) -> Iterator[Event]:
+        for n in range(100_000):
+            yield from tool_events("x", "", index=n)
+
+    with model(calls):
+        chunks = ask(user, "Go on?")
+    assert chunks[-1]["type"] == "finish"
+    assert len(chunks) < 2_000
+
+
 def test_given_an_answer_over_the_limit_then_it_is_cut(user: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(producing, "MAX_CHARACTERS", 500)
     with model(endless("x" * 50, pause=0.0)):
@@ -254,6 +268,23 @@ def test_given_several_who_resume_then_all_are_told_the_same(gateway: str, user:
         others = [threads.submit(lambda: resume(gateway, user, chat).content) for _ in range(3)]
         whole = first.content
         assert [other.result() for other in others] == [whole] * 3
+
+
+def test_given_one_who_resumes_again_and_again_then_429_before_they_take_every_function(
+    gateway: str, user: Api
+) -> None:
+    chat, [limit] = uuid4().hex, LIMITS["assistant_resume"]
+    assert [resume(gateway, user, chat).status_code for _ in range(limit.hits + 1)] == [204] * (limit.hits + 1)
+    with model(endless()):
+        answer = start(gateway, user, chat)
+        for _n in range(limit.hits):
+            with resume(gateway, user, chat) as followed:
+                assert followed.status_code == 200
+        refused = resume(gateway, user, chat)
+        assert refused.status_code == 429
+        assert refused.headers["retry-after"]
+        assert user.post(f"/ai/chat/{chat}/stop").status == 204
+        answer.close()
 
 
 def test_given_a_producer_that_died_then_the_answer_ends_as_interrupted_for_all_who_follow(user: Api) -> None:

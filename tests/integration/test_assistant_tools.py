@@ -8,26 +8,14 @@ from uuid import uuid4
 
 import pytest
 
+from functions.ai import following
 from tests.support.api import Api, events_about
-from tests.support.assisting import (
-    Model,
-    approval,
-    ask,
-    chunks_of,
-    finish_events,
-    kinds,
-    model,
-    of,
-    question,
-    runs,
-    said,
-    saying,
-    text_event,
-    tool_events,
-)
+from tests.support.assisting import approval, ask, chunks_of, kinds, of, question, runs, said
 from tests.support.conversing import group, say
 from tests.support.expect import problem
+from tests.support.language_model import Model, finish_events, model, saying, text_event, tool_events
 from tests.support.people import person
+from tests.support.statements import execute
 from tests.support.uploading import project_of, upload, work_off
 
 pytestmark = pytest.mark.usefixtures("stack", "own_queues")
@@ -68,7 +56,7 @@ def test_given_a_plain_order_when_approved_then_the_task_is_made_and_told(owner:
     assert tasks_of(owner, project_id) == []
     # WHEN it is approved
     done = chunks_of(owner.post("/ai/chat", approval(owner, chat, approved=True)))
-    assert kinds(done)[:3] == ["start", "tool-output-available", "start-step"]
+    assert kinds(done)[:4] == ["start", "tool-input-available", "tool-output-available", "start-step"]
     assert done[0]["messageId"] == proposed[0]["messageId"]  # the same message goes on
     assert tasks_of(owner, project_id) == ["Order brass"]
     output = of(done, "tool-output-available")[0]["output"]
@@ -108,7 +96,7 @@ def test_given_a_proposal_when_declined_then_nothing_happens_and_the_model_knows
     with model(calling("create_task", project_id=project_id, title="No")):
         ask(owner, "Do it", chat)
         done = chunks_of(owner.post("/ai/chat", approval(owner, chat, approved=False)))
-    assert kinds(done)[1] == "tool-output-denied"
+    assert kinds(done)[1:3] == ["tool-input-available", "tool-output-denied"]
     assert "The user declined." in said(done)
     # AND why, when they say it
     with model(calling("create_task", project_id=project_id, title="No")):
@@ -117,6 +105,23 @@ def test_given_a_proposal_when_declined_then_nothing_happens_and_the_model_knows
         body["messages"][0]["parts"][-1]["approval"]["reason"] = "not today"
         assert "The user declined: not today" in said(chunks_of(owner.post("/ai/chat", body)))
     assert tasks_of(owner, project_id) == []
+
+
+@pytest.mark.parametrize("approved", [True, False])
+def test_given_an_answer_that_goes_on_when_resumed_then_its_stream_names_the_calls_it_tells_of(
+    owner: Api, approved: bool
+) -> None:
+    """The AI SDK's client begins a resumed message with nothing, and fails at the result of a call it does not know."""
+    project_id, chat = project_of(owner), uuid4().hex
+    proposed = ask(owner, "Create a task: Resume", chat, project_id=project_id)
+    done = owner.post("/ai/chat", approval(owner, chat, approved=approved))
+    resumed = "".join(following.follow(runs(owner, chat)[-1].id))
+    assert resumed.encode() == done.body
+    [call] = of(chunks_of(done), "tool-input-available")
+    assert call == of(proposed, "tool-input-available")[0]
+    # AND the conversation has the call once
+    parts = owner.get(f"/ai/chat/{chat}").json()["messages"][-1]["parts"]
+    assert [part["type"] for part in parts] == ["step-start", "text", "tool-create_task", "step-start", "text"]
 
 
 def test_given_an_approval_when_sent_again_or_twice_at_once_then_it_is_done_once(owner: Api) -> None:
@@ -230,6 +235,34 @@ def test_given_a_call_that_makes_no_sense_then_it_is_an_error_and_no_proposal(
     assert played.requests[-1]["messages"][-2]["role"] == "tool"
 
 
+@pytest.mark.parametrize("name", ["create\x00task", "create\ud83dtask", "\x00" * 100])
+def test_given_a_name_that_no_database_holds_then_the_answer_ends_and_the_conversation_goes_on(
+    user: Api, name: str
+) -> None:
+    chat = uuid4().hex
+    with model(lambda _, __: iter([*tool_events(name, "{}"), *finish_events("tool_calls")])):
+        [error] = of(ask(user, "Do something", chat), "tool-input-error")
+    assert error["errorText"] == "There is no such tool."
+    assert runs(user, chat)[-1].status == "done"
+    assert ask(user, "Never mind", chat)
+
+
+def test_given_many_steps_after_one_question_then_the_model_is_told_the_question(owner: Api) -> None:
+    project_id, chat = project_of(owner), uuid4().hex
+
+    def again_and_again(_: Model, __: dict[str, Any]) -> Iterator[Any]:
+        yield from tool_events("create_task", json.dumps({"project_id": project_id, "title": "One more"}))
+        yield from finish_events("tool_calls")
+
+    with model(again_and_again) as played:
+        ask(owner, "As many as there can be", chat)
+        for _n in range(22):
+            execute("DELETE FROM rate_counters")
+            chunks_of(owner.post("/ai/chat", approval(owner, chat, approved=True)))
+    assert [turn["role"] for turn in played.requests[-1]["messages"]][:3] == ["system", "user", "assistant"]
+    assert played.requests[-1]["messages"][1]["content"] == "As many as there can be"
+
+
 def test_given_a_proposal_nobody_answers_then_the_conversation_goes_on(owner: Api) -> None:
     project_id, chat = project_of(owner), uuid4().hex
     ask(owner, "Create a task: Later", chat, project_id=project_id)
@@ -278,7 +311,8 @@ def test_given_several_proposals_then_each_is_answered(owner: Api) -> None:
         assert tasks_of(owner, project_id) == []
         tools[1]["approval"]["approved"] = False
         done = chunks_of(owner.post("/ai/chat", body))
-    assert kinds(done)[1:3] == ["tool-output-available", "tool-output-denied"]
+    assert kinds(done)[1::2][:2] == ["tool-input-available"] * 2
+    assert kinds(done)[2::2][:2] == ["tool-output-available", "tool-output-denied"]
     assert tasks_of(owner, project_id) == ["Number 0"]
     assert len(runs(owner, chat)) == 3
 

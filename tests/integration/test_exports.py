@@ -14,6 +14,7 @@ from quintet.events.types import EventType
 from quintet.personal import PERSONAL
 from tests.support.api import Api, events_about
 from tests.support.browsers import subscription
+from tests.support.conversing import group
 from tests.support.mailroom import deliver, happened_already, listening
 from tests.support.people import person
 from tests.support.personal import (
@@ -124,7 +125,7 @@ def test_given_secrets_of_every_kind_then_none_is_in_the_archive(world: World) -
     owner.post("/notifications/push-subscriptions", pushed)
     mailed = [world.mailed(purpose) for purpose in ("password_reset", "email_verification")]
     execute(
-        "UPDATE webhooks SET secret = 'whsecret-of-hook', url = 'https://example.com/hook?token=tok-of-hook'"
+        "UPDATE webhooks SET secret = 'whsecret-of-hook', url = 'https://example.com/path-of-hook?token=tok-of-hook'"
         " WHERE id = %(id)s",
         id=world.webhook_id,
     )
@@ -138,10 +139,35 @@ def test_given_secrets_of_every_kind_then_none_is_in_the_archive(world: World) -
     for secret in (
         *(row.password_hash, owner.token, world.refresh_token(), world.unsubscribe_token(), *mailed),
         *(pushed["endpoint"], pushed["keys"]["auth"], pushed["keys"]["p256dh"]),
-        *(key, "whsecret-of-hook", "tok-of-hook", "$argon2"),
+        *(key, "whsecret-of-hook", "path-of-hook", "tok-of-hook", "$argon2"),
         *(h for found in hashes for h in found),
     ):
         assert str(secret) not in everything
+
+
+def test_given_what_others_do_about_somebody_then_their_archive_does_not_tell_from_where(user: Api) -> None:
+    # GIVEN a colleague who takes them off a group, which is told in their own scope
+    colleague = person()
+    path = f"/conversations/{group(colleague, user)}/members/{user.id}"
+    assert colleague.delete(path).status == 204
+    export(user)
+    told = rows_in(archive_of(user), "events")
+    assert "conversation.member_removed" in {event["type"] for event in told}
+    assert colleague.source_ip not in {event["ip"] for event in told}
+    assert user.source_ip in {event["ip"] for event in told}
+
+
+def test_given_somebody_who_has_left_a_project_then_their_archive_has_nothing_that_is_written_there_now(
+    world: World,
+) -> None:
+    task = world.editor.post("/tasks", {"project_id": str(world.project_id), "title": "A plan"}).json()["id"]
+    export(world.editor)
+    assert task in {row["id"] for row in rows_in(archive_of(world.editor), "tasks")}
+    members = f"/projects/{world.project_id}/members"
+    assert world.owner.delete(f"{members}/{world.editor.id}").status == 204
+    assert world.owner.patch(f"/tasks/{task}", {"description": "Not for everybody"}).status == 200
+    export(world.editor)
+    assert task not in {row["id"] for row in rows_in(archive_of(world.editor), "tasks")}
 
 
 @pytest.mark.parametrize(
@@ -252,10 +278,23 @@ def test_given_storage_that_fails_in_the_middle_then_the_message_comes_again(
     assert [type for type, _ in events_about(export_id)] == ["export.requested", "export.ready"]
 
 
-def test_given_one_that_never_ends_then_after_a_day_another_can_be_asked_for(user: Api) -> None:
+@pytest.mark.parametrize("who", ["its owner", "the daily run"])
+def test_given_one_that_never_ends_then_after_a_day_it_has_failed_and_another_can_be_asked_for(
+    user: Api, who: str
+) -> None:
     stuck = user.post("/users/me/export").json()["id"]
     execute("UPDATE exports SET created_at = now() - interval '25 hours' WHERE id = %(id)s", id=stuck)
-    assert user.post("/users/me/export").json()["id"] != stuck
+    if who == "its owner":
+        assert user.post("/users/me/export").json()["id"] != stuck
+    else:
+        maintain()
+        assert user.get("/users/me/export").json()["status"] == "failed"
+    assert [type for type, _ in events_about(stuck)] == ["export.requested", "export.removed"]
+    # AND who is at work on it after all leaves nothing behind
+    export_again(received("exports"))
+    [row] = execute("SELECT status, bucket, key FROM exports WHERE id = %(id)s", id=stuck)
+    assert row.status == "failed"
+    assert not aws.s3().list_object_versions(Bucket=row.bucket, Prefix=row.key).get("Versions")
 
 
 # --- who gets it, and how long ---------------------------------------------------------------------------

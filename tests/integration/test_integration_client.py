@@ -16,7 +16,20 @@ from quintet.integrations.services import SERVICES
 from tests.support.api import Api
 from tests.support.expect import logged
 from tests.support.receiving import answering, saying
-from tests.support.services import KEY, Services, ask, connected, outcome, read, records, send, slowly, sync, told
+from tests.support.services import (
+    KEY,
+    Services,
+    ask,
+    connected,
+    dripping,
+    outcome,
+    read,
+    records,
+    send,
+    slowly,
+    sync,
+    told,
+)
 from tests.support.statements import counted, execute
 
 MESHY, PATH = SERVICES["meshy"], "/openapi/v2/text-to-3d/job"
@@ -92,6 +105,14 @@ def test_given_a_burst_of_failures_then_nobody_calls_until_one_may_try_and_then_
     assert get() == 200
 
 
+def test_given_one_who_tried_and_was_answered_whatever_it_was_then_everybody_may(services: Services) -> None:
+    execute("INSERT INTO circuit_breakers (service, state, open_until) VALUES ('meshy', 'open', now())")
+    services.behaviours[PATH] = [answering(302, {"location": "https://elsewhere.example/"})]
+    with pytest.raises(Refused):
+        call(MESHY, "GET", PATH, token=KEY)
+    assert state() == ("closed", 0)
+
+
 def test_given_one_who_tried_and_died_then_another_may(services: Services, get: Callable[[], int]) -> None:
     execute("INSERT INTO circuit_breakers (service, state, open_until) VALUES ('meshy', 'open', now())")
     assert breaker.admit("meshy", "meshy.ai")
@@ -118,6 +139,11 @@ def test_given_refusals_then_they_are_answers_and_the_breaker_stays_closed(
     assert len(services.requests) == 8
     assert str(refused.value) == "meshy.ai answered 404: No such job, …"
     assert state() == ("none", 0)
+    cut_off = b'{"message": "' + b"x" * 290 + KEY.encode() + b'"}'
+    services.behaviours[PATH] = [answering(404, body=cut_off)]
+    with pytest.raises(Refused) as refused:
+        get()
+    assert KEY[:4] not in str(refused.value)
     with pytest.raises(Unauthorized):
         call(MESHY, "GET", PATH, token="no key of ours")
 
@@ -187,9 +213,12 @@ def test_given_a_dead_host_then_the_breaker_opens_and_what_is_asked_waits(
     assert outcome(user, other)["error"] == "meshy.ai is out of order; it is tried again soon."
 
 
-def test_given_a_host_that_hangs_then_a_call_ends(services: Services, get: Callable[[], int]) -> None:
+@pytest.mark.parametrize("said", [b"", b"HTTP/1.1 200 OK\r\nx: "])
+def test_given_a_host_that_hangs_or_whose_header_comes_in_drops_then_a_call_ends(
+    services: Services, get: Callable[[], int], said: bytes
+) -> None:
     hung = threading.Event()
-    services.behaviours[PATH] = [lambda _: hung.wait(20)] * 3
+    services.behaviours[PATH] = [dripping(said) if said else lambda _: hung.wait(20)] * 3
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(client, "READ_SECONDS", 0.3)
         client.http.cache_clear()
@@ -204,15 +233,9 @@ def test_given_a_host_that_hangs_then_a_call_ends(services: Services, get: Calla
 def test_given_an_answer_in_drops_or_without_end_then_a_call_ends(
     services: Services, get: Callable[[], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def drip(handler: object) -> None:
-        handler.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")  # type: ignore[attr-defined]
-        for _ in range(100):
-            time.sleep(0.05)
-            handler.wfile.write(b" ")  # type: ignore[attr-defined]
-
     monkeypatch.setattr(client, "WHOLE_SECONDS", 0.3)
     monkeypatch.setattr(client, "ATTEMPTS", 1)
-    services.behaviours[PATH] = [drip]
+    services.behaviours[PATH] = [dripping(b"HTTP/1.1 200 OK\r\n\r\n")]
     with pytest.raises(Outage, match=r"too slowly"):
         get()
     monkeypatch.setattr(client, "MAX_BODY", 1000)

@@ -12,7 +12,7 @@ from infra.local.invocation import invoke
 from quintet import aws
 from quintet.config import settings
 from tests.support.api import Api, events_about
-from tests.support.receiving import answering
+from tests.support.receiving import Behaviour, answering, saying
 from tests.support.services import (
     GLB,
     MP4,
@@ -158,6 +158,130 @@ def test_given_a_result_that_cannot_be_had_now_then_it_is_fetched_later(user: Ap
     )
     step(request["id"])
     assert outcome(user, request)["file_id"]
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        answering(500),
+        saying(b""),
+        answering(202, body=b"<html>"),
+        answering(202, body=b'{"id": null}'),
+        answering(202, body=b'{"id": "../../x?y"}'),
+        answering(202, body=b"[" * 100_000),
+    ],
+)
+def test_given_a_job_that_may_have_begun_then_it_is_not_begun_again_and_its_owner_is_told(
+    user: Api, services: Services, behaviour: Behaviour
+) -> None:
+    id = connected(user, services, "video")
+    services.behaviours["/dream-machine/v1/generations/video"] = [behaviour]
+    request = ask(user, id, **VIDEO)
+    assert work_off() == 1
+    found = outcome(user, request)
+    assert found["status"] == "failed"
+    assert found["error"].endswith(". It may have begun all the same: look there before you ask again.")
+    assert step(request["id"]) == []
+    assert len(services.requests) == 1
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_given_a_service_that_says_that_nothing_has_begun_then_it_is_asked_again(
+    user: Api, services: Services, status: int
+) -> None:
+    id = connected(user, services, "video")
+    services.behaviours["/dream-machine/v1/generations/video"] = [answering(status, {"retry-after": "99"})] * 3
+    request = ask(user, id, **VIDEO)
+    received("integrations")
+    assert step(request["id"]) == []
+    assert outcome(user, request)["status"] == "running"
+    [(seconds,)] = execute(
+        "SELECT extract(epoch FROM next_attempt_at - now())::int FROM integration_requests WHERE id = %(id)s",
+        id=request["id"],
+    )
+    assert 90 < seconds < 100
+    services.behaviours.clear()
+    execute("DELETE FROM circuit_breakers")
+    step(request["id"])
+    assert len(services.jobs) == 1
+
+
+def test_given_what_is_tried_for_twice_as_long_as_makes_sense_then_it_ends_whatever_happens(
+    user: Api, services: Services
+) -> None:
+    request = started(user, services)
+    services.finish(MP4)
+    step(request["id"])
+    services.requests.clear()
+    # GIVEN a file that nobody checks: it is looked at less and less often
+    execute(
+        "UPDATE integration_requests SET created_at = now() - interval '47 hours',"
+        " stored_at = now() - interval '20 minutes' WHERE id = %(id)s",
+        id=request["id"],
+    )
+    step(request["id"])
+    assert outcome(user, request)["status"] == "running"
+    [(seconds,)] = execute(
+        "SELECT extract(epoch FROM next_attempt_at - now())::int FROM integration_requests WHERE id = %(id)s",
+        id=request["id"],
+    )
+    assert 230 < seconds < 250
+    execute(
+        "UPDATE integration_requests SET created_at = now() - interval '49 hours' WHERE id = %(id)s", id=request["id"]
+    )
+    step(request["id"])
+    found = outcome(user, request)
+    assert (found["status"], found["error"]) == ("failed", "It has been tried for too long.")
+    assert services.requests == []
+
+
+def test_given_a_wait_that_is_longer_than_our_patience_then_it_ends_now(user: Api, services: Services) -> None:
+    id = connected(user, services, "github")
+    services.behaviours["/repos/octo/engine"] = [answering(429, {"retry-after": "7200"})]
+    request = ask(user, id, "github.repository", owner="octo", repository="engine")
+    send({"request_id": request["id"]})
+    found = outcome(user, request)
+    assert (found["status"], found["error"]) == ("failed", "GitHub asks us to wait.")
+
+
+def test_given_a_key_that_is_taken_back_while_something_is_made_then_a_new_one_brings_it(
+    user: Api, services: Services
+) -> None:
+    request = started(user, services)
+    services.tokens.clear()
+    for _ in range(2):  # what is refused, and what is not asked any more
+        step(request["id"])
+        found = outcome(user, request)
+        assert (found["status"], found["error"]) == ("running", "Video generation has to be connected again.")
+    services.tokens.add("another-key-of-mine")
+    assert user.post("/integrations", {"service": "video", "api_key": "another-key-of-mine"}).status == 200
+    services.finish(MP4)
+    step(request["id"])
+    check_file(outcome(user, request)["file_id"])
+    step(request["id"])
+    assert outcome(user, request)["status"] == "succeeded"
+    assert len(services.jobs) == 1
+
+
+def test_given_a_result_that_was_checked_before_it_is_noted_down_then_it_is_not_fetched_again(
+    user: Api, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = started(user, services)
+    services.finish(MP4)
+
+    def dying(*_: Any, **__: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(asking, "_step", dying)
+        with pytest.raises(KeyboardInterrupt):
+            step(request["id"])
+    check_file(outcome(user, request)["file_id"])
+    services.requests.clear()
+    execute("UPDATE integration_requests SET lease_until = NULL WHERE id = %(id)s", id=request["id"])
+    step(request["id"])
+    assert outcome(user, request)["status"] == "succeeded"
+    assert services.requests == []
 
 
 STEPS = ("begun", "asked", "declared", "put", "stored")

@@ -1,5 +1,6 @@
 """What services hold is fetched page by page, from where it was left, by one at a time."""
 
+import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -14,6 +15,7 @@ from tests.support.api import Api, events_about
 from tests.support.receiving import answering, wait_until
 from tests.support.services import (
     Services,
+    ask,
     connected,
     read,
     records,
@@ -91,6 +93,22 @@ def test_given_a_repository_that_is_gone_then_it_is_kept_and_stale(user: Api, se
     stale = {record["data"]["full_name"]: record["stale_since"] for record in records(user, id)}
     assert stale["octo/goes"]
     assert stale["octo/stays"] is None
+
+
+def test_given_a_repository_that_was_only_asked_for_then_it_is_not_stale_for_not_being_listed(
+    user: Api, services: Services
+) -> None:
+    services.repository("mine")
+    id = connected(user, services, "github")
+    sync(id)
+    elsewhere = {"id": 7, "full_name": "torvalds/linux"}
+    services.behaviours["/repos/torvalds/linux"] = [answering(200, body=json.dumps(elsewhere).encode())]
+    request = ask(user, id, "github.repository", owner="torvalds", repository="linux")
+    send({"request_id": request["id"]})
+    services.repository("another")
+    sync(id)
+    stale = {record["data"]["full_name"]: record["stale_since"] for record in records(user, id)}
+    assert stale == {"torvalds/linux": None, "octo/mine": None, "octo/another": None}
 
 
 def test_given_documents_when_fetched_then_at_first_all_and_then_the_changes(user: Api, services: Services) -> None:
@@ -297,6 +315,43 @@ def test_given_a_page_that_is_refused_then_it_begins_anew_next_time(user: Api, s
     sync(id)
     assert [request.query.get("page") for request in services.requests] == [None, "2", "3", None]
     assert names(user, id) == [f"octo/r{n}" for n in range(5)]
+
+
+def test_given_pages_in_a_circle_then_it_ends(user: Api, services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetching, "MAX_PAGES", 5)
+    id = connected(user, services, "github")
+    circle = answering(200, {"link": f'<{services.url}/user/repos?page=2>; rel="next"'}, b"[]")
+    services.behaviours["/user/repos"] = [circle] * 20
+    assert sync(id) == []
+    assert len(services.requests) <= 6
+    found = read(user, id)
+    assert (found["sync_status"], found["error"]) == ("error", "GitHub has page after page without end.")
+    # AND the next time it begins anew, with as many pages before it
+    services.behaviours.clear()
+    for n in range(6):
+        services.repository(f"r{n}")
+    for _ in range(2):
+        sync(id)
+        assert read(user, id)["sync_status"] == "success"
+    assert len(records(user, id)) == 6
+
+
+def test_given_a_retry_after_of_years_then_it_is_tried_after_a_day(user: Api, services: Services) -> None:
+    id = connected(user, services, "github")
+    services.behaviours["/user/repos"] = [answering(503, {"retry-after": "999999999"})] * 3
+    assert sync(id) == []
+    [(seconds,)] = execute(
+        "SELECT extract(epoch FROM next_sync_at - now())::int FROM integrations WHERE id = %(id)s", id=id
+    )
+    assert 86_000 < seconds <= 86_400
+
+
+def test_given_numbers_that_postgresql_has_not_then_they_are_left_out(user: Api, services: Services) -> None:
+    services.repository("one", open_issues_count=float("inf"), description=[float("nan"), 1.5])
+    id = connected(user, services, "github")
+    assert sync(id) == []
+    [record] = records(user, id)
+    assert (record["data"]["open_issues_count"], record["data"]["description"]) == (None, [None, 1.5])
 
 
 def test_given_a_redirect_then_it_is_followed_within_the_service_alone(user: Api, services: Services) -> None:

@@ -1,26 +1,30 @@
 """Tokens are sealed, each for its own row, renewed in time and by one at a time; a refusal asks the owner back."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EndpointConnectionError
 from cryptography.exceptions import InvalidTag
 
 from functions.integration_syncer import credentials
 from functions.integration_syncer.troubles import Lost, NeedsReauth, Outage
 from quintet.db.engine import engine
+from quintet.integrations import sealing
 from quintet.integrations.sealing import Sealed, seal, unseal
+from quintet.oauth import tokens as oauth_tokens
 from tests.support.api import Api, events_about
-from tests.support.expect import problem
+from tests.support.expect import logged, problem
 from tests.support.receiving import answering
 from tests.support.services import (
     GLB,
     Services,
     ask,
     connected,
+    dripping,
     outcome,
     read,
     records,
@@ -130,7 +134,7 @@ def test_given_a_token_without_a_refresh_token_that_is_refused_then_its_owner_is
     services.tokens.add("another-key-of-mine")
     again = user.post("/integrations", {"service": "meshy", "api_key": "another-key-of-mine"})
     assert (again.status, again.json()["id"], again.json()["status"]) == (200, id, "connected")
-    assert again.json()["error"] is None
+    assert (again.json()["error"], again.json()["stale_since"]) == (None, None)
     request = ask(user, id, "meshy.text_to_3d", prompt="A chair")
     assert send({"request_id": request["id"]}) == []
     assert outcome(user, request)["status"] == "running"
@@ -157,11 +161,74 @@ def test_given_many_whose_token_is_refused_then_one_renews_it(user: Api, service
     assert {token.value for token in tokens} == services.tokens
 
 
+def test_given_a_provider_that_does_not_renew_then_nobody_waits_for_who_asked_it(user: Api, services: Services) -> None:
+    id = UUID(connected(user, services, "github", expires_in=-1))
+    services.behaviours["/token"] = [slowly(0.7, answering(503))] * 6
+    asked_in_vain = []
+
+    def ask_for_it(_: int) -> None:
+        with pytest.raises(Outage):
+            credentials.current(id)
+        asked_in_vain.append(1)
+
+    began = time.monotonic()
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(ask_for_it, range(4)))
+    assert len(asked_in_vain) == 4
+    assert time.monotonic() - began < 5
+
+
+def test_given_kms_and_the_database_away_once_the_provider_has_answered_then_the_token_is_not_lost(
+    user: Api, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    id = UUID(connected(user, services, "github", expires_in=-1))
+
+    def away(path: str) -> None:
+        def gone() -> Any:
+            raise EndpointConnectionError(endpoint_url="https://kms.example")
+
+        monkeypatch.setattr(sealing, "kms", gone)
+        execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+        )
+
+    services.before = away
+    assert credentials.current(id).value in services.tokens
+    monkeypatch.undo()
+    assert credentials.current(id).value in services.tokens
+    assert services.paths() == ["/token"]
+
+
+def test_given_a_token_that_is_none_then_it_is_not_used_and_not_logged(user: Api, services: Services) -> None:
+    id = connected(user, services, "github", expires_in=-1)
+    services.behaviours["/token"] = [answering(200, body=b'{"access_token": "not\\na-token", "token_type": "bearer"}')]
+    with logged() as lines:
+        assert sync(id) == []
+    assert services.paths() == ["/token"]
+    assert read(user, id)["error"] == "GitHub does not renew its token at the moment."
+    assert "a-token" not in str(lines)
+
+
+@pytest.mark.parametrize("said", [b"HTTP/1.1 200 OK\r\nx: ", b"HTTP/1.1 200 OK\r\ncontent-length: 9999\r\n\r\n"])
+def test_given_a_provider_that_answers_in_drops_then_it_is_not_waited_for(
+    user: Api, services: Services, monkeypatch: pytest.MonkeyPatch, said: bytes
+) -> None:
+    monkeypatch.setattr(oauth_tokens, "TIMEOUT", (0.5, 0.5))
+    monkeypatch.setattr(oauth_tokens, "WHOLE_SECONDS", 0.5)
+    id = UUID(connected(user, services, "github", expires_in=-1))
+    services.behaviours["/token"] = [dripping(said)]
+    began = time.monotonic()
+    with pytest.raises(Outage):
+        credentials.current(id)
+    assert time.monotonic() - began < 3
+
+
 def test_given_a_refresher_that_died_then_another_takes_over_when_its_lease_is_over(
     user: Api, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     id = UUID(connected(user, services, "github", expires_in=-1))
-    monkeypatch.setattr(credentials, "LEASE_SECONDS", 0.5)
+    monkeypatch.setattr(credentials, "WAIT_SECONDS", 0.5)
     execute("UPDATE integrations SET token_lease_until = now() + interval '1 hour' WHERE id = %(id)s", id=id)
     with pytest.raises(Outage):  # somebody is at it, and takes long
         credentials.current(id)

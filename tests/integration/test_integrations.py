@@ -116,6 +116,17 @@ def test_given_a_key_and_an_idempotency_key_then_a_repeat_is_answered_alike(user
     assert read(user, first.json()["id"])["version"] == first.json()["version"]
 
 
+def test_given_a_provider_and_an_idempotency_key_then_a_repeat_begins_anew_and_can_be_finished(
+    user: Api, services: Services
+) -> None:
+    headers = {"idempotency-key": "one"}
+    first, repeat = (begin(user, "github", headers=headers) for _ in range(2))  # the first answer was lost
+    assert (first.status, repeat.status) == (201, 200)
+    assert repeat.json()["id"] == first.json()["id"]
+    assert come_back(repeat, services).status == 200
+    assert read(user, first.json()["id"])["status"] == "connected"
+
+
 @pytest.mark.parametrize(
     ("service", "scope"), [("github", "repo"), ("google_docs", "https://www.googleapis.com/auth/drive.readonly")]
 )
@@ -342,6 +353,31 @@ def test_given_records_then_they_come_in_pages(user: Api, services: Services) ->
         seen += [item["data"]["full_name"] for item in page.json()["items"]]
         cursor = page.json()["next_cursor"]
     assert sorted(seen) == [f"octo/r{n}" for n in range(5)]
+
+
+@pytest.mark.parametrize("of", ["records", "requests"])
+def test_given_long_texts_then_a_page_ends_before_a_function_can_answer_no_more(
+    user: Api, services: Services, of: str
+) -> None:
+    id = connected(user, services, "google_docs")
+    columns, values = {
+        "records": ("kind, external_id, data", "'document_text', n::text, text.data"),
+        "requests": ("operation, input, result", "'google_docs.document', '{}', text.data"),
+    }[of]
+    execute(
+        f"INSERT INTO integration_{of} (integration_id, {columns}) SELECT %(id)s, {values}"
+        " FROM generate_series(1, 9) n, (SELECT jsonb_build_object('text', repeat('x', 900_000)) AS data) text"
+        " RETURNING id",
+        id=id,
+    )
+    seen, cursor, pages = [], "", 0
+    while cursor is not None:
+        page = user.get(f"/integrations/{id}/{of}", query=[("limit", "7"), *([("cursor", cursor)] if cursor else [])])
+        assert len(page.body) < 4_000_000
+        seen += [item["id"] for item in page.json()["items"]]
+        cursor, pages = page.json()["next_cursor"], pages + 1
+    assert len(set(seen)) == len(seen) == 9
+    assert pages == 3
 
 
 def test_given_everything_that_can_happen_then_no_token_and_no_key_is_anywhere(user: Api, services: Services) -> None:

@@ -8,8 +8,12 @@ import pytest
 from sqlalchemy.orm import Session
 
 from functions.maintenance import erasure
+from functions.users.leaving.service import request_deletion
 from quintet import aws
+from quintet.db.session import writing
+from quintet.errors import Unauthorized
 from quintet.events.types import EventType
+from quintet.identity.principal import Principal
 from tests.support import campaigning
 from tests.support.api import PASSWORD, Api, events_about
 from tests.support.assisting import ask
@@ -58,7 +62,9 @@ def test_given_the_password_when_deleting_oneself_then_the_account_is_disabled_a
     assert user.get("/users/me").status == 401
     assert api.post("/auth/refresh", {"refresh_token": user.refresh_token}).status == 401
     assert api.post("/auth/login", {"email": user.user["email"], "password": PASSWORD}).status == 401
-    assert admin.get(f"/users/{user.id}").json()["status"] == "disabled"
+    shown = admin.get(f"/users/{user.id}").json()
+    assert shown["status"] == "disabled"
+    assert shown["deletion_requested_at"] < asked.json()["erased_after"]
     assert events_about(user.id)[-1] == ("account.deletion_requested", {"sessions_ended": 1})
     assert maintain()["accounts_erased"] == 0
 
@@ -105,6 +111,32 @@ def test_given_a_project_that_others_would_be_left_without_an_owner_of_then_409_
     erase(owner)
     assert colleague.get(path).json()["owner_id"] == str(colleague.id)
     assert [m["id"] for m in colleague.get(f"{path}/members").json()["items"]] == [str(colleague.id)]
+
+
+@pytest.mark.parametrize("first_to_go", ["who made it", "who came later"])
+def test_given_an_owner_who_has_left_before_then_the_next_one_cannot_while_others_work_there(
+    owner: Api, first_to_go: str
+) -> None:
+    second, reader = person(), person()
+    path = f"/projects/{created(owner)['id']}"
+    for member, role in ((second, "owner"), (reader, "viewer")):
+        assert owner.put(f"{path}/members/{member.id}", {"role": role}).status == 204
+    gone, left = (owner, second) if first_to_go == "who made it" else (second, owner)
+    assert delete_me(gone).status == 202
+    assert delete_me(left).status == 409
+    # AND where nobody else is left, nobody is left without an owner
+    assert delete_me(reader).status == 202
+    assert delete_me(left).status == 202
+
+
+def test_given_an_account_that_is_disabled_since_the_caller_was_let_in_then_it_does_not_become_one_to_take_back(
+    user: Api,
+) -> None:
+    caller = Principal(user_id=user.id, session_id=user.id, email="", email_verified=True, permissions=frozenset())
+    assert person("admin").delete(f"/users/{user.id}").status == 204
+    with pytest.raises(Unauthorized), writing() as session:
+        request_deletion(session, caller, password=PASSWORD)
+    assert row_of(user).deletion_requested_at is None
 
 
 def test_given_a_deletion_then_it_takes_few_statements(user: Api) -> None:
@@ -154,6 +186,18 @@ def test_given_an_account_that_an_administrator_disabled_then_no_link_takes_it_b
     assert admin.delete(f"/users/{user.id}").status == 204
     assert api.post("/auth/account-restore/confirm", {"token": token}).status == 400
     assert maintain()["accounts_erased"] == 0
+
+
+def test_given_a_deleted_account_when_an_administrator_disables_it_then_the_link_works_no_more(api: Api) -> None:
+    user, admin = api.register(), person("admin")
+    delete_me(user)
+    token = restore_token(user)
+    assert admin.patch(f"/users/{user.id}", {"full_name": "Banned"}).status == 200
+    assert admin.delete(f"/users/{user.id}").status == 204
+    assert api.post("/auth/account-restore/confirm", {"token": token}).status == 400
+    # AND it is erased all the same
+    erase(user)
+    assert row_of(user).full_name == "Deleted user"
 
 
 # --- being erased ----------------------------------------------------------------------------------------
@@ -280,6 +324,11 @@ def test_given_an_account_with_everything_when_erased_then_nothing_tells_who_it_
 
 def test_given_a_run_that_died_halfway_then_the_next_one_goes_on(user: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     private, other = user.post("/files", **form()).json()["id"], person()
+    mine = [created(user, title="Mine")["id"] for _ in range(2)]
+    talk = direct(other, user)
+    mention = {"type": "mention", "attrs": {"id": str(user.id)}}
+    hello = {"type": "doc", "content": [{"type": "paragraph", "content": [mention]}]}
+    assert other.post(f"/conversations/{talk}/messages", {"content": hello}).status == 201
     for leaving in (user, other):
         delete_me(leaving)
         month_later(leaving)
@@ -295,11 +344,26 @@ def test_given_a_run_that_died_halfway_then_the_next_one_goes_on(user: Api, monk
         maintain()
     assert row_of(user).erased_at is None
     assert row_of(user).full_name == "Test Person"
+    # what can be much is done by then
+    [message] = execute("SELECT text FROM messages WHERE conversation_id = %(id)s", id=talk)
+    assert message.text == "@Deleted user"
+    for project in mine:
+        assert [type for type, _ in events_about(project)] == ["project.created", "project.purged"]
+        assert execute("SELECT FROM projects WHERE id = %(id)s", id=project) == []
     assert row_of(other).full_name == "Deleted user"
     monkeypatch.undo()
     assert maintain()["accounts_erased"] == 1
     assert row_of(user).full_name == "Deleted user"
     assert execute("SELECT count(*) AS n FROM files WHERE id = %(id)s", id=private)[0].n == 0
+
+
+def test_given_more_accounts_than_a_hundred_then_all_are_erased(stack: object) -> None:
+    execute(
+        "INSERT INTO users (email, full_name, status, deletion_requested_at)"
+        " SELECT uuidv7() || '@example.com', 'One of many', 'disabled', now() - interval '40 days'"
+        " FROM generate_series(1, 101)"
+    )
+    assert maintain()["accounts_erased"] >= 101
 
 
 def test_given_an_address_that_bounced_then_nobody_says_goodbye_and_it_is_forgotten(user: Api) -> None:

@@ -40,6 +40,7 @@ def test_given_a_run_when_it_runs_again_then_nothing_is_left_to_do(user: Api) ->
         "expired": {table: 0 for table, _ in EXPIRED},
         "former_secrets": 0,
         "abandoned_uploads": 0,
+        "texts_asked_for": 0,
         "archived": {},
     }
 

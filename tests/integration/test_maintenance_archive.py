@@ -88,14 +88,11 @@ def test_given_a_month_past_retention_then_every_event_round_trips_and_the_parti
     ids = fill(OLD, 50)
     kept = fill(month_start(OLD, 1), 3)
     columns = "id::text, transaction_id::text, at, actor_id::text, type, subject_type, subject_id::text, data, scope"
-    rows = [
-        row._asdict()
-        for row in execute(f"SELECT {columns}, host(ip) AS ip, request_id FROM {partition_name(OLD)} ORDER BY id")
-    ]
+    rows = [row._asdict() for row in execute(f"SELECT {columns}, request_id FROM {partition_name(OLD)} ORDER BY id")]
     # WHEN they are archived
     done = archive()
     assert done[partition_name(OLD)] == 50
-    # THEN each is there as it was, in order
+    # THEN each is there as it was but for where somebody was, in order
     stored = archived(OLD)
     assert [UUID(event["id"]) for event in stored] == ids
     for event, row in zip(stored, rows, strict=True):

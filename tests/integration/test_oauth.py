@@ -3,15 +3,24 @@
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
+from html import escape
 from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
 
 import pytest
+from sqlalchemy import func, select, update
 
 from functions.auth.oauth import people
 from infra.local.events import Response
 from infra.local.invocation import call
 from quintet.config import settings
 from quintet.db.engine import engine
+from quintet.db.models.accounts import User
+from quintet.db.models.sessions import OAuthIdentity
+from quintet.db.session import writing
+from quintet.identity.one_time_tokens import LIFETIMES, mint
+from quintet.identity.sessions import end_sessions
 from tests.support import provider as providers
 from tests.support.api import PASSWORD, Api, events_about
 from tests.support.expect import logged, problem
@@ -95,6 +104,32 @@ def test_given_an_address_with_a_stage_then_the_provider_sends_people_back_there
     assert asked["redirect_uri"] == f"https://{domain}/prod/api/v1/login/callback/github"
 
 
+def test_given_a_cdn_before_the_api_then_the_provider_sends_people_back_to_that(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PUBLIC_HOST_HEADER", "x-viewer-host")
+    settings.cache_clear()
+    try:
+        browser, name = Browser(), {"x-viewer-host": "api.example.com"}
+        browser.asked = providers.asked_of(
+            browser.get("/login", {"provider": "github"}, **name).header("location") or ""
+        )
+        assert browser.asked["redirect_uri"] == "https://api.example.com/api/v1/login/callback/github"
+        back = browser.accept(Account())["query"]
+        assert browser.get("/login/callback/github", back, **name).status == 200
+        own = {"cookie": browser.cookie(), "origin": "https://api.example.com", **name}
+        assert browser.api.post("/auth/refresh", headers=own).status == 200
+    finally:
+        monkeypatch.undo()
+        settings.cache_clear()
+    # AND without one nobody can say so
+    sent = Api().get("/login", query=[("provider", "github")], headers={"x-viewer-host": "evil.example.com"})
+    assert (
+        providers.asked_of(sent.header("location") or "")["redirect_uri"]
+        == "https://localhost/api/v1/login/callback/github"
+    )
+
+
 def test_given_two_tabs_of_a_browser_when_both_come_back_then_both_are_signed_in() -> None:
     browser = Browser()
     first = browser.begin("github").asked
@@ -130,6 +165,26 @@ def test_given_a_provider_that_is_none_then_it_is_refused() -> None:
     assert problem(Api().get("/login", query=[("provider", "myspace")]), 400)
     assert problem(Api().get("/login"), 400)
     assert problem(Browser().back(at="myspace", code="c", state="s"), 400)
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "wrong"),
+    [
+        ("/login", {"provider": "myspace"}, b" provider: "),
+        ("/login", {}, b" provider: "),
+        ("/login", {"provider": "github", "return_to": "https://evil.example.com/"}, b" return_to: "),
+        ("/login", {"provider": "github", "returnto evil": FRONT_END}, b"`return_to`"),
+        ("/login/callback/myspace", {"code": "c", "state": "s"}, b" provider: "),
+    ],
+)
+def test_given_a_wrong_link_when_a_browser_follows_it_then_a_page_says_what_is_wrong(
+    path: str, query: dict[str, str], wrong: bytes
+) -> None:
+    page = Api().get(path, query=list(query.items()), headers=providers.BROWSER)
+    assert (page.status, page.header("content-type")) == (400, "text/html; charset=utf-8")
+    assert b"This did not work" in page.body
+    assert wrong in page.body
+    assert b"evil" not in page.body
 
 
 def test_given_a_provider_nobody_set_up_then_it_is_not_found_and_a_browser_is_told_so(provider: Provider) -> None:
@@ -262,6 +317,35 @@ def test_given_an_unverified_account_when_its_address_owner_comes_then_its_maker
     assert claimed == {"provider": at, "sessions_ended": 1}
 
 
+def test_given_an_account_moved_to_an_address_when_its_owner_sets_a_password_then_its_maker_has_nothing_left() -> None:
+    # GIVEN somebody who signs in by GitHub, and gives their account the address of somebody else
+    own, address = Account(), Account().email
+    maker = Api(token=Browser().begin("github").come_back(own).json()["access_token"])
+    id = maker.patch("/users/me", {"email": address}).json()["id"]
+    execute("INSERT INTO webhooks (owner_id, url, secret) VALUES (%(id)s, 'https://example.com/', 'secret')", id=id)
+    # WHEN its owner, who is told that there is an account, asks for a reset
+    set_password(id, address)
+    # THEN it is theirs alone
+    assert Api().sign_in(address).user["email_verified"] is True
+    assert problem(maker.get("/users/me"), 401)
+    assert me(Browser().begin("github").come_back(own))["id"] != id
+    assert execute("SELECT 1 FROM webhooks WHERE owner_id = %(id)s", id=id) == []
+    assert dict(events_about(id))["account.claimed"] == {"sessions_ended": 1}
+    # AND from then on a reset leaves their own identities alone
+    linking(Api().sign_in(address), "google").come_back(Account())
+    set_password(id, address)
+    [identity] = Api().sign_in(address).get("/auth/identities").json()["items"]
+    assert identity["provider"] == "google"
+
+
+def set_password(user_id: str, email: str) -> None:
+    """By a mailed link."""
+    with writing() as session:
+        lifetime = LIFETIMES["password_reset"]
+        token = mint(session, user_id=UUID(user_id), email=email, purpose="password_reset", lifetime=lifetime)
+    assert Api().post("/auth/password-reset/confirm", {"token": token, "password": PASSWORD}).status == 204
+
+
 @BOTH
 def test_given_an_address_the_provider_has_not_verified_then_nobody_is_signed_in_and_nothing_linked(at: str) -> None:
     owner = person()
@@ -284,6 +368,10 @@ def test_given_a_disabled_account_then_neither_identity_nor_address_signs_in(at:
         assert "disabled" in problem(browser.come_back(comes), 403)["detail"]
         assert state_of_things() == before
         assert last_refusal() == {"provider": at, "reason": "disabled", "user_id": user["id"]}
+    # AND who has deleted it is told how to take it back
+    execute("UPDATE users SET deletion_requested_at = now() WHERE id = %(id)s", id=user["id"])
+    for comes in (account, Account(email=account.email)):
+        assert "takes it back" in problem(Browser().begin(at).come_back(comes), 403)["detail"]
 
 
 # --- and back again: what is worth nothing ---
@@ -400,7 +488,14 @@ def test_given_a_browser_when_it_fails_then_it_gets_a_page_that_repeats_nothing_
     assert "default-src 'none'" in (page.header("content-security-policy") or "")
 
 
-HANG = 8.0
+def test_given_a_front_end_to_return_to_when_it_fails_then_another_try_ends_there_too(provider: Provider) -> None:
+    again = f"/api/v1/login?{urlencode({'provider': 'github', 'return_to': FRONT_END})}"
+    browser = Browser().begin("github", return_to=FRONT_END)
+    refused = browser.back(html=True, state=browser.asked["state"], error="access_denied")
+    assert f'href="{escape(again)}"' in refused.body.decode()
+    provider.behaviours["/github/token"] = answer(500, b"{}")
+    browser = Browser().begin("github", return_to=FRONT_END)
+    assert problem(browser.come_back(Account()), 502)["next"] == {"rel": "sign-in", "href": again}
 
 
 @BOTH
@@ -459,6 +554,34 @@ def test_given_a_provider_that_is_down_then_it_is_a_502(provider: Provider) -> N
         configure(provider.settings())
 
 
+@pytest.mark.parametrize("path", ["/github/token", "/user"])
+def test_given_a_provider_that_never_ends_then_nobody_reads_on(
+    provider: Provider, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setattr("quintet.oauth.tokens.WHOLE_SECONDS", 0.5)
+
+    def drip(handler: Any) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        for _ in range(80):
+            handler.wfile.write(b" ")
+            time.sleep(0.05)
+
+    def pour(handler: Any) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        for _ in range(64):
+            handler.wfile.write(b" " * 1024**2)
+
+    for endless in (drip, pour):
+        provider.behaviours[path] = endless
+        began = time.monotonic()
+        assert problem(Browser().begin("github").come_back(Account()), 502)
+        assert time.monotonic() - began < 2
+    provider.behaviours[path] = answer(200, b"[" * 500_000)
+    assert problem(Browser().begin("github").come_back(Account()), 502)
+
+
 def test_given_a_provider_that_hangs_then_nobody_waits_for_long_and_no_connection_is_held(
     provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -485,6 +608,13 @@ def test_given_a_provider_that_hangs_then_nobody_waits_for_long_and_no_connectio
         {"azp": "another client"},
         {"at_hash": "AAAA"},
         {"sub": None},
+        {"sub": ""},
+        {"sub": "a\x00"},
+        {"aud": []},
+        {"aud": ["another client", CLIENT_ID]},
+        {"aud": ["another client", CLIENT_ID], "azp": "another client"},
+        {"iat": 2**40},
+        {"exp": "soon"},
     ],
 )
 def test_given_an_id_token_for_something_else_then_it_signs_nobody_in(
@@ -585,6 +715,20 @@ def test_given_a_session_that_ended_meanwhile_when_they_come_back_then_nothing_i
     assert execute("SELECT 1 FROM oauth_identities WHERE user_id = %(id)s", id=user.id) == []
 
 
+def test_given_sessions_that_end_while_somebody_comes_back_then_nothing_is_linked() -> None:
+    user = person()
+    browser = linking(user, "github")
+    with ThreadPoolExecutor(1) as pool:
+        with writing() as session:
+            session.execute(select(User).where(User.id == user.id).with_for_update())
+            end_sessions(session, user.id)
+            coming = pool.submit(browser.come_back, Account())
+            while not execute("SELECT 1 FROM pg_locks WHERE NOT granted"):
+                time.sleep(0.02)
+        assert "signed out meanwhile" in problem(coming.result(), 400)["errors"][0]["detail"]
+    assert execute("SELECT 1 FROM oauth_identities WHERE user_id = %(id)s", id=user.id) == []
+
+
 def test_given_a_link_begun_elsewhere_when_somebody_follows_it_then_nothing_is_linked() -> None:
     # GIVEN an address that somebody made for their own account, and sends to somebody else
     attacker = person()
@@ -609,6 +753,78 @@ def test_given_identities_when_they_are_unlinked_then_the_last_way_to_sign_in_st
     execute("UPDATE users SET password_hash = 'any' WHERE id = %(id)s", id=user.get("/users/me").json()["id"])
     assert user.delete(f"/auth/identities/{google['id']}").status == 204
     assert problem(user.delete(f"/auth/identities/{google['id']}"), 404)
+
+
+@BOTH
+def test_given_an_identity_that_was_unlinked_when_it_comes_with_the_accounts_address_then_it_stays_out(at: str) -> None:
+    user = person()
+    account = Account(email=user.user["email"])
+    Browser().begin(at).come_back(account)
+    [identity] = user.get("/auth/identities").json()["items"]
+    assert user.delete(f"/auth/identities/{identity['id']}").status == 204
+    browser = Browser().begin(at)
+    before = state_of_things()
+    assert "You have unlinked this account" in problem(browser.come_back(account), 403)["detail"]
+    assert state_of_things() == before
+    assert last_refusal() == {"provider": at, "reason": "unlinked", "user_id": str(user.id)}
+    assert user.get("/auth/identities").json()["items"] == []
+    assert problem(user.delete(f"/auth/identities/{identity['id']}"), 404)
+    # AND another one with that address is as good as ever, and the same once it is linked again
+    assert me(Browser().begin(at).come_back(Account(email=account.email)))["id"] == str(user.id)
+    linked = linking(user, at).come_back(account).json()
+    assert linked["id"] != identity["id"]
+    assert me(Browser().begin(at).come_back(account))["id"] == str(user.id)
+    assert user.get("/auth/identities").json()["items"][0]["id"] == linked["id"]
+
+
+def test_given_an_identity_that_is_unlinked_while_it_comes_back_then_it_stays_out() -> None:
+    user = person()
+    account = Account(email=user.user["email"])
+    Browser().begin("github").come_back(account)
+    browser = Browser().begin("github")
+    with ThreadPoolExecutor(1) as pool:
+        with writing() as session:
+            session.execute(select(User).where(User.id == user.id).with_for_update())
+            session.execute(
+                update(OAuthIdentity).where(OAuthIdentity.user_id == user.id).values(unlinked_at=func.now())
+            )
+            coming = pool.submit(browser.come_back, account)
+            while not execute("SELECT 1 FROM pg_locks WHERE NOT granted"):
+                time.sleep(0.02)
+        assert "You have unlinked" in problem(coming.result(), 403)["detail"]
+
+
+def test_given_an_identity_that_was_unlinked_then_it_is_of_whoever_links_it_or_of_somebody_new() -> None:
+    user, other, account = person(), person(), Account()
+    for _ in range(2):
+        linking(user, "github").come_back(account)
+        [identity] = user.get("/auth/identities").json()["items"]
+        assert user.delete(f"/auth/identities/{identity['id']}").status == 204
+        assert linking(other, "github").come_back(account).status == 200
+        assert problem(linking(user, "github").come_back(account), 409)
+        [identity] = other.get("/auth/identities").json()["items"]
+        assert other.delete(f"/auth/identities/{identity['id']}").status == 204
+    new = me(Browser().begin("github").come_back(account))
+    assert new["email"] == account.email
+    assert me(Browser().begin("github").come_back(account))["id"] == new["id"]
+
+
+def test_given_one_identity_when_two_accounts_link_it_at_once_then_it_is_of_one() -> None:
+    for _ in range(5):
+        account, users = Account(), [person(), person()]
+        browsers = [linking(user, "github") for user in users]
+        with ThreadPoolExecutor(2) as pool:
+            answers = list(pool.map(lambda browser: browser.come_back(account).status, browsers))  # noqa: B023
+        assert sorted(answers) == [200, 409]
+        linked = [len(user.get("/auth/identities").json()["items"]) for user in users]
+        assert linked == [int(status == 200) for status in answers]
+
+
+def test_given_two_that_come_back_at_once_with_one_state_then_one_is_signed_in() -> None:
+    browser, account = Browser().begin("github"), Account()
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: browser.come_back(account).status, range(4)))
+    assert sorted(answers) == [200, 400, 400, 400]
 
 
 def test_given_two_unlinked_at_once_then_one_of_them_stays() -> None:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -198,8 +199,58 @@ def test_given_a_token_at_github_then_it_is_revoked_githubs_way(receiver: Receiv
     assert request.headers["authorization"].startswith("Basic ")
 
 
+def test_given_credentials_of_the_machine_then_they_are_not_what_somebodys_account_is_read_by(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login operator password secret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    receiver.behaviour = answering(200, {"content-type": "application/json"}, b"{}")
+    client = at(receiver)
+    read(client, f"{client.provider.api}/user", "token")
+    read(client, f"{client.provider.api}/certs")
+    assert [request.headers.get("authorization") for request in receiver.requests] == ["Bearer token", None]
+
+
+def test_given_a_client_that_is_set_up_wrongly_then_the_others_work(client: Client, server: str) -> None:
+    given = oauth_server.clients(server)
+    provider.configure({"github": given["github"], "google": {"client_id": "alone"}})
+    assert client_of("github").provider.title == "GitHub"
+    with pytest.raises(TypeError):
+        client_of("google")
+
+
 def test_given_a_redirect_of_the_token_endpoint_then_it_is_not_followed(receiver: Receiver) -> None:
     receiver.behaviour = answering(307, {"location": f"{receiver.url}/elsewhere"})
     with pytest.raises(ProviderFailed):
         refresh(at(receiver), "token")
     assert len(receiver.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"null",
+        b"[]",
+        b"<html>",
+        b"[" * 100_000,
+        b" " * 2_000_000 + b"{}",
+        b'{"access_token": 5}',
+        b'{"access_token": ""}',
+        b'{"access_token": "two\\nlines"}',
+        b'{"access_token": "abc", "expires_in": "soon"}',
+        b'{"access_token": "abc", "expires_in": 1e400}',
+        b'{"access_token": "abc", "expires_in": [1]}',
+        b'{"access_token": "abc", "token_type": "mac"}',
+    ],
+)
+def test_given_an_answer_that_is_no_token_then_the_provider_has_failed(receiver: Receiver, body: bytes) -> None:
+    receiver.behaviour = answering(200, {"content-type": "application/json"}, body)
+    with pytest.raises(ProviderFailed):
+        refresh(at(receiver), "token")
+
+
+def test_given_a_token_with_parts_that_make_no_sense_then_they_are_left_out(receiver: Receiver) -> None:
+    body = b'{"access_token": "abc", "refresh_token": {"a": 1}, "scope": ["repo"]}'
+    receiver.behaviour = answering(200, {"content-type": "application/json"}, body)
+    got = refresh(at(receiver), "the one before")
+    assert (got.access_token, got.scopes) == ("abc", ())

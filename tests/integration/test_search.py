@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Callable
+from unicodedata import normalize
 from uuid import UUID
 
 import pytest
@@ -140,6 +141,16 @@ def test_given_titles_and_texts_then_titles_come_first_and_the_highlight_is_wher
     assert (first.highlight, second.highlight) == (f"The <mark>{w}</mark>", f"of <mark>{w}</mark> &amp; others")
     owner.delete(f"/projects/{strong}")
     assert [str(item.id) for item in search(owner, w)] == [weak]
+
+
+def test_given_letters_of_one_character_or_of_two_then_they_are_the_same(owner: Api) -> None:
+    w = word()
+    composed, decomposed = normalize("NFC", f"{w} Übung 한글"), normalize("NFD", f"{w} Übung 한글")
+    assert composed != decomposed
+    made = {("project", created(owner, title=title)["id"]) for title in (composed, decomposed)}
+    for q in (composed, decomposed):
+        assert found(owner, q) == made
+        assert {item.highlight.count("<mark>") for item in search(owner, q)} == {3}
 
 
 def test_given_what_two_say_to_each_other_then_nobody_else_finds_it_not_even_an_administrator(user: Api) -> None:

@@ -1,12 +1,14 @@
 """Webhooks as their owners make, change and watch them."""
 
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import select
 
 from functions.event_dispatcher.service import dispatch
 from functions.maintenance.expiry import remove_expired_rows
@@ -16,9 +18,11 @@ from infra.local.events import schedule_event
 from infra.local.invocation import invoke
 from quintet.config import settings
 from quintet.db.engine import owner_engine
+from quintet.db.models.accounts import User
 from quintet.db.session import writing
 from quintet.events.record import Happening, record_all, scope_of
 from quintet.events.types import WEBHOOK_TYPES, EventType
+from quintet.identity.sessions import end_sessions
 from tests.support.api import Api, events_about
 from tests.support.expect import pointers, problem
 from tests.support.people import person
@@ -120,6 +124,19 @@ def test_given_twenty_then_no_more_even_by_two_at_once(user: Api) -> None:
         assert sorted(pool.map(create, range(4))) == [201, 409, 409, 409]
     assert len(user.get("/webhooks").json()["items"]) == MAX_WEBHOOKS
     assert person().post("/webhooks", {"url": URL, "types": NOTHING}).status == 201
+
+
+def test_given_sessions_that_end_while_a_webhook_is_made_then_there_is_none() -> None:
+    user = person()
+    with ThreadPoolExecutor(1) as pool:
+        with writing() as session:
+            session.execute(select(User).where(User.id == user.id).with_for_update())
+            end_sessions(session, user.id)
+            making = pool.submit(user.post, "/webhooks", {"url": "https://example.com/", "types": ["project.created"]})
+            while not execute("SELECT 1 FROM pg_locks WHERE NOT granted"):
+                time.sleep(0.02)
+        assert problem(making.result(), 401)
+    assert execute("SELECT 1 FROM webhooks WHERE owner_id = %(id)s", id=user.id) == []
 
 
 def test_given_a_change_then_what_is_sent_changes_and_the_rest_stays(user: Api, webhook: dict[str, Any]) -> None:

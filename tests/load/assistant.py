@@ -15,7 +15,8 @@ import psycopg
 
 from tests.e2e.stand import PASSWORD, Stand
 from tests.load.measure import interleaved
-from tests.support.assisting import model, question, saying
+from tests.support.assisting import question
+from tests.support.language_model import model, saying
 
 PAUSES = (0.05, 0.4)
 """Seconds the model thinks before its first word: a quick one, and a usual one."""

@@ -392,6 +392,19 @@ def outcome(user: Api, request: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def dripping(begun: bytes, seconds: float = 5) -> Behaviour:
+    """Answer this, and one more byte now and then."""
+
+    def behave(handler: BaseHTTPRequestHandler) -> None:
+        handler.wfile.write(begun)
+        for _ in range(int(seconds * 20)):
+            time.sleep(0.05)
+            handler.wfile.write(b"x")
+        handler.close_connection = True
+
+    return behave
+
+
 def slowly(seconds: float, behaviour: Behaviour) -> Behaviour:
     """Behave so after a while."""
 

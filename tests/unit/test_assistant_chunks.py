@@ -27,6 +27,7 @@ def kept(chunks: list[Chunk]) -> None:
     """Fail unless these are chunks in an order that the AI SDK's client takes."""
     texts: set[str] = set()
     tools: set[str] = set()
+    ended: set[str] = set()
     for n, chunk in enumerate(chunks):
         match chunk["type"]:
             case "text-start":
@@ -39,9 +40,12 @@ def kept(chunks: list[Chunk]) -> None:
                 tools.add(chunk["toolCallId"])
             case "tool-input-delta" | "tool-input-available" | "tool-input-error" | "tool-approval-request":
                 assert chunk["toolCallId"] in tools
+                if chunk["type"] in ("tool-input-available", "tool-input-error"):
+                    ended.add(chunk["toolCallId"])
             case "finish" | "error" | "abort":
                 assert n == len(chunks) - 1
     assert not texts
+    assert chunks[-1]["type"] != "finish" or ended == tools
     assert chunks[-1]["type"] in ("finish", "error", "abort")
 
 

@@ -80,6 +80,11 @@ class Prompt:
         """What the user said last."""
         return next((turn.text for turn in reversed(self.turns) if turn.role == "user"), "")
 
+    def expected(self) -> "Usage":
+        """What an answer may use at most, about: four characters a token."""
+        said = sum(len(turn.text) + sum(len(call.result) for call in turn.calls) for turn in self.turns)
+        return Usage((len(self.system) + said + len(self.documents())) // 4, self.max_tokens)
+
     def documents(self) -> str:
         """The sources as text, numbered as they are to be cited."""
         marked = (

@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from quintet.http.schemas import Email
 from quintet.oauth.authorization import AuthorizationRefused, Resumed
@@ -45,7 +45,7 @@ class _GitHubEmail(BaseModel):
 
 
 class _GoogleClaims(BaseModel):
-    sub: str
+    sub: str = Field(pattern="^[ -~]{1,255}$")  # OpenID Connect Core 1.0, 2
     email: str | None = None
     email_verified: bool = False
     name: str | None = None

@@ -17,26 +17,21 @@ if TYPE_CHECKING:
 
 _IDENTITIES = f"""
     SELECT {columns_of(IdentityRead, "i")} FROM oauth_identities i
-    WHERE i.user_id = %(caller)s AND i.id < %(before)s"""
+    WHERE i.user_id = %(caller)s AND i.unlinked_at IS NULL AND i.id < %(before)s"""
 
 # The account is locked before its identity, as where an identity is linked: no deadlock.
 _ARRIVE = """
     WITH account AS (
         SELECT u.id, u.password_hash, i.id AS identity_id FROM oauth_identities i JOIN users u ON u.id = i.user_id
-        WHERE i.provider = %(provider)s AND i.subject = %(subject)s FOR SHARE OF u
+        WHERE i.provider = %(provider)s AND i.subject = %(subject)s AND i.unlinked_at IS NULL FOR SHARE OF u
     )
     UPDATE oauth_identities i SET email = coalesce(%(email)s, i.email), last_used_at = now()
-    FROM account WHERE i.id = account.identity_id RETURNING account.id, account.password_hash"""
+    FROM account WHERE i.id = account.identity_id AND i.unlinked_at IS NULL
+    RETURNING account.id, account.password_hash"""
 
-_TAKE_AWAY = """
-    WITH token AS (
-        UPDATE one_time_tokens SET used_at = now() WHERE user_id = %(user_id)s AND used_at IS NULL
-    ), webhook AS (
-        DELETE FROM webhooks WHERE owner_id = %(user_id)s
-    ), integration AS (
-        DELETE FROM integrations WHERE user_id = %(user_id)s
-    )
-    DELETE FROM oauth_identities WHERE user_id = %(user_id)s RETURNING id"""
+_FORGET_UNLINKED = """
+    DELETE FROM oauth_identities WHERE provider = %(provider)s AND subject = %(subject)s AND unlinked_at IS NOT NULL
+    RETURNING user_id"""
 
 
 def list_identities(session: Session, caller: Principal, paging: PageRequest) -> bytes:
@@ -50,6 +45,7 @@ def arrive(session: Session, provider: str, person: "Person") -> Account | None:
     return Account(*found[0]) if found else None
 
 
-def take_away(session: Session, user_id: UUID) -> None:
-    """Remove what somebody who made an account could still get in by, or be told by, but for password and sessions."""
-    rows(session, _TAKE_AWAY, {"user_id": user_id})
+def forget_unlinked(session: Session, provider: str, person: "Person") -> UUID | None:
+    """Have it forgotten that this identity was unlinked, if it was; the account that it was unlinked from."""
+    found = rows(session, _FORGET_UNLINKED, {"provider": provider, "subject": person.subject})
+    return found[0].user_id if found else None

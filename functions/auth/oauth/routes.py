@@ -1,6 +1,8 @@
 """HTTP of sign-in by a provider: there, back again, and the identities an account has."""
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from fastapi import Query, Request
@@ -11,7 +13,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from functions.auth.cookies import set_cookie
 from functions.auth.oauth import queries, service
 from functions.auth.oauth.schemas import AuthorizationRead, IdentityLink, IdentityRead, ProviderName
-from functions.auth.pages import HTML, also_pages, for_people, message_page, wants_page
+from functions.auth.pages import HTML, RouteForPeople, also_pages, message_page, wants_page
 from functions.auth.routes import token_answer
 from functions.auth.service import Tokens
 from quintet.db.session import writing
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from functions.auth.oauth.people import Person
 
 router = Router(tags=["auth"])
+browsers = Router(tags=["auth"], route_class=RouteForPeople)
+"""What people are sent to: there, and back again."""
 
 _JSON = {
     "application/json": {
@@ -40,13 +44,12 @@ _JSON = {
 }
 
 
-@router.get(
+@browsers.get(
     "/login",
     status_code=303,
     response_class=RedirectResponse,
-    responses={303: {"description": "At the provider."}, **also_pages(404, 429)},
+    responses={303: {"description": "At the provider."}, **also_pages(400, 404, 429)},
 )
-@for_people
 async def sign_in_by_provider(
     request: Request,
     session: SessionDep,
@@ -62,7 +65,7 @@ async def sign_in_by_provider(
     return response
 
 
-@router.get(
+@browsers.get(
     "/login/callback/{provider}",
     response_class=HTMLResponse,
     responses={
@@ -71,7 +74,6 @@ async def sign_in_by_provider(
         **also_pages(400, 403, 404, 409, 429, 502),
     },
 )
-@for_people
 async def return_from_provider(
     request: Request, session: SessionDep, provider: ProviderName, answer: ProviderAnswer
 ) -> Response:
@@ -84,6 +86,7 @@ async def return_from_provider(
 
     client = client_of(provider)
     rate_limit(request, session, "provider_sign_in")
+    begun: Resumed | None = None
     try:
         begun = resume(session, client, flow="sign_in", browser=browser_of(request), answer=answer)
         session.close()  # nobody holds a connection while the provider is asked
@@ -92,7 +95,7 @@ async def return_from_provider(
     except AuthorizationRefused as refused:
         service.refuse(session, client, refused)
         if refused.user_id is None:
-            refused.next = {"rel": "sign-in", "href": f"/login?provider={provider}"}
+            refused.next = {"rel": "sign-in", "href": _again(provider, begun.data if begun else refused.data)}
         raise
     if return_to := begun.data.get("return_to"):
         response = Response(status_code=303, headers={"location": return_to})
@@ -126,7 +129,7 @@ async def link_identity(request: Request, session: SessionDep, caller: Caller, w
 
 @router.delete("/auth/identities/{identity_id}", status_code=204, responses=responses(409))
 async def unlink_identity(session: SessionDep, caller: Caller, identity_id: UUID) -> Response:
-    """Have an account at a provider sign in no more; 409 when it is the only way to sign in."""
+    """Have an account at a provider sign in no more, until it is linked again; 409 when it is the only way to."""
     service.unlink(session, caller, identity_id=identity_id)
     return Response(status_code=204)
 
@@ -148,6 +151,12 @@ def _begin(
         session_id=caller.session_id if caller else None,
     )
     return url, browser
+
+
+def _again(provider: ProviderName, data: Mapping[str, Any]) -> str:
+    """The address by which what was begun with `data` is begun once more."""
+    return_to = {"return_to": data["return_to"]} if "return_to" in data else {}
+    return f"/login?{urlencode({'provider': provider, **return_to})}"
 
 
 def _callback(request: Request, client: Client) -> str:

@@ -99,6 +99,9 @@ class UserRead(Output):
     time_zone: str
     roles: list[str]
     divisions: list[DivisionName]
+    deletion_requested_at: Timestamp | None = Field(
+        description="Its owner has deleted it, and can take it back until it is erased. So can `status: active`."
+    )
     created_at: Timestamp
     updated_at: Timestamp
     version: int

@@ -14,6 +14,7 @@ from quintet.db.models.addresses import FormerAddress
 from quintet.errors import BadRequest, Conflict, FieldError, Forbidden, NotFound
 from quintet.events.record import record, scope_of
 from quintet.events.types import EventType
+from quintet.identity.one_time_tokens import void
 from quintet.identity.passwords import check_strength, hash_password
 from quintet.identity.permissions import ADMIN, Permission
 from quintet.identity.principal import Principal
@@ -201,6 +202,8 @@ def _set_fields(session: Session, user: User, changes: dict[str, Any]) -> None:
         session.add(FormerAddress(event_id=moving, user_id=user.id, email=former))
         _record(session, EventType.ACCOUNT_EMAIL_VERIFICATION_REQUESTED, user.id)
     if "status" not in fields:
+        if changes.get("status") == "disabled" and user.deletion_requested_at:  # by its owner, who is not to come back
+            void(session, user_id=user.id, purpose="account_restore")
         return
     user.deletion_requested_at = None  # should its owner have deleted it
     if user.status == "active":

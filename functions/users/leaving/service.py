@@ -10,7 +10,7 @@ from functions.users.accounts.service import require_another_admin, roles_of
 from quintet.db.models.accounts import User
 from quintet.db.models.projects import Project, ProjectMember
 from quintet.db.models.sessions import UserSession
-from quintet.errors import Conflict, FieldError, Forbidden
+from quintet.errors import Conflict, FieldError, Forbidden, Unauthorized
 from quintet.events.record import record, scope_of
 from quintet.events.types import EventType
 from quintet.identity.one_time_tokens import GRACE
@@ -26,6 +26,8 @@ FRESH = 10 * 60
 def request_deletion(session: Session, caller: Principal, *, password: str | None) -> datetime:
     """Disable the caller's account, to be erased after the time of grace; from when on, it answers."""
     user = session.scalars(select(User).where(User.id == caller.user_id).with_for_update()).one()
+    if user.status != "active":  # since the caller was let in: by an administrator, or by this very request
+        raise Unauthorized("The session has ended. Sign in again.")
     scope = scope_of("user", user.id)
     if password is None:
         _require_fresh(session, caller)
@@ -56,18 +58,26 @@ def _require_fresh(session: Session, caller: Principal) -> None:
 
 
 def _require_heirs(session: Session, user_id: UUID) -> None:
-    """409 while there are projects of theirs in which others work and nobody else is an owner."""
-    other = aliased(ProjectMember)
-    others = exists().where(other.project_id == Project.id, other.user_id != user_id)
+    """409 while there are projects of theirs in which others work and nobody else is an owner; who has left does not
+    count."""
+    other, account = aliased(ProjectMember), aliased(User)
+    others = exists().where(
+        other.project_id == Project.id,
+        other.user_id != user_id,
+        account.id == other.user_id,
+        account.status == "active",
+    )
     stranded = session.execute(
         select(Project.id, Project.title)
-        .where(Project.owner_id == user_id, Project.status != "archived", others, ~others.where(other.role == "owner"))
+        .join(ProjectMember, ProjectMember.project_id == Project.id)
+        .where(ProjectMember.user_id == user_id, ProjectMember.role == "owner")
+        .where(Project.status != "archived", others, ~others.where(other.role == "owner"))
         .order_by(Project.id)
         .limit(20)
     ).all()
     if stranded:
         raise Conflict(
-            "Others work in projects that you alone own. Make another member an owner of each, or archive it.",
+            "Others work in projects that nobody but you owns. Make another member an owner of each, or archive it.",
             errors=[FieldError(f"/projects/{row.id}", row.title) for row in stranded],
-            next={"rel": "projects", "href": f"/projects?owner_id={user_id}"},
+            next={"rel": "projects", "href": "/projects"},
         )

@@ -48,6 +48,8 @@ class Settings:
 
     integration_lease_seconds: int = 150
     """The same of an integration that is fetched from, and of a request to it: more than one call with its retries."""
+    integration_look_seconds: int = 10
+    """Until a job that a service works on is first looked at."""
 
     webhooks_allow_private: bool = False
     """Lets webhooks have http: addresses and private ones, on one machine and in tests alone."""
@@ -95,6 +97,8 @@ class Settings:
     cors_origins: tuple[str, ...] = ()
     client_address_header: str = ""
     """The header in which a CDN says whose a request is. Set only where nobody gets past the CDN."""
+    public_host_header: str = ""
+    """The header in which it says under which name people reach the API. Set as the one before."""
     same_site_cookies: bool = False
     """True when the front ends share the API's registrable domain: the refresh cookie is then SameSite=Strict."""
     sentry_dsn: str = ""

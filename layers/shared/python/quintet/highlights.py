@@ -3,6 +3,7 @@ long text, and leave out what people wrote where it takes that for a tag or a nu
 
 import html
 import re
+from unicodedata import normalize
 
 WINDOW = 200
 """Characters that are shown of a longer text."""
@@ -23,6 +24,7 @@ def highlight(text: str, q: str) -> str:
 
     Takes time in proportion to the text.
     """
+    text, q = normalize("NFC", text), normalize("NFC", q)  # as the database does
     sought = {word.lower() for excluded, term in _TERM.findall(q) if not excluded for word in _WORD.findall(term)}
     first = next((found for found in _WORD.finditer(text) if found[0].lower() in sought), None)
     start, end = _window(text, *(first.span() if first else (0, 0)))

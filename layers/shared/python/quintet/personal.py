@@ -1,7 +1,7 @@
 """What there is of a person, table by table: what an export has of it, and what becomes of it in an erased account.
 
 A test holds this against the schema: a new table that knows people needs a row. The person is `%(user)s` in all SQL.
-No secret, hash or token is exported; what others wrote is theirs.
+No secret, hash or token is exported; what others wrote is theirs, and so is where they were when they did something.
 """
 
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ PERSONAL: dict[str, Kind] = {
         erased=_deleted_from("one_time_tokens"),
     ),
     "oauth_identities": Kind(
-        exported="""SELECT id, provider, subject, email, created_at, last_used_at
+        exported="""SELECT id, provider, subject, email, created_at, last_used_at, unlinked_at
             FROM oauth_identities WHERE user_id = %(user)s""",
         erased=_deleted_from("oauth_identities"),
     ),
@@ -77,7 +77,9 @@ PERSONAL: dict[str, Kind] = {
     "tasks": Kind(
         exported="""SELECT id, project_id, title, description, status, priority, assignee_id, due_date, created_by,
                 created_at, updated_at
-            FROM tasks WHERE created_by = %(user)s OR assignee_id = %(user)s""",
+            FROM tasks WHERE (created_by = %(user)s OR assignee_id = %(user)s)
+                -- others go on writing them, which who has left the project may not read
+                AND project_id IN (SELECT project_id FROM project_members WHERE user_id = %(user)s)""",
         stays=_SHARED,
     ),
     "task_reminders": Kind(
@@ -176,9 +178,9 @@ PERSONAL: dict[str, Kind] = {
             FROM push_subscriptions WHERE user_id = %(user)s""",
         erased=_deleted_from("push_subscriptions"),
     ),
-    "webhooks": Kind(  # a query may hold a token
-        exported="""SELECT id, split_part(url, '?', 1) AS url, description, types, status, paused_reason, created_at,
-                updated_at
+    "webhooks": Kind(  # of many receivers the rest of the address is a secret
+        exported="""SELECT id, substring(url FROM '^https?://[^/?#]+') AS receiver, description, types, status,
+                paused_reason, created_at, updated_at
             FROM webhooks WHERE owner_id = %(user)s""",
         erased=_deleted_from("webhooks", "owner_id"),
     ),
@@ -219,9 +221,8 @@ PERSONAL: dict[str, Kind] = {
         erased=_deleted_from("exports"),
     ),
     "events": Kind(
-        # Others act in the person's scope, too: an administrator, a teacher.
         exported="""SELECT id, at, type, subject_type, subject_id, data - 'key' - 'upload_id' AS data, scope,
-                CASE WHEN coalesce(actor_id, %(user)s) = %(user)s THEN host(ip) END AS ip
+                CASE WHEN actor_id = %(user)s THEN host(ip) END AS ip
             FROM events WHERE actor_id = %(user)s OR scope = 'user:' || %(user)s::text""",
         stays="Ids and facts; addresses of networks are taken out before.",
     ),

@@ -77,6 +77,13 @@ def client_ip(request: Request) -> str | None:
     return request.client.host if request.client else None
 
 
+def public_host(request: Request) -> str:
+    """The name, and perhaps the port, by which the browser reached the API: the request's own, or as the CDN says."""
+    if header := settings().public_host_header:
+        return request.headers.get(header, "")
+    return request.url.netloc
+
+
 def rate_limit(request: Request, session: Session, name: str, **values: str) -> None:
     """Count one attempt at `name` by the caller's address and by `values`; 429 when it is one too many.
 

@@ -27,7 +27,8 @@ _CLAIM = """
         SET body_hash = excluded.body_hash, expires_at = excluded.expires_at, status = NULL
         WHERE idempotency_keys.expires_at <= now() OR idempotency_keys.status IS NULL
     RETURNING true"""
-"""A row without a status is of a request that committed half way (a rate limit does) and failed: it claims nothing."""
+"""A row without a status is of a request that committed half way (a rate limit does) and failed, or whose answer is
+not kept: it claims nothing."""
 
 _READ = """
     SELECT body_hash, status, headers, body FROM idempotency_keys
@@ -91,6 +92,11 @@ async def idempotent(
 
 Idempotent = Depends(idempotent)
 """For the `dependencies` of a POST that creates something."""
+
+
+def do_not_keep(request: Request) -> None:
+    """Have a repeat done anew, which does no harm: the answer is good for a while only, or with a cookie."""
+    request.state.idempotency_claim = None
 
 
 def store_answer(request: Request, response: Response) -> None:

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field
 from starlette.responses import Response
 
 from quintet.config import settings
+from quintet.http.dependencies import public_host
 from quintet.http.envelope import link
 from quintet.identity.one_time_tokens import LIFETIMES
 from quintet.oauth.authorization import Answer
@@ -78,9 +79,9 @@ def remember(request: Request, response: Response, browser: str, *, fetched: boo
 def callback(request: Request, path: str) -> str:
     """The whole address of a path of this API, as it is registered with providers: under the first prefix.
 
-    By the host that the browser used, which API Gateway lets through only if it is one of ours.
+    By the host that the browser used, which API Gateway (or the CDN) lets through only if it is one of ours.
     """
-    return f"{request.url.scheme}://{request.url.netloc}{link(request.scope, path)}"
+    return f"{request.url.scheme}://{public_host(request)}{link(request.scope, path)}"
 
 
 def _cookie(request: Request) -> str:

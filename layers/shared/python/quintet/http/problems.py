@@ -82,6 +82,11 @@ def answer(request: Request, problem: Problem) -> Response:
     return JSONResponse(content, problem.status, problem.headers, MEDIA_TYPE)
 
 
+def invalid(error: RequestValidationError) -> BadRequest:
+    """What FastAPI found wrong with a request, as a problem."""
+    return BadRequest("The input is not valid.", errors=list(islice(_field_errors(error.errors()), MAX_ERRORS)))
+
+
 def install(app: FastAPI) -> None:
     """Make `app` answer every error as a problem."""
 
@@ -93,8 +98,7 @@ def install(app: FastAPI) -> None:
         assert isinstance(error, RequestValidationError)
         if request.method not in _methods_at(request):  # `PUT /files/multipart`, which is no `/files/{file_id}`
             return await on_http(request, HTTPException(405))
-        errors = list(islice(_field_errors(error.errors()), MAX_ERRORS))
-        return answer(request, BadRequest("The input is not valid.", errors=errors))
+        return answer(request, invalid(error))
 
     async def on_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)

@@ -74,8 +74,9 @@ def _advice(name: str, names: tuple[str, ...]) -> str:
 class Router(APIRouter):
     """An APIRouter whose changes answer PUT and PATCH alike."""
 
-    def __init__(self, *, tags: list[str], **options: Any) -> None:
-        super().__init__(tags=list(tags), route_class=Route, generate_unique_id_function=attrgetter("name"), **options)
+    def __init__(self, *, tags: list[str], route_class: type[Route] = Route, **options: Any) -> None:
+        unique = attrgetter("name")
+        super().__init__(tags=list(tags), route_class=route_class, generate_unique_id_function=unique, **options)
 
     def change(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
         """Register PUT and PATCH with one meaning: the fields sent are changed, the others stay (RFC 7396)."""

@@ -43,6 +43,8 @@ LIMITS: dict[str, tuple[Limit, ...]] = {
     "integration": (Limit("account", 60, 60),),
     "integration_callback": (Limit("ip", 120, 900),),
     "assistant": (Limit("account", 20, 60), Limit("ip", 200, 60)),
+    # Each who follows an answer takes a function until its end.
+    "assistant_resume": (Limit("account", 30, 60),),
     # When the network comes back, everybody in that office connects again, with each of their devices.
     "realtime_ticket": (Limit("account", 120, 60), Limit("ip", 3000, 60)),
     "frame": (Limit("connection", 200, 10), Limit("account", 400, 10)),

@@ -7,7 +7,7 @@ KMS and GCM are both told whose they are: what is moved to another row does not 
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -26,17 +26,35 @@ class Sealed:
     key_id: str
 
 
-def seal(secrets: Mapping[str, str], *, integration_id: UUID, user_id: UUID) -> Sealed:
-    """Seal what is secret of somebody's integration. Calls KMS."""
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+@dataclass(frozen=True, slots=True)
+class DataKey:
+    """What the secrets of one integration are sealed with, once."""
 
+    plain: bytes = field(repr=False)
+    sealed: bytes
+    key_id: str
+    context: Mapping[str, str]
+
+    def seal(self, secrets: Mapping[str, str]) -> Sealed:
+        """Seal what is secret. Calls nobody, and so does not fail."""
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+        nonce, text = os.urandom(_NONCE), json.dumps(dict(secrets)).encode()
+        return Sealed(
+            nonce + AESGCM(self.plain).encrypt(nonce, text, _associated(self.context)), self.sealed, self.key_id
+        )
+
+
+def new_key(*, integration_id: UUID, user_id: UUID) -> DataKey:
+    """A data key for somebody's integration. Calls KMS."""
     context, key_id = _context(integration_id, user_id), settings().sealing_key_id
     made = kms().generate_data_key(KeyId=key_id, KeySpec="AES_256", EncryptionContext=context)
-    nonce = os.urandom(_NONCE)
-    text = json.dumps(dict(secrets)).encode()
-    return Sealed(
-        nonce + AESGCM(made["Plaintext"]).encrypt(nonce, text, _associated(context)), made["CiphertextBlob"], key_id
-    )
+    return DataKey(made["Plaintext"], made["CiphertextBlob"], key_id, context)
+
+
+def seal(secrets: Mapping[str, str], *, integration_id: UUID, user_id: UUID) -> Sealed:
+    """Seal what is secret of somebody's integration. Calls KMS."""
+    return new_key(integration_id=integration_id, user_id=user_id).seal(secrets)
 
 
 def unseal(row: Any, *, integration_id: UUID, user_id: UUID) -> dict[str, str]:

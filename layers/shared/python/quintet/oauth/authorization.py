@@ -11,6 +11,7 @@ import re
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 from uuid import UUID
 
@@ -40,13 +41,23 @@ _ERROR = re.compile(r"[a-z_]{1,50}")
 class AuthorizationRefused(Problem):
     """Nothing came of an authorization, and nothing changes.
 
-    `reason` is a word for the record, `at` the parameter that was wrong, `user_id` the account it was begun for.
+    `reason` is a word for the record, `at` the parameter that was wrong, `user_id` the account it was begun for, `data`
+    what was given to `begin`, as far as `resume` knows.
     """
 
-    def __init__(self, status: int, reason: str, detail: str, *, at: str = "", user_id: UUID | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        reason: str,
+        detail: str,
+        *,
+        at: str = "",
+        user_id: UUID | None = None,
+        data: Mapping[str, Any] | None = None,
+    ) -> None:
         self.status = status
         super().__init__(detail, errors=[FieldError(f"query/{at}", detail)] if at else ())
-        self.reason, self.user_id = reason, user_id
+        self.reason, self.user_id, self.data = reason, user_id, data or {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,14 +142,14 @@ def resume(session: Session, client: Client, *, flow: Flow, browser: str, answer
         detail = "This took longer than ten minutes, or it was done already. Begin again."
         raise AuthorizationRefused(400, "expired", detail, at="state")
     [begun] = found
+    refused = partial(AuthorizationRefused, user_id=begun.user_id, data=begun.data)
     if answer.issuer is not None and answer.issuer != client.provider.issuer:
-        detail = f"This answer is not from {title}. Begin again."
-        raise AuthorizationRefused(400, "wrong_issuer", detail, at="iss", user_id=begun.user_id)
+        raise refused(400, "wrong_issuer", f"This answer is not from {title}. Begin again.", at="iss")
     if answer.error == "access_denied":
-        raise AuthorizationRefused(403, "denied", f"You did not allow it at {title}.", user_id=begun.user_id)
+        raise refused(403, "denied", f"You did not allow it at {title}.")
     if answer.error or not answer.code:
         word = answer.error if answer.error and _ERROR.fullmatch(answer.error) else "no_code"
-        raise AuthorizationRefused(502, word, f"{title} could not do it ({word}).", user_id=begun.user_id)
+        raise refused(502, word, f"{title} could not do it ({word}).")
     return Resumed(
         answer.code,
         _derived(client, "verifier", random),

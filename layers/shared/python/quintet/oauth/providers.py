@@ -71,29 +71,28 @@ class Client:
     secret: str = field(repr=False)
 
 
-_clients: tuple[float, dict[str, Client]] = (-math.inf, {})
+_configured: tuple[float, dict[str, dict[str, str]]] = (-math.inf, {})
 
 
 def client_of(name: str) -> Client:
     """Our client at the provider of this name; 404 where nobody has set one up."""
-    global _clients
-    loaded_at, clients = _clients
+    global _configured
+    loaded_at, configured = _configured
     if time.monotonic() - loaded_at > CACHE_SECONDS:
-        clients = {name: _client(name, **given) for name, given in _configured().items() if name in PROVIDERS}
-        _clients = (time.monotonic(), clients)
-    if name not in clients:
-        title = PROVIDERS[name].title if name in PROVIDERS else name
-        raise NotFound(f"{title} is not set up here. Whoever operates this installation can do that.")
-    return clients[name]
+        configured = _read()
+        _configured = (time.monotonic(), configured)
+    if name not in configured:
+        raise NotFound(f"{PROVIDERS[name].title} is not set up here. Whoever operates this installation can do that.")
+    return _client(name, **configured[name])  # made here, so that a mistake in one is not one in all
 
 
 def forget_clients() -> None:
     """Read the secret anew when it is next asked for."""
-    global _clients
-    _clients = (-math.inf, {})
+    global _configured
+    _configured = (-math.inf, {})
 
 
-def _configured() -> dict[str, dict[str, str]]:
+def _read() -> dict[str, dict[str, str]]:
     from quintet.aws import secrets
 
     text = secrets().get_secret_value(SecretId=settings().oauth_clients_secret_id)["SecretString"]

@@ -1,25 +1,36 @@
 """Tokens of a provider: got for a code, refreshed, revoked (RFC 6749, 4.1.3 and 6; RFC 7009).
 
-Every call has timeouts, and is made by whoever holds no database session meanwhile.
+Every call has timeouts and reads no more than it can use, and is made by whoever holds no database session meanwhile.
 """
 
+import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
+from quintet import retry_after
 from quintet.oauth.providers import Client
 
 if TYPE_CHECKING:
     from authlib.integrations.requests_client import OAuth2Session
-    from requests import Response
+    from requests import PreparedRequest, Response
 
 TIMEOUT = (3, 5)
-"""Seconds to connect, and to wait for a sign of life."""
+"""Seconds to connect, and to wait for the answer's header, or a sign of life from then on."""
+WHOLE_SECONDS = 7
+"""From the request to the end of an answer's body. Three requests and the last wait end before the function does."""
+MAX_BODY = 1024**2
+"""Bytes of an answer."""
 
+_TOKEN = re.compile(r"[\x21-\x7e]+")
+"""Else HTTP's client would quote it when it refuses to send it in a header (RFC 6750, 2.1)."""
 _AGENT = "Quintet"
 """GitHub answers nobody without a name."""
+_CHUNK = 64 * 1024
 
 
 class ProviderFailed(Exception):  # noqa: N818  (it is an outcome)
@@ -96,9 +107,15 @@ def revoke(client: Client, token: str) -> None:
 
 def read(client: Client, url: str, token: str | None = None) -> Any:
     """The JSON at an address of the provider, as whoever the access token is of."""
+
+    def bearer(request: "PreparedRequest") -> "PreparedRequest":
+        """Without an `auth`, requests would be whoever a .netrc says."""
+        if token:
+            request.headers["Authorization"] = f"Bearer {token}"
+        return request
+
     with _calling(client) as http:
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        answer = _check(client)(http.request("GET", url, headers=headers, withhold_token=True, allow_redirects=False))
+        answer = _check(client)(http.request("GET", url, auth=bearer, withhold_token=True, allow_redirects=False))
         if answer.status_code != 200:
             raise ProviderRefused(client.provider.title, str(answer.status_code))
         return answer.json()
@@ -109,7 +126,13 @@ def _calling(client: Client) -> "Iterator[OAuth2Session]":
     from authlib.integrations.base_client import OAuthError
     from authlib.integrations.requests_client import OAuth2Session
     from requests import RequestException
+    from requests.adapters import HTTPAdapter
+    from urllib3.exceptions import HTTPError
 
+    from quintet.punctual import punctual
+
+    adapter = HTTPAdapter()
+    punctual(adapter.poolmanager)
     http = OAuth2Session(
         client.id,
         client.secret,
@@ -117,54 +140,61 @@ def _calling(client: Client) -> "Iterator[OAuth2Session]":
         revocation_endpoint_auth_method="client_secret_post",
         default_timeout=TIMEOUT,
     )
+    http.mount("https://", adapter)
+    http.mount("http://", adapter)
     http.headers.update({"Accept": "application/json", "User-Agent": _AGENT})
     for kind in ("access_token_response", "refresh_token_response"):
         http.register_compliance_hook(kind, _check(client))
     title = client.provider.title
+    http.hooks["response"].append(_bounded(client))
     try:
         with http:
             yield http
     except OAuthError as error:
         raise ProviderRefused(title, str(error.error)) from None
-    except (RequestException, ValueError) as error:  # with the answer, which may hold a token
+    # With the answer, which may hold a token. JSON can be too deep to be read, and a lifetime too long to be counted.
+    except (RequestException, HTTPError, ValueError, TypeError, RecursionError, OverflowError) as error:
         raise ProviderFailed(title, type(error).__name__) from None
+
+
+def _bounded(client: Client) -> "Callable[..., None]":
+    def bound(answer: "Response", **_: object) -> None:
+        """Read the body, as far and as long as is sensible: a timeout alone ends none that comes in drops."""
+        until = time.monotonic() + WHOLE_SECONDS - answer.elapsed.total_seconds()
+        body = bytearray()
+        while chunk := answer.raw.read1(_CHUNK, decode_content=True):
+            body += chunk
+            if len(body) > MAX_BODY or time.monotonic() > until:
+                answer.close()
+                raise ProviderFailed(client.provider.title, "too much, or too slowly")
+        answer.raw = BytesIO(body)
+
+    return bound
 
 
 def _check(client: Client) -> "Callable[[Response], Response]":
     def check(answer: "Response") -> "Response":
         if answer.status_code == 429 or answer.status_code >= 500:
             status = answer.status_code
-            raise ProviderFailed(client.provider.title, str(status), status=status, retry_after=_seconds(answer))
+            wait = retry_after.seconds(answer.headers.get("Retry-After"))
+            raise ProviderFailed(client.provider.title, str(status), status=status, retry_after=wait)
         return answer
 
     return check
 
 
-def _seconds(answer: "Response") -> float | None:
-    """What `Retry-After` says (RFC 9110, 10.2.3), as seconds."""
-    from email.utils import parsedate_to_datetime
-
-    said = answer.headers.get("Retry-After", "")
-    if said.isdecimal():
-        return float(said)
-    try:
-        return max(0.0, (parsedate_to_datetime(said) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):
-        return None
-
-
 def _tokens(client: Client, given: dict[str, Any]) -> Tokens:
     access, kind = given.get("access_token"), str(given.get("token_type", "bearer"))
-    if not isinstance(access, str) or not access or kind.lower() != "bearer":
+    if not isinstance(access, str) or not _TOKEN.fullmatch(access) or kind.lower() != "bearer":
         raise ProviderFailed(client.provider.title, "no token")
-    # GitHub separates them by commas.
-    scopes = str(given.get("scope") or "").replace(",", " ").split()
+    renewed, scope = given.get("refresh_token"), given.get("scope")
     return Tokens(
         access_token=access,
-        refresh_token=given.get("refresh_token") or None,
+        refresh_token=renewed if isinstance(renewed, str) and renewed else None,
         id_token=given.get("id_token"),
         expires_at=_expiry(client, given.get("expires_in")),
-        scopes=tuple(scopes),
+        # GitHub separates them by commas.
+        scopes=tuple(scope.replace(",", " ").split()) if isinstance(scope, str) else (),
     )
 
 

@@ -57,6 +57,7 @@ class AiMessage(Base):
     stop_requested: Mapped[bool] = mapped_column(server_default=text("false"))
     lease_until: Mapped[datetime | None]
     provider: Mapped[str | None]
+    # Of an answer that is running, what is expected of it.
     input_tokens: Mapped[int | None]
     output_tokens: Mapped[int | None]
     created_at: Mapped[CreatedAt]

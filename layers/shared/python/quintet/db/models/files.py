@@ -94,7 +94,10 @@ class File(Changing, Base):
 
 
 class FileText(Base):
-    """A passage of what a ready file says, in its order: some hundred words, by which it is found."""
+    """A passage of what a ready file says, in its order: some hundred words, by which it is found.
+
+    Of a file that says nothing there is an empty one, once that is known.
+    """
 
     __tablename__ = "file_texts"
     __table_args__ = (Index("ix_file_texts_search", "search", postgresql_using="gin"),)

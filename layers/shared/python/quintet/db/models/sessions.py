@@ -73,6 +73,8 @@ class OAuthIdentity(Base):
     """The verified address the provider told last, for its owner to know which account it is."""
     created_at: Mapped[CreatedAt]
     last_used_at: Mapped[CreatedAt]
+    unlinked_at: Mapped[datetime | None]
+    """Since when it signs in no more; it stays, lest its address link it again."""
 
 
 class SigningKey(Base):
