@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from infra.local.postgres import Postgres
 from tests.support.api import Api
@@ -32,6 +33,19 @@ os.environ.update(
     AI_PROVIDER="offline",
     MOTO_SQS_ENFORCE_STRICT_QUEUE_PURGE_BEHAVIOUR="false",  # more than once a minute
 )
+
+
+class ByFile(LoadScopeScheduling):  # type: ignore[misc]
+    """A worker is given a whole file, so that what it needs is set up once; of `infra` all, which share templates."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "tests/infra" if file.startswith("tests/infra/") else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByFile:
+    """How xdist shares the tests out. (Its groups do nothing under pytest 9.2: pytest-xdist issue 1386.)"""
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ import pytest
 from tests.e2e.stand import Stand
 from tests.support.api import PASSWORD
 
-pytestmark = [pytest.mark.xdist_group("schemathesis"), pytest.mark.timeout(900)]
+pytestmark = pytest.mark.timeout(900)
 
 HERE = Path(__file__).parent
 ADMINISTERED = ("users", "administration", "roles", "divisions", "events")

@@ -12,8 +12,6 @@ from infra.access import assistant
 from infra.config import ENVIRONMENTS
 from tests.infra.conftest import Synthesised
 
-pytestmark = pytest.mark.xdist_group("cdk")
-
 EVERY = {
     *("ec2:AssignPrivateIpAddresses", "ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface"),
     *("ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets", "ec2:UnassignPrivateIpAddresses"),

@@ -20,8 +20,6 @@ from infra import bundling
 from infra.local.postgres import free_port
 from infra.slimming import strip
 
-pytestmark = pytest.mark.xdist_group("cdk")
-
 GATE_MB, GOAL_MB = 100, 60
 HOST = {
     "Linux": f"{platform.machine()}-manylinux_2_28",

@@ -19,8 +19,6 @@ from infra.constructs.function import _common_environment
 from quintet.config import Settings
 from tests.infra.conftest import Synthesised
 
-pytestmark = pytest.mark.xdist_group("cdk")
-
 NAME = CdnName(domain_name="api.quintet.example", certificate_arn="arn:aws:acm:us-east-1:111111111111:certificate/0190")
 
 

@@ -12,8 +12,6 @@ from infra.config import ENVIRONMENTS, POSTGRES_VERSION
 from quintet.exports import KEPT, PREFIX
 from tests.infra.conftest import Synthesised
 
-pytestmark = pytest.mark.xdist_group("cdk")
-
 
 def test_the_database_is_encrypted_and_takes_tokens_over_tls_only(env: Synthesised) -> None:
     env.data.has_resource_properties(

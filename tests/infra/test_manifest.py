@@ -4,15 +4,11 @@ import re
 from dataclasses import fields
 from typing import Any
 
-import pytest
-
 from functions.manifest import CATCH_ALL, FUNCTIONS, PREFIXES, QUEUES, ROUTES, Need, handler_path
 from infra.api_body import api_paths
 from infra.config import ENVIRONMENTS
 from quintet.config import Settings
 from tests.infra.conftest import Synthesised
-
-pytestmark = pytest.mark.xdist_group("cdk")
 
 POSTGRES_CONNECTIONS = {"t4g.small": 180, "m7g.large": 800}
 """What an instance class allows, less what RDS keeps for itself."""

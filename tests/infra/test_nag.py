@@ -15,8 +15,6 @@ from infra import nag
 from infra.app import build, new_app
 from infra.config import ENVIRONMENTS, Slack
 
-pytestmark = pytest.mark.xdist_group("cdk")
-
 EVERYTHING = replace(
     ENVIRONMENTS["prod"],
     name="everything",

@@ -15,8 +15,6 @@ from quintet.config import settings
 from quintet.observability import count_metric
 from tests.infra.conftest import Synthesised
 
-pytestmark = pytest.mark.xdist_group("cdk")
-
 API_FUNCTIONS = {name for name, function in FUNCTIONS.items() if function.routes}
 
 

@@ -62,13 +62,17 @@ def nothing_due(stack: object) -> None:
 @pytest.fixture
 def own_queues(stack: object, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Queues that nobody else has sent to."""
-    for queue in settings().queue_urls:
-        made = aws.sqs().create_queue(QueueName=f"{queue}-{uuid4().hex}")
-        monkeypatch.setenv(f"{queue.upper()}_QUEUE_URL", made["QueueUrl"])
+    made = {
+        queue: aws.sqs().create_queue(QueueName=f"{queue}-{uuid4().hex}")["QueueUrl"] for queue in settings().queue_urls
+    }
+    for queue, url in made.items():
+        monkeypatch.setenv(f"{queue.upper()}_QUEUE_URL", url)
     settings.cache_clear()
     yield
     monkeypatch.undo()
     settings.cache_clear()
+    for url in made.values():
+        aws.sqs().delete_queue(QueueUrl=url)
 
 
 @pytest.fixture(scope="module")
