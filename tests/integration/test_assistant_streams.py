@@ -438,6 +438,7 @@ def test_given_a_tasks_stream_that_nobody_reads_any_more_then_it_ends_at_the_mod
             f"{gateway}/ai", json={"task": "suggest", "text": "x"}, headers=headers, stream=True, timeout=20
         )
         next(answer.iter_content(10))
+        until(lambda: played.sent)
         answer.close()
         until(lambda: played.left, seconds=5)
     [used] = until(lambda: execute("SELECT output_tokens FROM ai_usage WHERE user_id = %(id)s", id=user.id))
