@@ -437,7 +437,8 @@ def test_given_a_tasks_stream_that_nobody_reads_any_more_then_it_ends_at_the_mod
         answer = requests.post(
             f"{gateway}/ai", json={"task": "suggest", "text": "x"}, headers=headers, stream=True, timeout=20
         )
-        next(answer.iter_content(10))
+        pieces = answer.iter_content(10)  # who forgets these has left
+        next(pieces)
         until(lambda: played.sent)
         answer.close()
         until(lambda: played.left, seconds=5)
