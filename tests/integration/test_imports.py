@@ -206,7 +206,7 @@ LINE = st.tuples(
     st.sampled_from(["skip", "update"]),
     st.integers(1, 6),
 )
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_given_any_files_then_every_row_is_counted_and_chunks_make_no_difference(
     boss: Api, monkeypatch: pytest.MonkeyPatch, files: list[list[tuple[str, ...]]], policy: str, chunk_rows: int
 ) -> None:
