@@ -1,6 +1,5 @@
 """Connecting at a provider: there, and back again with a code (RFC 6749, 4.1)."""
 
-from pathlib import Path
 from typing import Literal, NamedTuple
 from uuid import UUID
 
@@ -13,12 +12,10 @@ from functions.integrations import service
 from quintet.db.models.integrations import Integration
 from quintet.db.models.sessions import UserSession
 from quintet.db.session import writing
-from quintet.errors import Problem
 from quintet.events.record import Origin, originate
 from quintet.http.dependencies import SessionDep, rate_limit
 from quintet.http.oauth import ProviderAnswer, browser_of, callback
-from quintet.http.pages import html_page
-from quintet.http.problems import responses
+from quintet.http.pages import RouteForPeople, also_pages, message_page
 from quintet.http.routing import Router
 from quintet.identity.principal import Principal
 from quintet.integrations.services import SERVICES, Service
@@ -26,13 +23,7 @@ from quintet.oauth.authorization import AuthorizationRefused, Resumed, begin, re
 from quintet.oauth.providers import Client, client_of
 from quintet.oauth.tokens import ProviderFailed, ProviderRefused, Tokens, exchange
 
-router = Router(prefix="/integrations", tags=["integrations"])
-
-_TEMPLATES = Path(__file__).parent / "templates"
-_HTML = {"text/html": {"schema": {"type": "string"}}}
-_PAGES = responses(400, 403, 404, 409, 429, 502)
-for _documented in _PAGES.values():
-    _documented["content"] |= _HTML
+router = Router(prefix="/integrations", tags=["integrations"], route_class=RouteForPeople)
 
 
 class Begun(NamedTuple):
@@ -68,26 +59,25 @@ def begin_connecting(
 @router.get(
     "/callback/{name}",
     response_class=HTMLResponse,
-    responses={303: {"description": "At `return_to`: it is connected."}, **_PAGES},
+    responses={
+        303: {"description": "At `return_to`: it is connected."},
+        **also_pages(400, 403, 404, 409, 429, 502),
+    },
 )
 async def return_to_connect(
     request: Request, session: SessionDep, name: Literal["github", "google_docs"], answer: ProviderAnswer
 ) -> Response:
     """The page a provider sends people back to, which connects what they have agreed to."""
     wanted = SERVICES[name]
-    try:
-        client = client_of(wanted.provider)
-        rate_limit(request, session, "integration_callback")
-        begun = resume(session, client, flow="connect", browser=browser_of(request), answer=answer)
-        session.close()  # nobody holds a connection while the provider is asked
-        tokens = _tokens(request, client, wanted, begun)
-        _connect(session.info["origin"], wanted, begun, tokens)
-    except Problem as problem:
-        text = problem.errors[0].detail if problem.errors else problem.detail
-        return _page_of(problem.status, title="This did not work", text=text)
+    client = client_of(wanted.provider)
+    rate_limit(request, session, "integration_callback")
+    begun = resume(session, client, flow="connect", browser=browser_of(request), answer=answer)
+    session.close()  # nobody holds a connection while the provider is asked
+    tokens = _tokens(request, client, wanted, begun)
+    _connect(session.info["origin"], wanted, begun, tokens)
     if return_to := begun.data.get("return_to"):
         return Response(status_code=303, headers={"location": return_to})
-    return _page_of(200, title="Connected", text=f"{wanted.title} is connected. You can close this page.")
+    return message_page(200, title="Connected", text=f"{wanted.title} is connected. You can close this page.")
 
 
 def _tokens(request: Request, client: Client, wanted: Service, begun: Resumed) -> Tokens:
@@ -130,7 +120,3 @@ def _connect(origin: Origin, wanted: Service, begun: Resumed, tokens: Tokens) ->
 
 def _callback(request: Request, wanted: Service) -> str:
     return callback(request, f"/integrations/callback/{wanted.name}")
-
-
-def _page_of(status: int, *, title: str, text: str) -> HTMLResponse:
-    return html_page(_TEMPLATES, "message.html", status, title=title, text=text)

@@ -13,7 +13,6 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from functions.auth.cookies import set_cookie
 from functions.auth.oauth import queries, service
 from functions.auth.oauth.schemas import AuthorizationRead, IdentityLink, IdentityRead, ProviderName
-from functions.auth.pages import HTML, RouteForPeople, also_pages, message_page, wants_page
 from functions.auth.routes import token_answer
 from functions.auth.service import Tokens
 from quintet.db.session import writing
@@ -21,6 +20,7 @@ from quintet.events.record import originate
 from quintet.http.answers import changed, listed
 from quintet.http.dependencies import Caller, Paging, SessionDep, rate_limit
 from quintet.http.oauth import ProviderAnswer, ReturnTo, browser_of, callback, remember
+from quintet.http.pages import HTML, RouteForPeople, also_pages, message_page, wants_page
 from quintet.http.problems import responses
 from quintet.http.routing import Router
 from quintet.http.schemas import Page
