@@ -20,6 +20,7 @@ REASONS = re.compile(
             "This is not the account's password",
             "A NUL character cannot be stored",
             "An empty file cannot be uploaded",
+            "The file is empty",
             "A name has",
             "Send a media type",
             "Send the ETag as it came",
