@@ -74,7 +74,7 @@ REASONS = re.compile(
             "Send a text, or to be suggested",
             "This is not JSON",
             "An object has",
-            "To be formatted, send",
+            "at most to be formatted",
         ]
     )
 )
