@@ -34,8 +34,8 @@ admin: .venv/ready ## Make somebody an administrator of the running stand: make 
 
 .PHONY: test
 test: check ## Check and test everything
-	@# Three for two cores: some wait until a kill is noticed. In the order of their files, since those take longest.
-	@pytest -n 3 --no-loadscope-reorder
+	@# In the order of their files: the end-to-end ones take longest.
+	@pytest -n 2 --no-loadscope-reorder
 
 .PHONY: check
 check: .venv/ready ## Lint, types, import contracts

@@ -13,13 +13,13 @@ import pytest
 from tests.e2e.stand import Stand
 from tests.support.api import PASSWORD
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 
 HERE = Path(__file__).parent
 ADMINISTERED = ("users", "administration", "roles", "divisions", "events")
 """What an administrator can do more of than a user."""
 ENOUGH = 2_000
-SECONDS = 400
+SECONDS = 900
 
 
 @pytest.fixture(scope="module")
