@@ -4,13 +4,12 @@ from typing import Literal, NamedTuple
 from uuid import UUID
 
 from fastapi import Request
-from sqlalchemy import exists, func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 from starlette.responses import HTMLResponse, Response
 
 from functions.integrations import service
 from quintet.db.models.integrations import Integration
-from quintet.db.models.sessions import UserSession
 from quintet.db.session import writing
 from quintet.events.record import Origin, originate
 from quintet.http.dependencies import SessionDep, rate_limit
@@ -18,6 +17,7 @@ from quintet.http.oauth import ProviderAnswer, browser_of, callback
 from quintet.http.pages import RouteForPeople, also_pages, message_page
 from quintet.http.routing import Router
 from quintet.identity.principal import Principal
+from quintet.identity.sessions import is_alive
 from quintet.integrations.services import SERVICES, Service
 from quintet.oauth.authorization import AuthorizationRefused, Resumed, begin, resume
 from quintet.oauth.providers import Client, client_of
@@ -95,20 +95,16 @@ def _connect(origin: Origin, wanted: Service, begun: Resumed, tokens: Tokens) ->
     """One transaction: who began it is still signed in, and the integration is still there."""
     with writing() as session:
         originate(session, Origin(begun.user_id, origin.ip, origin.request_id))
-        signed_in = exists().where(
-            UserSession.id == begun.session_id, UserSession.revoked_at.is_(None), UserSession.expires_at > func.now()
-        )
         integration = session.scalar(
             select(Integration)
             .where(
                 Integration.id == UUID(begun.data["integration_id"]),
                 Integration.user_id == begun.user_id,
                 Integration.status != "disconnected",
-                signed_in,
             )
             .with_for_update(key_share=True, of=Integration)
         )
-        if integration is None:
+        if integration is None or not is_alive(session, begun.session_id):
             detail = "You have signed out, or disconnected it meanwhile. Sign in and begin again."
             raise AuthorizationRefused(409, "gone", detail)
         secrets = {"access_token": tokens.access_token}
