@@ -9,6 +9,7 @@ from uuid import UUID
 import psycopg
 
 from functions.reports.queries import AGENT, CAMPAIGN
+from infra.local.postgres import Postgres
 from tests.load.tallies import AGENTS, DAYS, NEW, fill
 from tests.support.campaigns import agent_of, assign, campaign_of
 from tests.support.people import person
@@ -30,7 +31,9 @@ def pages(sql: str, id: UUID, **params: Any) -> int:
     return int(plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"])
 
 
-def test_given_campaigns_of_a_million_contacts_then_a_report_reads_the_tallies_of_one(stack: None, postgres: Postgres) -> None:
+def test_given_campaigns_of_a_million_contacts_then_a_report_reads_the_tallies_of_one(
+    stack: None, postgres: Postgres
+) -> None:
     # GIVEN somebody's campaign, and beside it others as large of somebody else's, all with the same agents
     other, owner = person(), person()
     agents = [agent_of() for _ in range(AGENTS)]
