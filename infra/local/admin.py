@@ -1,13 +1,11 @@
 """`python -m infra.local.admin EMAIL` (`make admin EMAIL=...`): makes somebody an administrator of the stand that runs.
 
-Whoever has no account yet gets one, and a link to set its password. On AWS the first administrator is made by
-the same rows, by somebody who may write to the database.
+Whoever has no account yet gets one, and a link to set its password. On AWS `maintenance` does it, for an account
+whose address is confirmed: docs/operations.md.
 """
 
 import os
 import sys
-from collections.abc import Sequence
-from typing import Any
 from urllib.parse import urlencode
 
 from pydantic import TypeAdapter, ValidationError
@@ -17,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from functions.email_sender.emails import EMAILS
+from functions.maintenance.administrators import promote
 from infra.local.state import LocalError, State
 from quintet.config import settings
 from quintet.db.models.accounts import Role, User, UserRole
@@ -35,10 +34,8 @@ def make_admin(session: Session, email: str) -> str:
         return _invite(session, email)
     if user.status != "active":
         raise LocalError(f"The account of {user.email} is disabled.")
-    if not _give(session, user, [ADMIN]):
+    if not promote(session, user):
         return f"{user.email} is an administrator already."
-    user.touch()
-    _record(session, EventType.ACCOUNT_ROLES_CHANGED, user, given=[ADMIN], taken=[])
     return f"{user.email} is an administrator now."
 
 
@@ -47,25 +44,16 @@ def _invite(session: Session, email: str) -> str:
     session.add(user)
     session.flush()
     roles = [ADMIN, NEWCOMER]
-    _give(session, user, roles)
-    _record(session, EventType.ACCOUNT_CREATED, user, roles=roles, invited=True)
+    held = select(literal(user.id), Role.id).where(Role.name.in_(roles))
+    session.execute(insert(UserRole).from_select(["user_id", "role_id"], held))
+    # As the users service records it.
+    about = {"roles": roles, "invited": True}
+    record(session, EventType.ACCOUNT_CREATED, subject=user.id, scope=scope_of("user", user.id), data=about)
     link = EMAILS[EventType.ACCOUNT_CREATED].link
     assert link is not None
     token = mint(session, user_id=user.id, email=user.email, purpose=link.purpose, lifetime=link.lifetime)
     url = f"{settings().api_url}{link.path}?{urlencode({'token': token})}"
     return f"{user.email} has an account now, as an administrator. Set its password here, once:\n\n  {url}\n"
-
-
-def _give(session: Session, user: User, names: Sequence[str]) -> bool:
-    """Whether any of these roles is new to the account."""
-    roles = select(literal(user.id), Role.id).where(Role.name.in_(names))
-    given = insert(UserRole).from_select(["user_id", "role_id"], roles).on_conflict_do_nothing()
-    return bool(session.scalars(given.returning(UserRole.role_id)).all())
-
-
-def _record(session: Session, type: EventType, user: User, **data: Any) -> None:
-    """As the users service records it."""
-    record(session, type, subject=user.id, scope=scope_of("user", user.id), data=data)
 
 
 def main(arguments: list[str]) -> int:

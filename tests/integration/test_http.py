@@ -118,11 +118,12 @@ def test_given_any_answer_then_it_has_the_security_headers_once_and_a_request_id
     assert statuses == {200, 201, 304, 400, 401, 404, 405, 409, 413, 500}
 
 
-def test_given_a_request_then_its_id_is_in_the_log_and_nothing_of_its_query(owner: Api) -> None:
+def test_given_a_request_then_its_id_and_whose_it_is_are_in_the_log_and_nothing_of_its_query(owner: Api) -> None:
     with logged() as records:
         answer = owner.get("/projects", query=[("q", "secret-words")])
     (line,) = [record for record in records if record["message"] == "request"]
     assert line["request_id"] == answer.header("x-request-id")
+    assert line["user_id"] == str(owner.id)
     assert (line["method"], line["path"], line["status"], line["function"]) == ("GET", "/projects", 200, "projects")
     assert "secret-words" not in json.dumps(records)
 

@@ -12,6 +12,7 @@ from quintet.events.record import Origin, originate
 from quintet.http.envelope import answer_headers, request_id_of
 from quintet.identity import rate_limits
 from quintet.identity.principal import Principal, authenticate
+from quintet.observability import logger
 from quintet.pagination import PageRequest
 
 
@@ -47,6 +48,7 @@ class _Bearer(HTTPBearer):
         """Both the scheme that the documentation names and what it gives: one dependency instead of two."""
         caller = authenticate(session, request.headers.get("authorization"))
         originate(session, Origin(caller.user_id, client_ip(request), request_id_of(request.scope)))
+        logger.thread_safe_append_keys(user_id=str(caller.user_id))  # whose requests these are
         return caller
 
 
