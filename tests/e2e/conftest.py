@@ -22,6 +22,14 @@ def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
         stand.close()
 
 
+@pytest.fixture(scope="session")
+def deployed(stand: Stand) -> dict[str, str]:
+    """What the functions of a deployed stand are told, and how AWS is reached there: `make rehearse` has one."""
+    if not stand.given or (environment := stand.running().environment)["ENVIRONMENT"] == "local":
+        pytest.skip("needs what `make rehearse` deploys")
+    return environment
+
+
 @pytest.fixture
 def client(stand: Stand) -> Iterator[httpx2.Client]:
     """An HTTP client of the shared stand."""
