@@ -25,9 +25,9 @@ SCRIPTS = Path(__file__).parent
 
 _LOCK = 0x5155494E  # any number; two deployments at once take turns
 
-# Together less than the function's timeout, so that it is us who say what took so long.
-_PATIENCE = 240.0  # seconds in which it is tried again
-_STATEMENT_TIMEOUT = "300s"
+PATIENCE, STATEMENT_TIMEOUT = 240, 300
+"""Seconds in which it is tried again, and that one statement may take: together less than the function's timeout, so
+that it is us who say what took so long."""
 
 
 class MigrationError(Exception):
@@ -38,7 +38,7 @@ class AnotherMigratesError(MigrationError):
     """Another deployment is at it."""
 
 
-def migrate(revision: str = "head", *, scripts: Path = SCRIPTS, patience: float = _PATIENCE) -> str:
+def migrate(revision: str = "head", *, scripts: Path = SCRIPTS, patience: float = PATIENCE) -> str:
     """Bring the schema to `revision` of the migrations in `scripts`, and partitions and public signing keys up to date.
 
     What is in its way for a moment is waited for, for `patience` seconds. Returns the revision the database is at.
@@ -78,7 +78,7 @@ def _alone() -> Iterator[Connection]:
     with owner_engine().connect() as connection:
         try:
             with connection.begin():
-                connection.exec_driver_sql(f"SET statement_timeout = '{_STATEMENT_TIMEOUT}'")
+                connection.exec_driver_sql(f"SET statement_timeout = '{STATEMENT_TIMEOUT}s'")
                 # Who waited for the lock would hold a snapshot, and CREATE INDEX CONCURRENTLY waits for all of those.
                 if not connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": _LOCK}):
                     raise AnotherMigratesError("Another deployment is migrating this database")

@@ -12,7 +12,8 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from functions.db_migrator.service import SCRIPTS, MigrationError, migrate
+from functions.db_migrator.service import PATIENCE, SCRIPTS, STATEMENT_TIMEOUT, MigrationError, migrate
+from functions.manifest import FUNCTIONS
 from infra.local.invocation import invoke
 from infra.local.postgres import DATABASE, OWNER, Postgres
 from quintet.config import settings
@@ -167,6 +168,10 @@ def test_given_a_schema_newer_than_the_code_then_it_stays(database: str) -> None
 
 def test_given_a_revision_that_is_passed_then_nothing_happens(database: str) -> None:
     assert migrate("0001") == NEWEST
+
+
+def test_given_a_migration_that_takes_too_long_then_it_says_so_before_the_function_is_stopped() -> None:
+    assert FUNCTIONS["db_migrator"].timeout > PATIENCE + STATEMENT_TIMEOUT
 
 
 def wait_until_blocked(migrating: Future[str], connection: psycopg.Connection[Any]) -> None:
