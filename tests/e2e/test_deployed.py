@@ -50,17 +50,20 @@ def test_given_a_message_nobody_can_read_then_it_ends_among_its_queues_dead_lett
     for url in impatient.values():
         sqs.send_message(QueueUrl=url, MessageBody=poison)
 
-    def dead(url: str) -> list[str]:
-        answer = sqs.receive_message(QueueUrl=url + DEAD_LETTERS, MaxNumberOfMessages=10, VisibilityTimeout=0)
-        return [message["Body"] for message in answer.get("Messages", [])]
+    def died(url: str) -> bool:
+        found = sqs.receive_message(QueueUrl=url + DEAD_LETTERS, MaxNumberOfMessages=10, VisibilityTimeout=0)
+        receipts = [message["ReceiptHandle"] for message in found.get("Messages", []) if message["Body"] == poison]
+        for receipt in receipts:
+            sqs.delete_message(QueueUrl=url + DEAD_LETTERS, ReceiptHandle=receipt)
+        return bool(receipts)
 
     missing = set(impatient)
 
-    def still_missing() -> set[str]:
-        missing.difference_update([name for name in missing if poison in dead(impatient[name])])
+    def not_dead() -> set[str]:
+        missing.difference_update([name for name in missing if died(impatient[name])])
         return missing
 
-    eventually(still_missing, lambda names: not names, seconds=90)
+    eventually(not_dead, lambda names: not names, seconds=90)
 
 
 def test_given_a_bounce_that_ses_reports_then_the_address_gets_no_more(aws: Aws, deployed: dict[str, str]) -> None:

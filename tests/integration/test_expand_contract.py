@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.revisions import ROOT, VERSIONS, before_newest_migration, checked_out
+from infra.local.revisions import VERSIONS, before_newest_migration, checked_out
+from infra.local.state import ROOT
 
 _LOCK = Path("layers/dependencies/requirements-dev.txt")
 

@@ -3,7 +3,8 @@
 import subprocess
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from infra.local.state import ROOT
+
 VERSIONS = "functions/db_migrator/versions"
 
 
@@ -13,6 +14,14 @@ def checked_out(revision: str, folder: Path) -> Path:
     # Not tarfile: without a filter 3.12 warns, and the first releases of 3.11 know none.
     subprocess.run(["tar", "-x", "-C", folder], input=_git("archive", "--format=tar", revision), check=True, timeout=60)
     return folder
+
+
+def exists(revision: str) -> bool:
+    """Whether the history, as far as it is here, has this commit."""
+    try:
+        return bool(_git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}"))
+    except (subprocess.CalledProcessError, FileNotFoundError):
+        return False
 
 
 def before_newest_migration() -> str | None:
