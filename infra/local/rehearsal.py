@@ -22,6 +22,7 @@ from infra.local.deployment import DeploymentError, deploy, synthesise
 from infra.local.environment import aws_variables
 from infra.local.events import REGION
 from infra.local.postgres import PostgresError
+from infra.local.revisions import checked_out, exists
 from infra.local.services import services
 from infra.local.state import ROOT, LocalError, Running, State
 from infra.local.templates import Place
@@ -33,7 +34,9 @@ GAPS: dict[str, str] = {}
 """What the emulator cannot do -> the test that looks at the template for it."""
 
 _STATE = ROOT / ".local" / "rehearsal"
-_UPDATE = "tests/e2e/test_update.py"
+_ALONE = ("tests/e2e/test_update.py", "tests/e2e/test_deployed.py")
+"""Tests during which nobody else may use the stand."""
+_TOGETHER = ("tests/e2e", "tests/integration/test_documented_rows.py")
 
 
 def main() -> int:
@@ -54,42 +57,46 @@ def main() -> int:
 
 
 def _rehearse(state: State, folder: Path, environment: str, revision: str) -> int:
-    before = _checked_out(revision, folder / "before")
-    _say(f"Synthesising {environment} as of {revision} and as of now ...")
-    with ThreadPoolExecutor() as pool:
-        made = [pool.submit(synthesise, at, environment, folder / at.name / "cdk.out") for at in (before, ROOT)]
-        with services(state, lambda_python=compiler(), feedback_queue=f"quintet-{environment}-email_feedback") as there:
-            place = Place(there.endpoint, there.app_url, there.owner_url)
-            _say(f"Deploying {revision} ...")
-            outputs = deploy(made[0].result(), place)
-            release = made[1].result()
-            url = next(value for name, value in outputs.items() if name.startswith("RestApiUrl"))
-            told = _told(place) | {NEXT_RELEASE: release.write()}
-            state.say(Running(os.getpid(), url, told))
-            variables = {"BASE_URL": url, "QUINTET_STATE": str(state.path)}
-            _say("Deploying what is here over it, while a client keeps calling ...")
-            failed = _pytest(_UPDATE, variables=variables)
-            if not failed:
-                _say(f"Using it at {url} ...")
-                failed = _pytest(
-                    "-n", "2", "--no-loadscope-reorder", "tests/e2e", f"--ignore={_UPDATE}", variables=variables
-                )
-    _say("Not rehearsed, since the emulator cannot; each is asserted in the template by the test named:")
-    for what, test in GAPS.items():
-        print(f"  {what}: {test}")
+    before = _before(revision, folder)
+    _say(f"Synthesising {environment} as of {revision} and as it is here ...")
+    with (
+        ThreadPoolExecutor() as pool,
+        services(state, lambda_python=compiler(), feedback_queue=f"quintet-{environment}-email_feedback") as there,
+    ):
+        old, new = [
+            pool.submit(synthesise, checkout, environment, folder / f"{name}.out")
+            for name, checkout in (("before", before), ("now", ROOT))
+        ]
+        place = Place(there.endpoint, there.app_url, there.owner_url)
+        release = old.result()
+        _say(f"Deploying {revision} ...")
+        outputs = deploy(release, place)
+        url = next(value for name, value in outputs.items() if name.startswith("RestApiUrl"))
+        told = _told(place) | {NEXT_RELEASE: new.result().write()}
+        state.say(Running(os.getpid(), url, told))
+        variables = {"BASE_URL": url, "QUINTET_STATE": str(state.path)}
+        _say("Deploying what is here over it, while a client keeps calling ...")
+        failed = _pytest(*_ALONE, variables=variables)
+        if not failed:
+            _say(f"Using it at {url} ...")
+            ignored = [f"--ignore={file}" for file in _ALONE]
+            failed = _pytest("-n2", "--no-loadscope-reorder", *_TOGETHER, *ignored, variables=variables)
+    if not failed:
+        _say("Rehearsed. What the emulator cannot do, a test asserts in the templates:")
+        for what, test in GAPS.items():
+            print(f"          {what}: {test}")
     return failed
 
 
-def _checked_out(revision: str, folder: Path) -> Path:
-    """The code as of a revision, in `folder`."""
-    folder.mkdir()
-    archive = subprocess.run(["git", "archive", revision], cwd=ROOT, capture_output=True, check=False)
-    if archive.returncode:
-        raise LocalError(f"There is no {revision} to deploy first: {archive.stderr.decode().strip()}")
-    subprocess.run(["tar", "-x"], cwd=folder, input=archive.stdout, check=True)
+def _before(revision: str, folder: Path) -> Path:
+    """The code that is deployed first."""
+    if not exists(revision):
+        _say(f"There is no {revision} in this clone: what is here is deployed over itself.")
+        return ROOT
+    checkout = checked_out(revision, folder / "before")
     BUILD.mkdir(exist_ok=True)
-    (folder / BUILD.name).symlink_to(BUILD)  # named by content: most is the same
-    return folder
+    (checkout / BUILD.name).symlink_to(BUILD)  # named by content: most is the same
+    return checkout
 
 
 def _told(place: Place) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """A whole stand, as `make run` starts it; or, with BASE_URL set, whatever is deployed there."""
 
-import os
 import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,18 +7,26 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.e2e.stand import Stand
+from tests.e2e.stand import Stand, given_url
 
 
 @pytest.fixture(scope="session")
 def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
     """The stand that tests share. One that kills it starts it again, or takes `new_stand`."""
-    stand = Stand(tmp_path_factory.mktemp("stand"), url=os.environ.get("BASE_URL", "").rstrip("/"))
+    stand = Stand(tmp_path_factory.mktemp("stand"), url=given_url())
     try:
         stand.start()
         yield stand
     finally:
         stand.close()
+
+
+@pytest.fixture(scope="session")
+def deployed(stand: Stand) -> dict[str, str]:
+    """What the functions of a deployed stand are told, and how AWS is reached there: `make rehearse` has one."""
+    if not stand.given or (environment := stand.running().environment)["ENVIRONMENT"] == "local":
+        pytest.skip("needs what `make rehearse` deploys")
+    return environment
 
 
 @pytest.fixture
@@ -45,7 +52,7 @@ def person(stand: Stand, email: str) -> Iterator[httpx2.Client]:
 @pytest.fixture
 def new_stand(tmp_path: Path) -> Iterator[Callable[..., Stand]]:
     """Makes stands of a test's own, not started yet; they are stopped at its end."""
-    if os.environ.get("BASE_URL"):
+    if given_url():
         pytest.skip("needs a stand of its own, and BASE_URL names one")
     made: list[Stand] = []
 

@@ -28,6 +28,11 @@ _CONTRACT = re.compile(
 )
 
 
+def given_url() -> str:
+    """Where the stand is that tests are to use; "" when they start their own."""
+    return os.environ.get("BASE_URL", "").rstrip("/")
+
+
 class Stand:
     """`python -m infra.local` on a state folder and a port of its own.
 

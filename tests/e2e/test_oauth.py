@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.e2e.stand import Stand
+from tests.e2e.stand import Stand, given_url
 from tests.support import oauth_server
 
 BROWSER = "text/html,application/xhtml+xml,*/*;q=0.8"
@@ -20,7 +20,8 @@ def oauth_stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
     """A stand that is told of the server as an operator tells it."""
     with oauth_server.oauth_server() as url:
         clients = json.dumps(oauth_server.clients(url))
-        stand = Stand(tmp_path_factory.mktemp("oauth"), environment={"OAUTH_CLIENTS": clients})
+        stand = Stand(tmp_path_factory.mktemp("oauth"), url=given_url(), environment={"OAUTH_CLIENTS": clients})
+        stand.own()
         try:
             stand.start()
             yield stand

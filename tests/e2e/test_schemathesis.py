@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.e2e.stand import Stand
+from tests.e2e.stand import Stand, given_url
 from tests.support.api import PASSWORD
 
 pytestmark = pytest.mark.timeout(1800)
@@ -25,7 +25,7 @@ SECONDS = 900
 @pytest.fixture(scope="module")
 def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
     """A stand of its own, which ends up full and rate-limited."""
-    stand = Stand(tmp_path_factory.mktemp("stand"), url=os.environ.get("BASE_URL", "").rstrip("/"))
+    stand = Stand(tmp_path_factory.mktemp("stand"), url=given_url())
     stand.own()
     stand.folder.mkdir(exist_ok=True)
     stand.start()

@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import os
 import secrets
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -13,10 +12,11 @@ import httpx2
 
 from infra.local.events import Response
 from infra.local.invocation import call
+from tests.e2e.stand import given_url
 from tests.support.documented import check
 
 PASSWORD = "correct horse battery staple 7"
-DEPLOYED = os.environ.get("BASE_URL", "")
+DEPLOYED = given_url()
 """Where the API is, when it is not to be called in this process; the stand there says what else tests need."""
 
 _hosts = itertools.count(1)
