@@ -1,6 +1,7 @@
 """What differs between the environments we deploy; everything else is the same in both."""
 
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Literal
 
 WEB_ADAPTER = "arn:{partition}:lambda:{region}:753240598075:layer:LambdaAdapterLayerArm64:30"
@@ -67,6 +68,8 @@ class Environment:
     database_class: str
     database_storage_gb: int
     database_storage_max_gb: int
+    database_snapshot: str = ""
+    """The snapshot that the database begins as. Another one is another database: docs/operations.md, Restore."""
     proxy: bool
     snap_start: bool
     canary: bool
@@ -95,6 +98,12 @@ class Environment:
     def prefix(self) -> str:
         """The first part of every name in the account."""
         return f"quintet-{self.name}"
+
+    @property
+    def database_name(self) -> str:
+        """What RDS calls the instance. CloudFormation replaces none by one of the same name."""
+        snapshot = self.database_snapshot
+        return f"{self.prefix}-{sha256(snapshot.encode()).hexdigest()[:8]}" if snapshot else self.prefix
 
 
 ENVIRONMENTS = {

@@ -1,4 +1,4 @@
-"""Lambda entry of `event_dispatcher`: each minute."""
+"""Lambda entry of `event_dispatcher`: each minute, and with `{"retry": true}` by hand, for what was given up."""
 
 from typing import Any
 
@@ -13,4 +13,7 @@ _RESERVED_MS = 15_000
 @observed
 def handler(event: dict[str, Any], context: Any) -> dict[str, int]:
     """Send again what a crash kept from its queue, and merge tallies; answers how much that was."""
-    return dispatch(lambda: context.get_remaining_time_in_millis() > _RESERVED_MS)
+    return dispatch(
+        lambda: context.get_remaining_time_in_millis() > _RESERVED_MS,
+        retry=event.get("retry") is True,
+    )

@@ -45,6 +45,11 @@ _GIVE_UP = """
     WHERE done_at IS NULL AND next_attempt_at <= now() AND attempts >= %(max_attempts)s
     RETURNING event_id, destination, attempts, error"""
 
+_BEGIN_AGAIN = """
+    UPDATE deliveries SET attempts = 0, next_attempt_at = now()
+    WHERE done_at IS NULL AND attempts >= %(max_attempts)s
+    RETURNING event_id"""
+
 _COUNT_STUCK = """
     SELECT count(*) AS stuck FROM deliveries
     WHERE done_at IS NULL
@@ -106,12 +111,14 @@ _CLAIM_REQUESTS = """
     RETURNING r.id"""
 
 
-def dispatch(time_left: Callable[[], bool]) -> dict[str, int]:
+def dispatch(time_left: Callable[[], bool], *, retry: bool = False) -> dict[str, int]:
     """Send everything that is due, batch by batch while there is time, and merge tallies; returns how much that was.
 
-    Raises at the end when a queue or the bucket did not answer, so that the alarm hears of it.
+    `retry` begins again with what was given up. Raises at the end when a queue or the bucket did not answer, so that the alarm hears of it.
     """
     failed: set[str] = set()
+    if retry:
+        logger.info("Tried again: %s deliveries that were given up.", len(_rows(_BEGIN_AGAIN)))
     sent = {
         "deliveries": _each_batch(_CLAIM_DELIVERIES, time_left, lambda rows: _send_deliveries(rows, failed)),
         "files": _each_batch(_CLAIM_FILES, time_left, lambda rows: _send_files(rows, failed)),
@@ -206,7 +213,7 @@ def _arrived(bucket: str, key: str) -> dict[str, Any] | None:
 def _report_stuck() -> None:
     for row in _rows(_GIVE_UP):
         logger.error(
-            "A delivery failed too often and is given up. Set its attempts to 0 and next_attempt_at to now() to retry.",
+            'A delivery failed too often and is given up. Invoke this function with {"retry": true} to try again.',
             event_id=str(row.event_id),
             destination=row.destination,
             attempts=row.attempts,

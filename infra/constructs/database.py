@@ -67,12 +67,13 @@ class Database(Construct):
         )
         exports = ("postgresql", "upgrade", "iam-db-auth-error")
         log_groups = [
-            log_group(self, f"Log-{log}", name=f"/aws/rds/instance/{env.prefix}/{log}", env=env) for log in exports
+            log_group(self, f"Log-{log}", name=f"/aws/rds/instance/{env.database_name}/{log}", env=env)
+            for log in exports
         ]
         instance = rds.DatabaseInstance(
             self,
             "Instance",
-            instance_identifier=env.prefix,
+            instance_identifier=env.database_name,
             engine=engine,
             instance_type=ec2.InstanceType(env.database_class),
             database_name=NAME,
@@ -102,6 +103,8 @@ class Database(Construct):
             removal_policy=removal(env),
         )
         instance.node.add_dependency(*log_groups)  # or RDS makes them itself, and keeps lines for ever
+        if env.database_snapshot:
+            _begin_as(env.database_snapshot, instance)
         if not env.multi_az:
             acknowledge(instance, "AwsSolutions-RDS3")
         if not env.keep_data:
@@ -149,6 +152,15 @@ class Database(Construct):
             resource_name=f"{resource}/{APPLICATION_USER}",
             arn_format=ArnFormat.COLON_RESOURCE_NAME,
         )
+
+
+def _begin_as(snapshot: str, instance: rds.DatabaseInstance) -> None:
+    """What a snapshot holds already may not be said again."""
+    resource = instance.node.default_child
+    assert isinstance(resource, rds.CfnDBInstance)
+    resource.db_snapshot_identifier = snapshot
+    for inherited in ("DBName", "KmsKeyId", "MasterUsername", "StorageEncrypted"):
+        resource.add_property_deletion_override(inherited)
 
 
 def _require_certificates(env: Environment) -> None:

@@ -3,12 +3,13 @@
 from dataclasses import replace
 
 import pytest
-from aws_cdk.assertions import Match
+from aws_cdk.assertions import Match, Template
 from cryptography import x509
 
 from infra.app import build, new_app
 from infra.bundling import RDS_CERTIFICATES
 from infra.config import ENVIRONMENTS, POSTGRES_VERSION
+from infra.data_stack import DataStack
 from quintet.exports import KEPT, PREFIX
 from tests.infra.conftest import Synthesised
 
@@ -221,3 +222,26 @@ def test_a_region_whose_certificate_is_not_there_is_refused_with_the_next_step()
     env = replace(ENVIRONMENTS["dev"], region="mars-north-1")
     with pytest.raises(Exception, match=r"no certificate for mars-north-1.*curl"):
         build(new_app(), env)
+
+
+def test_a_database_that_begins_as_a_snapshot_is_another_one_and_says_nothing_again_that_the_snapshot_holds(
+    prod: Synthesised,
+) -> None:
+    # CloudFormation refuses to replace an instance by one of the same name, and RDS these beside a snapshot.
+    instances = []
+    for snapshot in ("before-the-accident", "awsbackup:job-1"):
+        env = replace(ENVIRONMENTS["prod"], database_snapshot=snapshot)
+        made = Template.from_stack(DataStack(new_app(), "quintet-prod-data", env=env)).to_json()["Resources"]
+        [(name, instance)] = [(n, r) for n, r in made.items() if r["Type"] == "AWS::RDS::DBInstance"]
+        assert [name] == list(prod.resources("data", "AWS::RDS::DBInstance"))
+        assert instance["UpdateReplacePolicy"] == "Retain"  # the one before stays
+        instances.append(instance["Properties"])
+        logs = [r["Properties"]["LogGroupName"] for r in made.values() if r["Type"] == "AWS::Logs::LogGroup"]
+        assert f"/aws/rds/instance/{instances[-1]['DBInstanceIdentifier']}/postgresql" in logs
+        assert instances[-1]["DBSnapshotIdentifier"] == snapshot
+    usual = prod.only("data", "AWS::RDS::DBInstance")
+    names = {properties.pop("DBInstanceIdentifier") for properties in (usual, *instances)}
+    assert len(names) == 3
+    held_by_the_snapshot = {"DBName", "KmsKeyId", "MasterUsername", "StorageEncrypted"}
+    expected = usual.keys() - {"Tags"} - held_by_the_snapshot | {"DBSnapshotIdentifier"}
+    assert [properties.keys() - {"Tags"} for properties in instances] == [expected, expected]

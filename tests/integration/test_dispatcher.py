@@ -37,9 +37,9 @@ def quiet(stack: object) -> None:
     dispatch()  # what other tests have left to be tallied
 
 
-def dispatch() -> dict[str, int]:
+def dispatch(**event: bool) -> dict[str, int]:
     """One run."""
-    answer: dict[str, int] = invoke("event_dispatcher", schedule_event("event_dispatcher"))
+    answer: dict[str, int] = invoke("event_dispatcher", {**schedule_event("event_dispatcher"), **event})
     return answer
 
 
@@ -273,6 +273,10 @@ def test_given_too_many_attempts_then_it_is_given_up_loudly_once_and_the_row_sta
     assert run() == ([], [[1.0]])
     assert delivery(event_id).done_at is None
     assert received("email") == []
+    # WHEN an operator has put right what was wrong THEN it is sent, with all attempts anew
+    assert dispatch(retry=True)["deliveries"] == 1
+    assert [message["event_id"] for message in received("email")] == [str(event_id)]
+    assert delivery(event_id).attempts == 0
 
 
 # --- files -----------------------------------------------------------------------------------------------
