@@ -114,7 +114,8 @@ _CLAIM_REQUESTS = """
 def dispatch(time_left: Callable[[], bool], *, retry: bool = False) -> dict[str, int]:
     """Send everything that is due, batch by batch while there is time, and merge tallies; returns how much that was.
 
-    `retry` begins again with what was given up. Raises at the end when a queue or the bucket did not answer, so that the alarm hears of it.
+    `retry` begins again with what was given up. Raises at the end when a queue or the bucket did not answer, so that
+    the alarm hears of it.
     """
     failed: set[str] = set()
     if retry:
