@@ -1,0 +1,39 @@
+"""The operator's page knows every alarm there is, and none that there is not."""
+
+import re
+from fnmatch import fnmatchcase
+
+from tests.infra.conftest import ROOT, Synthesised
+
+
+def test_every_alarm_has_an_entry_of_the_operators_page_and_every_entry_an_alarm(
+    dev: Synthesised, prod: Synthesised
+) -> None:
+    page = (ROOT / "docs/operations.md").read_text()
+    _, _, after = page.partition("\n## Alarms\n")
+    of_alarms, _, _ = after.partition("\n## ")
+    # The entry of one alarm before that of its kind.
+    entries = sorted(re.findall(r"^### `(.+)`$", of_alarms, re.MULTILINE), key=lambda entry: "*" in entry)
+    used, without = set(), []
+    for env in (dev, prod):
+        alarms = env.resources("service", "AWS::CloudWatch::Alarm").values()
+        for alarm in alarms:
+            name = alarm["Properties"]["AlarmName"].removeprefix(f"quintet-{env.name}-")
+            found = [entry for entry in entries if fnmatchcase(name, entry)]
+            used.update(found[:1])
+            without += [] if found else [f"quintet-{env.name}-{name}"]
+    assert not without, f"docs/operations.md, Alarms, has no entry for {without}"
+    assert used == set(entries), f"no alarm is called {set(entries) - used}"
+
+
+def test_what_a_reader_is_to_look_for_is_there(dev: Synthesised) -> None:
+    """Logical ids and outputs begin as the page has them."""
+    page = (ROOT / "docs/operations.md").read_text()
+    for stack, kind, beginning in re.findall(r'resource (data|service) (\S+) "?([A-Za-z]+)', page):
+        if kind in ("RDS::DBProxy", "CodeDeploy::DeploymentGroup"):
+            continue  # of prod
+        names = dev.resources(stack, f"AWS::{kind}")
+        assert any(name.startswith(beginning) for name in names), (kind, beginning, list(names))
+    for stack, beginning in re.findall(r"output (data|service) (\w+)", page):
+        outputs = {"data": dev.data, "service": dev.service}[stack].find_outputs("*")
+        assert any(name.startswith(beginning) for name in outputs), (stack, beginning, list(outputs))
