@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +51,15 @@ def unzip(archive: Path, target: Path) -> None:
 
 
 @dataclass(frozen=True)
+class Invoked:
+    """What a function answered to each event, and what it logged meanwhile."""
+
+    events: Sequence[Any]
+    answers: Sequence[Any]
+    log: str
+
+
+@dataclass(frozen=True)
 class Sandbox:
     """Layers in `opt` and functions in `task`, unzipped; and what stands where RDS and AWS would."""
 
@@ -90,8 +99,11 @@ class Sandbox:
             }
         )
 
-    def invoke(self, name: str, events: Iterable[Any], *, handler: str = "", task: Path | None = None) -> list[Any]:
-        """A function's answers to events, of a process of its own that finds nothing but it and its layers."""
+    def invoke(self, name: str, events: Sequence[Any], *, handler: str = "", task: Path | None = None) -> Invoked:
+        """Give a function events, in a process of its own that finds nothing but it and its layers.
+
+        `handler` and `task` put other code in its place.
+        """
         properties = self.functions[name]
         runtime = Path(__file__).with_name("lambda_runtime.py")
         task = task or self.task(name)
@@ -100,7 +112,7 @@ class Sandbox:
                 *(bundling.compiler(), "-I", "-S", "-B", runtime, self.opt, task),
                 *(handler or properties["Handler"], str(properties["Timeout"])),
             ],
-            input=json.dumps(list(events)),
+            input=json.dumps(events),
             env=self.environment(name),
             cwd=task,
             capture_output=True,
@@ -110,7 +122,7 @@ class Sandbox:
         )
         if ran.returncode:
             raise AssertionError(f"{name} failed, alone with its layers:\n{ran.stderr[-4000:]}")
-        return list(json.loads(ran.stdout))
+        return Invoked(events, json.loads(ran.stdout), ran.stderr[-4000:])
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import shlex
 import shutil
 import subprocess
 import time
@@ -19,7 +20,7 @@ from infra import bundling
 from infra.local.events import rest_event, schedule_event, sqs_event, websocket_event
 from infra.local.postgres import free_port
 from tests.infra.conftest import ROOT, Synthesised
-from tests.infra.sandbox import Sandbox
+from tests.infra.sandbox import Invoked, Sandbox
 from tests.infra.sandbox import sandbox as unzipped
 
 
@@ -89,70 +90,81 @@ def events_of(name: str, *, token: str, recorded: str) -> list[Any]:
     return [*requests_of(name, token), *stranger]
 
 
-Invoked = dict[str, tuple[list[Any], "Future[list[Any]]"]]
+Invocations = dict[str, "Future[Invoked]"]
 
 
 @pytest.fixture(scope="module")
-def invoked(sandbox: Sandbox) -> Invoked:
-    """Every function with its events and its answers: as on a first deployment the schema comes first."""
-    done: Invoked = {}
-
-    def start(name: str, events: list[Any]) -> "Future[list[Any]]":
-        done[name] = events, pool.submit(sandbox.invoke, name, events)
-        return done[name][1]
-
+def invocations(sandbox: Sandbox) -> Invocations:
+    """Every function that was invoked, two at a time. The schema comes first, as on a first deployment."""
+    started: Invocations = {}
     with ThreadPoolExecutor(2) as pool:
+
+        def start(name: str, events: list[Any]) -> "Future[Invoked]":
+            started[name] = pool.submit(sandbox.invoke, name, events)
+            return started[name]
+
         start("db_migrator", [{}]).result()
-        answers = start("auth", requests_of("auth")).result()
-        token = json.loads(answers[1]["body"])["access_token"]
+        start("auth", requests_of("auth")).result()
         with psycopg.connect(sandbox.database.owner_url) as owner:
-            owner.execute("INSERT INTO user_roles SELECT u.id, r.id FROM users u, roles r WHERE r.name = 'admin'")
+            owner.execute(
+                "INSERT INTO user_roles (user_id, role_id) SELECT u.id, r.id FROM users u, roles r"
+                " WHERE r.name = 'admin'"
+            )
             row = owner.execute("SELECT event_id FROM deliveries WHERE destination = 'email'").fetchone()
         assert row
         for name, function in FUNCTIONS.items():
-            if name not in done and not function.streams:
-                start(name, events_of(name, token=token, recorded=str(row[0])))
-    return done
+            if name not in started and not function.streams:
+                start(name, events_of(name, token=token(started), recorded=str(row[0])))
+    return started
+
+
+def token(invocations: Invocations) -> str:
+    """An access token of who has signed in."""
+    signed_in = invocations["auth"].result()
+    assert signed_in.answers[1]["statusCode"] == 200, signed_in
+    return str(json.loads(signed_in.answers[1]["body"])["access_token"])
 
 
 @pytest.mark.parametrize("name", [name for name, function in FUNCTIONS.items() if not function.streams])
-def test_a_function_answers_what_triggers_it_with_its_bundle_and_its_layers_alone(name: str, invoked: Invoked) -> None:
-    events, future = invoked[name]
-    answers, function = future.result(), FUNCTIONS[name]
+def test_a_function_answers_what_triggers_it_with_its_bundle_and_its_layers_alone(
+    name: str, invocations: Invocations
+) -> None:
+    invoked, function = invocations[name].result(), FUNCTIONS[name]
+    answers, log = invoked.answers, f"{name} logged:\n{invoked.log}"
     if function.queue:
-        without_sense = events[0]["Records"][1]["messageId"]
-        assert answers == [{"batchItemFailures": [{"itemIdentifier": without_sense}]}]
+        without_sense = invoked.events[0]["Records"][1]["messageId"]
+        assert answers == [{"batchItemFailures": [{"itemIdentifier": without_sense}]}], log
     elif function.routes:
         wanted = [status for *_, status in CALLS[name]] + [401] * function.websocket
-        assert [answer["statusCode"] for answer in answers] == wanted, answers
+        assert [answer["statusCode"] for answer in answers] == wanted, f"{answers}\n{log}"
     elif function.on_deploy:
         newest = max(ROOT.glob("functions/db_migrator/versions/[0-9]*.py")).name[:4]
-        assert answers == [{"revision": newest}]
+        assert answers == [{"revision": newest}], log
     else:
         [done] = answers  # what it did; it raises when any of that failed
-        assert isinstance(done, dict)
-        assert done
+        assert isinstance(done, dict), log
+        assert done, log
 
 
-def test_what_a_function_does_alone_with_its_layers_is_done(sandbox: Sandbox, invoked: Invoked) -> None:
-    # GIVEN that somebody has registered, and the message about it was given to the sender of emails
-    for _, future in invoked.values():
-        future.result()
-    # THEN the email is out
+def test_what_a_function_does_alone_with_its_layers_is_done(sandbox: Sandbox, invocations: Invocations) -> None:
+    # GIVEN messages about a registration and a bounce, WHEN their functions have been invoked
+    for name in ("email_sender", "email_feedback"):
+        invocations[name].result()
+    # THEN the email is out, and the address is marked
     with psycopg.connect(sandbox.database.owner_url) as owner:
-        rows = owner.execute("SELECT done_at IS NOT NULL, error FROM deliveries WHERE destination = 'email'").fetchall()
-        addresses = owner.execute("SELECT email FROM suppressed_addresses").fetchall()
-    assert rows == [(True, None)]
-    assert addresses == [("gone@example.com",)]
+        sent = owner.execute(
+            "SELECT done_at IS NOT NULL, error FROM deliveries WHERE destination = 'email' ORDER BY event_id LIMIT 1"
+        ).fetchone()
+        marked = owner.execute("SELECT email FROM suppressed_addresses").fetchall()
+    assert sent == (True, None)
+    assert marked == [("gone@example.com",)]
 
 
 def test_what_streams_is_served_by_its_script_with_its_bundle_and_its_layers_alone(
-    sandbox: Sandbox, invoked: Invoked, tmp_path: Path
+    sandbox: Sandbox, invocations: Invocations, tmp_path: Path
 ) -> None:
-    # GIVEN somebody signed in
-    token = json.loads(invoked["auth"][1].result()[1]["body"])["access_token"]
-    # WHEN the script is started as the web adapter starts it
-    (tmp_path / "python").write_text(f'#!/bin/sh\nexec {bundling.compiler()} -S -s -B "$@"\n')
+    # GIVEN somebody signed in, WHEN the script is started as the web adapter starts it
+    (tmp_path / "python").write_text(f'#!/bin/sh\nexec {shlex.quote(bundling.compiler())} -S -s -B "$@"\n')
     (tmp_path / "python").chmod(0o755)
     port = free_port()
     server = subprocess.Popen(
@@ -175,7 +187,7 @@ def test_what_streams_is_served_by_its_script_with_its_bundle_and_its_layers_alo
         nothing = requests.get(f"http://127.0.0.1:{port}/api/v1/ai/nothing", headers=headers, timeout=30)
         answer = requests.post(
             f"http://127.0.0.1:{port}/api/v1/ai/chat",
-            headers={**headers, "authorization": f"Bearer {token}"},
+            headers={**headers, "authorization": f"Bearer {token(invocations)}"},
             json={
                 "id": "a-chat",
                 "messages": [{"id": "m-1", "role": "user", "parts": [{"type": "text", "text": "What is next?"}]}],
@@ -243,10 +255,7 @@ def test_the_layers_hold_what_any_function_ever_imports(sandbox: Sandbox, tmp_pa
     shutil.copy(Path(__file__).with_name("lambda_libraries.py"), tmp_path)
     for name in FUNCTIONS:
         shutil.copytree(sandbox.task(name), tmp_path, dirs_exist_ok=True)
-    event = {
-        "imports": sorted(ours),
-        "services": sorted({"sqs", *bundling.AWS_SERVICES.values()}),
-    }
+    event = {"imports": sorted(ours), "services": sorted({"sqs", *bundling.AWS_SERVICES.values()})}
     # THEN each finds its module
-    [missing] = sandbox.invoke("system", [event], handler="lambda_libraries.handler", task=tmp_path)
-    assert missing == []
+    invoked = sandbox.invoke("system", [event], handler="lambda_libraries.handler", task=tmp_path)
+    assert invoked.answers == [[]]
