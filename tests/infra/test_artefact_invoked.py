@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,29 @@ def sandbox(dev: Synthesised, zipped: dict[str, Path], tmp_path_factory: pytest.
     """All that is uploaded, with a database and AWS beside it."""
     with unzipped(tmp_path_factory.mktemp("sandbox"), zipped, dev.functions()) as sandbox:
         yield sandbox
+
+
+_LOOKS_AROUND = """
+import importlib.util
+
+def handler(event, _):
+    found = [name for name in event if importlib.util.find_spec(name)]
+    try:
+        open("written.txt", "w").close()
+    except OSError:
+        return found
+    return [*found, "a folder that can be written"]
+"""
+
+
+def test_a_function_sees_its_layers_and_nothing_of_this_machine(sandbox: Sandbox, tmp_path: Path) -> None:
+    # GIVEN what can be imported here, WHEN a function looks for it
+    (tmp_path / "look.py").write_text(_LOOKS_AROUND)
+    here = ["fastapi", "quintet", "infra", "aws_cdk", "pytest"]
+    assert all(find_spec(name) for name in here)
+    invoked = sandbox.invoke("system", [here], handler="look.handler", task=tmp_path)
+    # THEN it finds what it is given, and cannot change it
+    assert invoked.answers == [["fastapi", "quintet"]]
 
 
 EMAIL, PASSWORD = "artefact@example.com", "correct horse battery staple 7"
