@@ -23,7 +23,7 @@ LAMBDA_BYTES = 250 * 1024 * 1024
 """Of a function with its layers, unzipped: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html.
 The 50 MB of zipped code are for uploads that do not go through S3, as CDK's do."""
 ADAPTER_BYTES = 20 * 1024 * 1024
-"""More than AWS's layer of what streams, which is not ours to look into, has."""
+"""Set aside for the web adapter's layer, which is AWS's own and not here to be measured."""
 
 # What is uploaded
 
