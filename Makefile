@@ -68,6 +68,10 @@ synth: .venv/ready ## Synthesise both environments, without credentials; fails o
 	@python -m infra.app -c env=dev
 	@python -m infra.app -c env=prod
 
+.PHONY: rehearse
+rehearse: .venv/ready ## Deploy both stacks into an AWS emulator, over the commit before, and use them (OVER=... for another)
+	@python -m infra.local.rehearsal --env $(ENV) --over $(or $(OVER),HEAD^)
+
 .PHONY: deploy
 deploy: .venv/ready ## Deploy one environment: make deploy ENV=dev (an account bootstrapped for CDK, credentials at hand)
 	@npx --yes aws-cdk@$(CDK_CLI) deploy --all --context env=$(ENV)

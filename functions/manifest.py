@@ -29,6 +29,10 @@ class Need(StrEnum):
     SOCKETS = "sockets"  # the WebSocket API's address, to post to its clients and to close their connections
 
 
+DEAD_LETTERS = "-dead-letters"
+"""What a queue's name plus this names: where its messages go that could not be done."""
+
+
 @dataclass(frozen=True, slots=True)
 class Queue:
     """A queue, and how it feeds its function. Every queue has a dead-letter queue."""

@@ -6,6 +6,7 @@ byte for byte the same, so that an asset changes only when its content does.
 
 import hashlib
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,11 @@ ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / ".build"
 PYTHON = "3.13"
 LAMBDA_PLATFORM = "aarch64-manylinux_2_28"  # what Amazon Linux 2023 on Graviton can load
+HOST_PLATFORM = {
+    "Linux": f"{platform.machine()}-manylinux_2_28",
+    "Darwin": f"{platform.machine().replace('arm64', 'aarch64')}-apple-darwin",
+}.get(platform.system(), "")
+"""This machine, where what is deployed is tried."""
 
 LOCK = ROOT / "layers" / "dependencies" / "requirements.txt"
 SHARED = ROOT / "layers" / "shared"
@@ -57,8 +63,8 @@ _DAY_SECONDS = 86400
 Build = Callable[[Path], None]
 
 
-def dependencies_layer(platform: str = LAMBDA_PLATFORM) -> Path:
-    """The runtime lock installed for `platform` (uv's name for it), and the certificates of RDS beside it."""
+def dependencies_layer(target: str = LAMBDA_PLATFORM) -> Path:
+    """The runtime lock installed for `target` (uv's name for it), and the certificates of RDS beside it."""
     needs = {need for function in FUNCTIONS.values() for need in function.needs}
     services = {"sqs"} | {AWS_SERVICES[need] for need in needs if need in AWS_SERVICES}
 
@@ -77,7 +83,7 @@ def dependencies_layer(platform: str = LAMBDA_PLATFORM) -> Path:
             ),
             *(
                 "--python-platform",
-                platform,
+                target,
                 "--python-version",
                 PYTHON,
                 "--only-binary",
@@ -94,7 +100,7 @@ def dependencies_layer(platform: str = LAMBDA_PLATFORM) -> Path:
             source.unlink()  # a third of the layer, read only to print a traceback's lines
         shutil.copy(RDS_CERTIFICATES, layer)
 
-    return _built(f"dependencies-{platform}", [LOCK, RDS_CERTIFICATES], build, *sorted(services))
+    return _built(f"dependencies-{target}", [LOCK, RDS_CERTIFICATES], build, *sorted(services))
 
 
 def shared_layer() -> Path:

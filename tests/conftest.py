@@ -10,7 +10,8 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from infra.local.postgres import Postgres
-from tests.support.api import Api
+from tests.e2e.stand import Stand
+from tests.support.api import DEPLOYED, Api
 
 os.environ.update(
     ENVIRONMENT="test",
@@ -93,16 +94,22 @@ def aws() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def stack(postgres: Postgres, aws: None) -> Iterator[Postgres]:
-    """Database migrated, queues and buckets there, settings read."""
+def stack(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Database migrated, queues and buckets there, settings read; or those of what is deployed."""
     from infra.local.invocation import invoke
     from quintet.config import settings
 
-    os.environ["DATABASE_URL"] = postgres.app_url
-    os.environ["DATABASE_OWNER_URL"] = postgres.owner_url
-    settings.cache_clear()
-    invoke("db_migrator", {})
-    yield postgres
+    if DEPLOYED:
+        os.environ.update(Stand(Path(), url=DEPLOYED).running().environment)
+        settings.cache_clear()
+    else:
+        request.getfixturevalue("aws")
+        postgres = request.getfixturevalue("postgres")
+        os.environ["DATABASE_URL"] = postgres.app_url
+        os.environ["DATABASE_OWNER_URL"] = postgres.owner_url
+        settings.cache_clear()
+        invoke("db_migrator", {})
+    yield
     from quintet.db.engine import engine, owner_engine
 
     engine().dispose()
@@ -110,7 +117,7 @@ def stack(postgres: Postgres, aws: None) -> Iterator[Postgres]:
 
 
 @pytest.fixture
-def api(stack: Postgres) -> Api:
+def api(stack: None) -> Api:
     """A client of the API that nobody has signed in with; each comes from an address of its own."""
     return Api()
 

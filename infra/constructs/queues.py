@@ -6,7 +6,7 @@ from aws_cdk import Duration
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from functions.manifest import FUNCTIONS, visibility_timeout
+from functions.manifest import DEAD_LETTERS, FUNCTIONS, visibility_timeout
 from infra.config import Environment
 from infra.nag import acknowledge
 
@@ -42,7 +42,7 @@ def manifest_queues(scope: Construct, *, env: Environment) -> dict[str, QueuePai
         if function.queue is None:
             continue
         name = function.queue.name
-        dead_letters = dead_letter_queue(scope, f"{name}-dead-letters", name=f"{env.prefix}-{name}-dead-letters")
+        dead_letters = dead_letter_queue(scope, f"{name}{DEAD_LETTERS}", name=f"{env.prefix}-{name}{DEAD_LETTERS}")
         queue = sqs.Queue(
             scope,
             name,

@@ -8,22 +8,18 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
-from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from watchfiles import Change, watch
 
-from infra.local import feedback
-from infra.local.database import given
 from infra.local.emulator import Emulator
 from infra.local.environment import variables
 from infra.local.leash import Leashed
-from infra.local.mail import MailServer
 from infra.local.postgres import Postgres, PostgresError
+from infra.local.services import services
 from infra.local.state import ROOT, LocalError, Running, State
 from infra.local.terminal import Terminal
 
@@ -45,7 +41,7 @@ class Stand:
         self._ready = False  # whether the present worker has served: one that never did waits for a change
         self._stopping = threading.Event()
         self._environment: dict[str, str] = {}
-        self._parts: list[tuple[str, Any]] = []
+        self._parts: Mapping[str, Emulator | Postgres] = {}
 
     def run(self) -> None:
         """Start everything, look after it, stop everything."""
@@ -69,26 +65,12 @@ class Stand:
         threading.Thread(target=self._stopping.set).start()
 
     def _start_services(self, stack: ExitStack) -> None:
-        path = self._state.path
-        emulator = Emulator(self._state)
-        mail = MailServer(path / "mail", self._state.port("mail"), arrived=partial(feedback.send, emulator.port))
-        mail.start()
-        stack.callback(mail.stop)
-        emulator.start(smtp_port=mail.port)  # comes up while PostgreSQL does
-        stack.callback(emulator.stop)
-        self._parts.append(("the AWS emulator", emulator))
-        if owner_url := os.environ.get("DATABASE_URL"):
-            app_url = given(owner_url, self._state)
-        else:
-            postgres = Postgres(path / "postgres", port=self._state.port("postgres"))
-            stack.enter_context(postgres)
-            self._parts.append(("PostgreSQL", postgres))
-            owner_url, app_url = postgres.owner_url, postgres.app_url
-        emulator.wait()
+        there = stack.enter_context(services(self._state, database_url=os.environ.get("DATABASE_URL", "")))
+        self._parts = there.parts
         self._environment = variables(
-            owner_url=owner_url, app_url=app_url, endpoint=emulator.endpoint, url=self._url
+            owner_url=there.owner_url, app_url=there.app_url, endpoint=there.endpoint, url=self._url
         ) | {
-            "QUINTET_STATE": str(path),
+            "QUINTET_STATE": str(self._state.path),
             "QUINTET_LISTEN_FD": str(self._socket.fileno()),
             "PYTHONPATH": os.pathsep.join([str(ROOT / "layers/shared/python"), str(ROOT)]),
             "PYTHONUNBUFFERED": "1",
@@ -145,7 +127,7 @@ class Stand:
     def _look_after(self) -> None:
         """Restart the worker when code changes; end when asked to, or when a service has ended."""
         for changed in self._changes():
-            for name, part in self._parts:
+            for name, part in self._parts.items():
                 if not part.running():
                     self._terminal.say(
                         f"{name[0].upper()}{name[1:]} has ended; stopping. Its log is in {self._state.path}."

@@ -10,6 +10,7 @@ from infra.local.leash import Leashed
 from infra.local.state import LocalError, State, without_proxies
 
 _WAIT = 30.0  # seconds
+_DEPLOYABLE = "import runpy, sys; sys.executable = sys.argv.pop(); runpy.run_module('ministack', run_name='__main__')"
 
 
 class Emulator:
@@ -21,8 +22,11 @@ class Emulator:
         self.port = state.port("emulator")
         self.endpoint = f"http://127.0.0.1:{self.port}"
 
-    def start(self, *, smtp_port: int) -> None:
-        """Start it; mail it is given goes on to `smtp_port`. It answers a little later: see `wait`."""
+    def start(self, *, smtp_port: int, lambda_python: str = "") -> None:
+        """Start it; mail it is given goes on to `smtp_port`. It answers a little later: see `wait`.
+
+        With `lambda_python`, a Python to run functions with, it is to be deployed to: it checks permissions, too.
+        """
         temporary = self._folder / "tmp"
         temporary.mkdir(parents=True, exist_ok=True)
         kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
@@ -42,10 +46,21 @@ class Emulator:
             "SFTP_ENABLED": "0",
             "DOCKER_HOST": f"unix://{self._folder}/none",
         }
+        if lambda_python:
+            environment |= {"AUTH": "true", "PYTHONPATH": ""}
         for name in ("MINISTACK_HOST", "PERSIST_STATE", "USE_SSL", "SERVICES"):
             environment.pop(name, None)
         with (self._folder / "log").open("wb") as log:
-            self._process = Leashed([sys.executable, "-m", "ministack"], output=log, environment=environment)
+            self._process = Leashed(self._command(lambda_python), output=log, environment=environment)
+
+    def _command(self, lambda_python: str) -> list[str]:
+        if not lambda_python:
+            return [sys.executable, "-m", "ministack"]
+        # It runs functions with its own interpreter, in whose packages they would find what their layers lack.
+        alone = self._folder / "python"
+        alone.write_text(f'#!/bin/sh\nexec "{lambda_python}" -S "$@"\n')
+        alone.chmod(0o755)
+        return [sys.executable, "-c", _DEPLOYABLE, str(alone)]
 
     def wait(self) -> None:
         """Wait until it answers."""

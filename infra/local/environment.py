@@ -43,6 +43,13 @@ def variables(*, owner_url: str, app_url: str, endpoint: str, url: str) -> dict[
         "API_URL": url,
         "WEBHOOKS_ALLOW_PRIVATE": "true",  # a receiver on the same machine
         "REALTIME_ENDPOINT": f"{url}{SOCKETS}",
+        **aws_variables(endpoint),
+    }
+
+
+def aws_variables(endpoint: str) -> dict[str, str]:
+    """What has AWS's libraries and command line talk to the emulator, and to nobody else."""
+    return {
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,

@@ -54,14 +54,14 @@ def report(kind: str, address: str) -> dict[str, Any]:
     }
 
 
-def send(port: int, recipients: Iterable[str]) -> None:
-    """Put those reports into the feedback queue of the emulator that listens on `port`."""
+def send(port: int, queue: str, recipients: Iterable[str]) -> None:
+    """Put those reports into that queue of the emulator that listens on `port`."""
     for body in reports(recipients):
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
         try:
             connection.request(
                 "POST",
-                f"/{ACCOUNT}/{QUEUE}",
+                f"/{ACCOUNT}/{queue}",
                 urlencode({"Action": "SendMessage", "Version": "2012-11-05", "MessageBody": json.dumps(body)}),
                 {
                     "Content-Type": "application/x-www-form-urlencoded",

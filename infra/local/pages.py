@@ -14,10 +14,9 @@ import psycopg
 from psycopg.rows import dict_row
 from starlette.types import Scope
 
-from functions.manifest import QUEUES
+from functions.manifest import DEAD_LETTERS, QUEUES
 from infra.local.events import Response
 from infra.local.mail import mails, read_mail
-from infra.local.resources import DEAD_LETTERS
 from infra.local.state import State
 from quintet.aws import sqs
 from quintet.config import settings

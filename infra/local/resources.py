@@ -10,7 +10,7 @@ from contextlib import suppress
 from email.utils import parseaddr
 from typing import Any
 
-from functions.manifest import FUNCTIONS, Queue, visibility_timeout
+from functions.manifest import DEAD_LETTERS, FUNCTIONS, Queue, visibility_timeout
 from infra.buckets import ANNOUNCED, BROWSER_METHODS, BROWSER_REMEMBERS, BROWSER_SEES
 from infra.local.environment import ARCHIVE_BUCKET, FILES_BUCKET, OAUTH_CLIENTS, PUSH_SECRET, SEALING_KEY, TOKEN_SECRET
 from infra.local.events import queue_arn
@@ -18,9 +18,6 @@ from infra.local.state import State
 from quintet import aws
 from quintet.config import settings
 from quintet.files.objects import UPLOADS
-
-DEAD_LETTERS = "-dlq"
-"""What a queue's name plus this names: its dead-letter queue."""
 
 _DAYS_14 = 14 * 24 * 3600  # seconds
 _SECRET_FILE = "token-secret.json"

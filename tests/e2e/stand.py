@@ -16,7 +16,7 @@ import psutil
 import psycopg
 import pytest
 
-from infra.local.mail import Mail
+from infra.local.mail import Mail, mails
 from infra.local.postgres import free_port
 from infra.local.state import ROOT, Running, State
 
@@ -31,20 +31,22 @@ _CONTRACT = re.compile(
 class Stand:
     """`python -m infra.local` on a state folder and a port of its own.
 
-    With an address given, it is whatever runs there: what would stop or look into it skips the test.
+    With an address given, it is whatever runs there: what would start, stop or kill it skips the test. Where it says
+    how to look into it (its state folder, which QUINTET_STATE names), tests do.
     """
 
     def __init__(self, folder: Path, *, url: str = "", environment: Mapping[str, str] | None = None) -> None:
         self.folder = folder
         self.port = free_port()
         self.url = url or f"http://127.0.0.1:{self.port}"
-        self._given = bool(url)
+        self.given = bool(url)
+        """Whether it is somebody else's."""
         self._environment = dict(environment or {})
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> float:
         """Start it and wait until it is ready; answers after how many seconds it was."""
-        if self._given:
+        if self.given:
             self.wait_ready()
             return 0.0
         began = time.monotonic()
@@ -140,13 +142,13 @@ class Stand:
 
     def own(self) -> None:
         """Skip the test when the stand is somebody else's."""
-        if self._given:
+        if self.given:
             pytest.skip("needs a stand of its own, and BASE_URL names one")
 
     @property
     def state(self) -> Path:
         """Its state folder."""
-        return self.folder / "state"
+        return State().path if self.given else self.folder / "state"
 
     @property
     def log(self) -> Path:
@@ -159,8 +161,9 @@ class Stand:
 
     def running(self) -> Running:
         """What the stand says of itself: database and AWS addresses are in its `environment`."""
-        self.own()
         running = State(self.state).running()
+        if self.given and (running is None or running.url != self.url):
+            pytest.skip("looks into the stand, and nothing here says how: QUINTET_STATE names no state of it")
         assert running is not None, "no stand runs"
         return running
 
@@ -193,11 +196,8 @@ class Stand:
 
     def mails(self, to: str = "") -> list[Mail]:
         """What it sent (to that address), the oldest first."""
-        answer = httpx2.get(f"{self.url}/_local/mails", timeout=30)
-        if answer.status_code == httpx2.codes.NOT_FOUND:
-            pytest.skip("reads the mailbox, which only a local stand has")
-        found = [Mail(**mail) for mail in answer.json()["items"]]
-        return [mail for mail in reversed(found) if to in mail.to]
+        self.running()
+        return [mail for mail in reversed(mails(self.state / "mail")) if to in mail.to]
 
     def wait_for_mail(self, to: str, *, subject: str = "", count: int = 1, seconds: float = 30) -> Mail:
         """The `count`th mail to that address with `subject` in its subject, once it is there."""

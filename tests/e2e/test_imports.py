@@ -22,8 +22,8 @@ import psycopg
 import pytest
 from psycopg.rows import namedtuple_row
 
+from functions.manifest import DEAD_LETTERS
 from infra.local.events import s3_notification, s3_test_event
-from infra.local.resources import DEAD_LETTERS
 from tests.e2e.stand import Stand, eventually
 from tests.e2e.uploading import checked, presign, send
 from tests.load.contact_files import write_csv, write_workbook

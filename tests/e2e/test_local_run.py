@@ -46,6 +46,7 @@ def keep(stand: Stand, word: str) -> None:
 
 
 def test_given_a_stand_when_another_starts_on_its_folder_then_it_says_where_the_first_is(stand: Stand) -> None:
+    stand.own()
     second = Stand(stand.folder)
     second.launch()
     eventually(lambda: second._process.poll() if second._process else None, lambda code: code is not None)

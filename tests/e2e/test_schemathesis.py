@@ -24,8 +24,9 @@ SECONDS = 900
 
 @pytest.fixture(scope="module")
 def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
-    """A stand of its own, which ends up full and rate-limited; or the one BASE_URL names."""
+    """A stand of its own, which ends up full and rate-limited."""
     stand = Stand(tmp_path_factory.mktemp("stand"), url=os.environ.get("BASE_URL", "").rstrip("/"))
+    stand.own()
     stand.folder.mkdir(exist_ok=True)
     stand.start()
     yield stand

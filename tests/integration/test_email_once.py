@@ -14,7 +14,6 @@ from uuid import UUID
 
 import pytest
 
-from infra.local.postgres import Postgres
 from quintet.events.types import EventType
 from tests.support.api import PASSWORD, Api
 from tests.support.mailroom import (
@@ -31,7 +30,7 @@ from tests.support.mailroom import (
 
 
 @pytest.fixture
-def ses(stack: Postgres) -> Iterator[Ses]:
+def ses(stack: None) -> Iterator[Ses]:
     """What moto's SES hears."""
     with listening() as seen:
         yield seen

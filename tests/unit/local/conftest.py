@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from functions.manifest import QUEUES
+from functions.manifest import DEAD_LETTERS, QUEUES
 from infra.local.emulator import Emulator
 from infra.local.environment import variables
 from infra.local.mail import MailServer
-from infra.local.resources import DEAD_LETTERS, prepare
+from infra.local.resources import prepare
 from infra.local.state import State
 from quintet import aws
 from quintet.config import settings

@@ -59,8 +59,9 @@ def test_given_ses_when_it_sends_then_the_mailbox_has_it(state: State) -> None:
 
 @pytest.mark.usefixtures("resources")
 def test_given_the_simulators_addresses_when_mailed_then_ses_reports_what_became_of_it(emulator: Emulator) -> None:
-    feedback.send(emulator.port, ["somebody@example.com", "Bounce+1@simulator.amazonses.com"])
-    feedback.send(emulator.port, ["complaint@simulator.amazonses.com", "success@simulator.amazonses.com"])
+    feedback.send(emulator.port, feedback.QUEUE, ["somebody@example.com", "Bounce+1@simulator.amazonses.com"])
+    complains = ["complaint@simulator.amazonses.com", "success@simulator.amazonses.com"]
+    feedback.send(emulator.port, feedback.QUEUE, complains)
     url = settings().queue_urls[feedback.QUEUE]
     received = [
         message

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from functions.manifest import DEAD_LETTERS
 from infra.local.poller import Poller, failures
-from infra.local.resources import DEAD_LETTERS
 from quintet import aws
 from quintet.config import settings
 
