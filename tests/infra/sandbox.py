@@ -2,7 +2,6 @@
 
 import json
 import os
-import platform
 import re
 import shutil
 import subprocess
@@ -16,16 +15,9 @@ from zipfile import ZipFile
 
 from functions.manifest import FUNCTIONS
 from infra import bundling
-from infra.local.emulator import Emulator
-from infra.local.environment import variables
-from infra.local.postgres import Postgres
+from infra.local.environment import aws_variables, variables
+from infra.local.services import Services, services
 from infra.local.state import State
-
-HOST = {
-    "Linux": f"{platform.machine()}-manylinux_2_28",
-    "Darwin": f"{platform.machine().replace('arm64', 'aarch64')}-apple-darwin",
-}[platform.system()]
-"""uv's name for this machine."""
 
 _NATIVE = re.compile(r"\.so(\.|$)|\.dylib$|\.pyd$|\.dll$")
 
@@ -68,7 +60,7 @@ class Sandbox:
     """The template's."""
     known: Mapping[str, str]
     """What a function can be told here of what the templates only refer to."""
-    database: Postgres
+    services: Services
 
     @property
     def opt(self) -> Path:
@@ -76,6 +68,10 @@ class Sandbox:
 
     def task(self, name: str) -> Path:
         return self.folder / "task" / name
+
+    @property
+    def mailbox(self) -> Path:
+        return self.folder / "state" / "mail"
 
     def environment(self, name: str) -> dict[str, str]:
         """What the template gives a function, what Lambda itself does, and where database and AWS are."""
@@ -87,7 +83,7 @@ class Sandbox:
         return (
             given
             | {instead: self.known[instead] for key, instead in databases.items() if key in told}
-            | {key: value for key, value in self.known.items() if key.startswith("AWS_")}
+            | aws_variables(self.services.endpoint)
             | {
                 "AWS_LAMBDA_FUNCTION_NAME": self.functions[name]["FunctionName"],
                 "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(self.functions[name]["MemorySize"]),
@@ -134,21 +130,18 @@ def sandbox(folder: Path, zipped: Mapping[str, Path], functions: Mapping[str, Ma
         unzip(zipped[name], folder / "task" / name)
     for library in native(folder / "opt").values():
         library.unlink()
-    for file, library in native(bundling.dependencies_layer(HOST)).items():
+    for file, library in native(bundling.dependencies_layer(bundling.HOST_PLATFORM)).items():
         (folder / "opt" / file).parent.mkdir(exist_ok=True)
         shutil.copy(library, folder / "opt" / file)
-    options = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
     state = State(folder / "state")
-    emulator = Emulator(state)
-    emulator.start(smtp_port=1)  # where no mail server is
-    try:
-        with Postgres(folder / "postgres", options=options) as database:
-            emulator.wait()
-            urls = {"owner_url": database.owner_url, "app_url": database.app_url, "endpoint": emulator.endpoint}
-            known = variables(**urls, url="https://api.example.com/api/v1")
-            sender = functions["email_sender"]["Environment"]["Variables"]["EMAIL_FROM"]
-            told = {"EMAIL_FROM": sender, "QUINTET_STATE": str(state.path), "PYTHONPATH": os.pathsep.join(sys.path)}
-            subprocess.run([sys.executable, "-c", _PREPARE], env=known | told, check=True)
-            yield Sandbox(folder, functions, known | _NOT_HERE, database)
-    finally:
-        emulator.stop()
+    with services(state) as beside:
+        known = variables(
+            owner_url=beside.owner_url,
+            app_url=beside.app_url,
+            endpoint=beside.endpoint,
+            url="https://api.example.com/api/v1",
+        )
+        sender = functions["email_sender"]["Environment"]["Variables"]["EMAIL_FROM"]
+        told = {"EMAIL_FROM": sender, "QUINTET_STATE": str(state.path), "PYTHONPATH": os.pathsep.join(sys.path)}
+        subprocess.run([sys.executable, "-c", _PREPARE], env=known | told, check=True)
+        yield Sandbox(folder, functions, known | _NOT_HERE, beside)

@@ -15,7 +15,7 @@ import pytest
 from functions.manifest import FUNCTIONS
 from infra import bundling
 from tests.infra.conftest import Synthesised, asset_hash
-from tests.infra.sandbox import HOST, native
+from tests.infra.sandbox import native
 
 GATE_MB, GOAL_MB = 100, 60
 """Of the layers, unzipped with their bytecode."""
@@ -114,7 +114,7 @@ def test_what_runs_here_has_the_same_native_code_as_what_is_deployed(uploaded: d
     def modules(folder: Path) -> set[str]:
         return {file.partition(".")[0] for file in native(folder) if ".libs/" not in file}
 
-    assert modules(bundling.dependencies_layer(HOST)) == modules(uploaded["Dependencies"])
+    assert modules(bundling.dependencies_layer(bundling.HOST_PLATFORM)) == modules(uploaded["Dependencies"])
 
 
 # Bytecode
