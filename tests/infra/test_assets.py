@@ -1,92 +1,23 @@
-"""The folders that are uploaded: their size, their bytecode, and that they change only with their content."""
+"""Building what is uploaded: each folder holds what it should, and changes only with its content."""
 
-import hashlib
 import importlib.util
-import json
 import os
-import platform
 import re
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
-import requests
 
-from functions.manifest import FUNCTIONS, Need, handler_path
+from functions.manifest import FUNCTIONS, Need
 from infra import bundling
-from infra.local.postgres import free_port
 from infra.slimming import strip
-
-GATE_MB, GOAL_MB = 100, 60
-HOST = {
-    "Linux": f"{platform.machine()}-manylinux_2_28",
-    "Darwin": f"{platform.machine().replace('arm64', 'aarch64')}-apple-darwin",
-}
-
-CHECK_BYTECODE = """
-import importlib.util, json, marshal, pathlib, sys
-faults, count = [], 0
-for root, prefix in zip(sys.argv[1::2], sys.argv[2::2]):
-    root = pathlib.Path(root)
-    for compiled in root.rglob("*.pyc"):
-        count += 1
-        content = compiled.read_bytes()
-        if content[:4] != importlib.util.MAGIC_NUMBER or int.from_bytes(content[4:8], "little") != 1:
-            faults.append(f"{compiled}: not an unchecked hash of this Python")
-        if not marshal.loads(content[16:]).co_filename.startswith(prefix):
-            faults.append(f"{compiled}: names a path of the machine that built it")
-    for source in root.rglob("*.py"):
-        compiled = pathlib.Path(importlib.util.cache_from_source(source))
-        if not compiled.exists() or compiled.read_bytes()[8:16] != importlib.util.source_hash(source.read_bytes()):
-            faults.append(f"{source}: no bytecode of this source")
-print(json.dumps({"count": count, "faults": faults}))
-"""
-
-IMPORT_HANDLERS = """
-import importlib, json, os, sys
-layers, bundles, services = json.loads(sys.argv[1]), json.loads(sys.argv[2]), json.loads(sys.argv[3])
-site = [path for path in sys.path if "site-packages" in path]
-assert not site, site
-sys.path[:0] = layers
-import boto3
-for service in services:
-    boto3.client(service)
-found = {}
-for bundle, handler in bundles:
-    for name in [name for name in sys.modules if name.partition(".")[0] == "functions"]:
-        del sys.modules[name]
-    sys.path.insert(0, bundle)
-    module, _, attribute = handler.rpartition(".")
-    found[handler] = callable(getattr(importlib.import_module(module), attribute))
-    assert sys.modules[module].__file__.startswith(bundle)
-    sys.path.remove(bundle)
-import email_validator, fastapi, phonenumbers, pygal, pywebpush
-email_validator.validate_email("someone@example.org", check_deliverability=False)
-assert phonenumbers.is_valid_number(phonenumbers.parse("+442079460958"))
-assert b"<rect" in pygal.StackedBar(js=()).add("", [1]).render()
-pywebpush.requests.Session().close()
-assert fastapi.__file__.startswith(layers[0])
-print(json.dumps(found))
-"""
-
-
-def digest(folder: Path) -> str:
-    """Of names and contents, as CDK's own."""
-    content = hashlib.sha256()
-    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-        content.update(f"{file.relative_to(folder)}\0{file.stat().st_size}\0".encode() + file.read_bytes())
-    return content.hexdigest()
-
-
-def size_mb(folder: Path) -> float:
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 1e6
+from tests.infra.conftest import asset_hash
 
 
 def bundles() -> dict[str, str]:
-    return {name: digest(bundling.function_bundle(name)) for name in FUNCTIONS}
+    return {name: asset_hash(bundling.function_bundle(name)) for name in FUNCTIONS}
 
 
 @pytest.fixture
@@ -97,98 +28,6 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, value in {"ROOT": tmp_path, "BUILD": tmp_path / ".build", "SHARED": tmp_path / "layers/shared"}.items():
         monkeypatch.setattr(bundling, name, value)
     return tmp_path
-
-
-def test_the_layers_with_their_bytecode_are_small() -> None:
-    size = size_mb(bundling.dependencies_layer()) + size_mb(bundling.shared_layer())
-    assert size < GATE_MB
-    print(f"layers: {size:.1f} MB, goal {GOAL_MB}")
-
-
-def test_all_bytecode_is_what_pythons_own_3_13_loads_without_a_look_at_the_source() -> None:
-    arguments = []
-    for folder in (bundling.dependencies_layer(), bundling.shared_layer()):
-        arguments += [str(folder), "/opt/python/"]
-    for name in FUNCTIONS:
-        arguments += [str(bundling.function_bundle(name)), "/var/task/"]
-    checked = subprocess.run(
-        [bundling.compiler(), "-c", CHECK_BYTECODE, *arguments], capture_output=True, text=True, check=True
-    )
-    answer = json.loads(checked.stdout)
-    assert answer["faults"] == []
-    assert answer["count"] > 1000
-
-
-def test_the_layer_holds_what_every_function_imports(tmp_path: Path) -> None:
-    # GIVEN the same layer built for this machine, and nothing else on the path
-    layers = [str(bundling.dependencies_layer(HOST[platform.system()]) / "python")]
-    layers.append(str(bundling.shared_layer() / "python"))
-    paths = {name: f"functions.{name}.handler.handler" for name in FUNCTIONS}
-    assert {name for name, path in paths.items() if path != handler_path(name)} == {"ai"}
-    pairs = [(str(bundling.function_bundle(name)), paths[name]) for name in FUNCTIONS]
-    services = sorted({"sqs", *bundling.AWS_SERVICES.values()})
-    # WHEN every handler is imported from its bundle
-    imported = subprocess.run(
-        [
-            *(bundling.compiler(), "-I", "-S", "-c", IMPORT_HANDLERS),
-            *(json.dumps(layers), json.dumps(pairs), json.dumps(services)),
-        ],
-        env={
-            "ENVIRONMENT": "test",
-            "AWS_REGION": "eu-west-1",
-            "AWS_DEFAULT_REGION": "eu-west-1",
-        },
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    # THEN each is there to be called
-    assert imported.returncode == 0, imported.stderr
-    assert json.loads(imported.stdout) == dict.fromkeys(paths.values(), True)
-
-
-def test_what_streams_is_served_by_its_script_from_its_bundle_and_the_layers_alone(tmp_path: Path) -> None:
-    # GIVEN the bundle and the layers of this machine, WHEN the script is started as the web adapter starts it
-    port, bundle = free_port(), bundling.function_bundle("ai")
-    layers = (bundling.dependencies_layer(HOST[platform.system()]), bundling.shared_layer())
-    (tmp_path / "python").symlink_to(bundling.compiler())
-    server = subprocess.Popen(
-        [bundle / handler_path("ai")],
-        env={
-            "PATH": f"{tmp_path}:/usr/bin:/bin",
-            "PYTHONPATH": ":".join(str(layer / "python") for layer in layers),
-            "LAMBDA_TASK_ROOT": str(bundle),
-            "LAMBDA_RUNTIME_DIR": "/var/runtime",
-            "AWS_LWA_PORT": str(port),
-            "ENVIRONMENT": "test",
-            "AWS_REGION": "eu-west-1",
-        },
-        cwd=tmp_path,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
-    try:
-        # THEN it answers, with API Gateway's context from the adapter's header
-        context = {"requestId": "r-1", "identity": {"sourceIp": "192.0.2.1"}, "path": "/dev/api/v1/ai/nothing"}
-        answer = _when_it_listens(
-            f"http://127.0.0.1:{port}/api/v1/ai/nothing", {"x-amzn-request-context": json.dumps(context)}
-        )
-    finally:
-        server.terminate()
-        server.wait(10)
-    assert (answer.status_code, answer.headers["x-request-id"], answer.json()["instance"]) == (404, "r-1", "r-1")
-    assert "server" not in answer.headers
-
-
-def _when_it_listens(url: str, headers: dict[str, str]) -> requests.Response:
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            return requests.get(url, headers=headers, timeout=10)
-        except requests.ConnectionError:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
 
 
 def test_the_layer_ships_the_model_of_every_aws_service_that_the_code_calls() -> None:
@@ -211,17 +50,17 @@ def test_a_function_ships_its_own_code_and_no_others() -> None:
 
 
 def test_editing_one_function_changes_one_asset(checkout: Path) -> None:
-    before, shared = bundles(), digest(bundling.shared_layer())
+    before, shared = bundles(), asset_hash(bundling.shared_layer())
     with (checkout / "functions" / "projects" / "service.py").open("a") as code:
         code.write("\nEDITED = True\n")
     after = bundles()
     assert {name for name in FUNCTIONS if before[name] != after[name]} == {"projects"}
-    assert digest(bundling.shared_layer()) == shared
+    assert asset_hash(bundling.shared_layer()) == shared
 
 
 def test_what_is_built_twice_from_nothing_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def everything() -> list[str]:
-        return [*bundles().values(), digest(bundling.shared_layer()), digest(bundling.dependencies_layer())]
+        return [*bundles().values(), asset_hash(bundling.shared_layer()), asset_hash(bundling.dependencies_layer())]
 
     # GIVEN everything built once
     first = everything()

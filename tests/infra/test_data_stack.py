@@ -1,5 +1,6 @@
 """What is promised of what holds data."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -78,6 +79,13 @@ def test_functions_and_data_have_networks_of_their_own_and_refused_traffic_is_lo
     subnets = env.resources("data", "AWS::EC2::Subnet").values()
     assert len(subnets) == 6
     assert all(not subnet["Properties"]["MapPublicIpOnLaunch"] for subnet in subnets if "public" not in str(subnet))
+    # The public ones go to the internet, those of functions through NAT, those of the data nowhere.
+    routes = [route["Properties"] for route in env.resources("data", "AWS::EC2::Route").values()]
+    ways = {(re.sub(r"Subnet.*", "", route["RouteTableId"]["Ref"]), *sorted(route)) for route in routes}
+    assert ways == {
+        ("NetworkVpcpublic", "DestinationCidrBlock", "GatewayId", "RouteTableId"),
+        ("NetworkVpcfunctions", "DestinationCidrBlock", "NatGatewayId", "RouteTableId"),
+    }
     env.data.has_resource_properties("AWS::EC2::FlowLog", {"ResourceType": "VPC"})
     env.data.has_resource_properties("AWS::EC2::VPCEndpoint", {"VpcEndpointType": "Gateway"})
     # nothing but security groups may come in anywhere

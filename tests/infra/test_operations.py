@@ -26,14 +26,22 @@ def test_every_alarm_has_an_entry_of_the_operators_page_and_every_entry_an_alarm
     assert used == set(entries), f"no alarm is called {set(entries) - used}"
 
 
-def test_what_a_reader_is_to_look_for_is_there(dev: Synthesised) -> None:
-    """Logical ids and outputs begin as the page has them."""
+def test_what_a_reader_is_to_look_for_is_there(dev: Synthesised, prod: Synthesised) -> None:
+    """Logical ids and outputs begin as the page has them: those of one resource."""
     page = (ROOT / "docs/operations.md").read_text()
-    for stack, kind, beginning in re.findall(r'resource (data|service) (\S+) "?([A-Za-z]+)', page):
-        if kind in ("RDS::DBProxy", "CodeDeploy::DeploymentGroup"):
-            continue  # of prod
-        names = dev.resources(stack, f"AWS::{kind}")
-        assert any(name.startswith(beginning) for name in names), (kind, beginning, list(names))
+    sought = set(re.findall(r'resource (data|service) (\w+::\w+) "?([A-Za-z]+)', page)) - {
+        ("data", "S3::Bucket", "Storage")
+    }
+    assert len(sought) > 5
+    for stack, kind, beginning in sought:
+        here = prod if kind in ("RDS::DBProxy", "CodeDeploy::DeploymentGroup") else dev
+        names = [name for name in here.resources(stack, f"AWS::{kind}") if name.startswith(beginning)]
+        assert len(names) == 1, f"{kind} {beginning}: {names}"
     for stack, beginning in re.findall(r"output (data|service) (\w+)", page):
         outputs = {"data": dev.data, "service": dev.service}[stack].find_outputs("*")
-        assert any(name.startswith(beginning) for name in outputs), (stack, beginning, list(outputs))
+        assert any(name.startswith(beginning) for name in outputs), (beginning, list(outputs))
+
+
+def test_the_concurrency_a_reader_is_told_to_have_is_what_dev_takes_with_what_lambda_keeps(dev: Synthesised) -> None:
+    reserved = sum(function.get("ReservedConcurrentExecutions", 0) for function in dev.functions().values())
+    assert f"is to be {reserved + 100} at least in dev" in (ROOT / "docs/operations.md").read_text()

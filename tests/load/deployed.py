@@ -5,7 +5,6 @@ Where there is no Python 3.13 to build the layers with, the packages of this env
 
 import json
 import os
-import platform
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,15 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from infra.bundling import ROOT, SHARED, compiler, dependencies_layer, function_bundle, shared_layer
-
-_PLATFORMS = {
-    ("Linux", "x86_64"): "x86_64-manylinux_2_28",
-    ("Linux", "aarch64"): "aarch64-manylinux_2_28",
-    ("Darwin", "x86_64"): "x86_64-apple-darwin",
-    ("Darwin", "arm64"): "aarch64-apple-darwin",
-}
-"""This machine -> uv's name for it."""
+from infra.bundling import HOST_PLATFORM, ROOT, SHARED, compiler, dependencies_layer, function_bundle, shared_layer
 
 
 class Process:
@@ -100,7 +91,7 @@ def runtime(folder: Path) -> Runtime:
     try:
         # Without what the interpreter's own site-packages hold, start-up hooks among it.
         subprocess.run([compiler(), "-m", "venv", "--without-pip", str(folder)], check=True)
-        layers = dependencies_layer(_PLATFORMS[platform.system(), platform.machine()]), shared_layer()
-    except (RuntimeError, KeyError):
+        layers = dependencies_layer(HOST_PLATFORM), shared_layer()
+    except RuntimeError:
         return Runtime(Path(sys.executable), (SHARED / "python",), bundled=False)
     return Runtime(folder / "bin" / "python", tuple(layer / "python" for layer in layers), bundled=True)
