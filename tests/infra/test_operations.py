@@ -1,5 +1,6 @@
 """The operator's page knows every alarm there is, and none that there is not."""
 
+import json
 import re
 from fnmatch import fnmatchcase
 
@@ -45,3 +46,18 @@ def test_what_a_reader_is_to_look_for_is_there(dev: Synthesised, prod: Synthesis
 def test_the_concurrency_a_reader_is_told_to_have_is_what_dev_takes_with_what_lambda_keeps(dev: Synthesised) -> None:
     reserved = sum(function.get("ReservedConcurrentExecutions", 0) for function in dev.functions().values())
     assert f"is to be {reserved + 100} at least in dev" in (ROOT / "docs/operations.md").read_text()
+
+
+def test_no_function_may_invoke_the_one_that_makes_administrators_and_only_its_schedule_does(env: Synthesised) -> None:
+    roles = {**env.resources("service", "AWS::IAM::Policy"), **env.resources("service", "AWS::IAM::Role")}
+    invoking = {name: json.dumps(role) for name, role in roles.items() if '"lambda:' in json.dumps(role)}
+    [(name, role)] = invoking.items()  # that of CDK's own, which runs the migrations
+    assert name.startswith("AWSCDKTrigger")
+    assert "maintenance" not in role
+    [permission] = [
+        permission["Properties"]
+        for permission in env.resources("service", "AWS::Lambda::Permission").values()
+        if "maintenance" in json.dumps(permission["Properties"]["FunctionName"])
+    ]
+    assert permission["Principal"] == "events.amazonaws.com"
+    assert "Schedulesmaintenance" in json.dumps(permission["SourceArn"])
