@@ -50,7 +50,7 @@ GAPS: dict[str, str] = {
     "test_api_functions_start_from_a_snapshot_in_prod_and_are_called_by_their_alias",
     "canary releases": "test_service_stack.py::"
     "test_releases_in_prod_begin_with_a_tenth_and_go_back_on_an_alarm_that_is_quick_enough",
-    "alarms over expressions": "test_service_stack.py::test_there_is_an_alarm_for_everything_that_should_wake_somebody",
+    "what raises an alarm": "test_service_stack.py::test_there_is_an_alarm_for_everything_that_should_wake_somebody",
     "KMS's encryption context": "test_access.py::"
     "test_keys_are_used_through_the_service_they_are_for_and_that_of_integrations_for_one_of_them_at_a_time",
     "which model and which sender": "test_access.py::"
