@@ -5,15 +5,19 @@ suite. No AWS account, no Docker.
 """
 
 import argparse
+import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import boto3
 
@@ -61,6 +65,7 @@ GAPS: dict[str, str] = {
 """What the emulator cannot do -> the test of `tests/infra` that looks at the templates, or the artefact, for it."""
 
 _STATE = ROOT / ".local" / "rehearsal"
+_COMPLAINTS = 20
 _ALONE = ("tests/e2e/test_update.py", "tests/e2e/test_deployed.py")
 """Tests during which nobody else may use the stand."""
 _TOGETHER = ("tests/e2e", "tests/integration/test_documented_rows.py")
@@ -108,6 +113,10 @@ def _rehearse(state: State, folder: Path, environment: str, revision: str) -> in
             _say(f"Using it at {url} ...")
             ignored = [f"--ignore={file}" for file in _ALONE]
             failed = _pytest("-n2", "--no-loadscope-reorder", *_TOGETHER, *ignored, variables=variables)
+        if failed:
+            _say("What the functions complained of meanwhile, how often and why:")
+            for complaint, times in _complaints(place).most_common(_COMPLAINTS):
+                print(f"{times:9} x {complaint}")
     if not failed:
         _say("Rehearsed. What the emulator cannot do, a test asserts in the templates:")
         for what, test in GAPS.items():
@@ -124,6 +133,27 @@ def _before(revision: str, folder: Path) -> Path:
     BUILD.mkdir(exist_ok=True)
     (checkout / BUILD.name).symlink_to(BUILD)  # named by content: most is the same
     return checkout
+
+
+def _complaints(place: Place) -> Counter[str]:
+    """Warnings and errors in the functions' logs, and the exceptions behind them."""
+    logs = _client("logs", place)
+    found: Counter[str] = Counter()
+    for group in (
+        logs.get_paginator("describe_log_groups").paginate(logGroupNamePrefix="/aws/lambda/").search("logGroups")
+    ):
+        name = group["logGroupName"]
+        for event in logs.get_paginator("filter_log_events").paginate(logGroupName=name).search("events"):
+            with suppress(ValueError, TypeError, KeyError):
+                line = json.loads(event["message"])
+                if line["level"] in ("WARNING", "ERROR", "CRITICAL"):
+                    reason = str(line.get("exception") or line.get("error") or "").strip().rpartition("\n")[2]
+                    found[": ".join(filter(None, [name.rpartition("/")[2], line["message"], reason]))] += 1
+    return found
+
+
+def _client(service: str, place: Place) -> Any:
+    return boto3.Session("test", "test", region_name=REGION).client(service, endpoint_url=place.endpoint)  # type: ignore[call-overload]
 
 
 def _told(place: Place) -> dict[str, str]:
