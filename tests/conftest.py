@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from infra.local.postgres import Postgres
@@ -34,6 +35,9 @@ os.environ.update(
     AI_PROVIDER="offline",
     MOTO_SQS_ENFORCE_STRICT_QUEUE_PURGE_BEHAVIOUR="false",  # more than once a minute
 )
+
+settings.register_profile("any machine", deadline=None)  # a slow one alone fails nothing
+settings.load_profile("any machine")
 
 
 class ByFile(LoadScopeScheduling):  # type: ignore[misc]

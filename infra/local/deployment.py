@@ -8,7 +8,8 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -18,7 +19,7 @@ from botocore.exceptions import ClientError
 
 from infra.bundling import HOST_PLATFORM
 from infra.local.events import ACCOUNT, REGION
-from infra.local.templates import Place, adapted
+from infra.local.templates import Place, adapted, take_bodies
 
 STACKS = ("data", "service")
 """In the order in which they are deployed."""
@@ -85,6 +86,7 @@ def deploy(release: Release, place: Place) -> dict[str, str]:
     session = boto3.Session("test", "test", region_name=REGION)
     s3: Any = session.client("s3", endpoint_url=place.endpoint)
     ssm: Any = session.client("ssm", endpoint_url=place.endpoint)
+    gateway: Any = session.client("apigateway", endpoint_url=place.endpoint)
     formation: Any = session.client("cloudformation", endpoint_url=place.endpoint)
     # What `cdk bootstrap` makes of an account.
     s3.create_bucket(Bucket=_ASSETS)
@@ -95,9 +97,15 @@ def deploy(release: Release, place: Place) -> dict[str, str]:
         for key, folder in folders.items():
             s3.put_object(Bucket=_ASSETS, Key=key, Body=_zipped(folder))
         template = json.loads((release.assembly / f"{name}.template.json").read_text())
-        body = json.dumps(adapted(template, replace(place, layers=folders)))
-        s3.put_object(Bucket=_ASSETS, Key=f"{name}.json", Body=body.encode())
+        template = adapted(template, replace(place, layers=folders))
+        bodies = take_bodies(template)
+        s3.put_object(Bucket=_ASSETS, Key=f"{name}.json", Body=json.dumps(template).encode())
         outputs |= _applied(formation, name, f"{place.endpoint}/{_ASSETS}/{name}.json")
+        if bodies:
+            found = formation.describe_stack_resources(StackName=name)["StackResources"]
+            ids = {resource["LogicalResourceId"]: resource["PhysicalResourceId"] for resource in found}
+            for api, body in bodies.items():
+                _serve(gateway, ids[api], release.environment, body, ids)
     return outputs
 
 
@@ -144,3 +152,47 @@ def _applied(formation: Any, name: str, template: str) -> dict[str, str]:
         ]
         raise DeploymentError("\n".join([f"{name} is {stack['StackStatus']}:", *failed]))
     return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+
+
+def _serve(gateway: Any, api: str, stage: str, body: dict[str, Any], ids: Mapping[str, str]) -> None:
+    """Make the paths of an API those of `body`, and deploy them to its stage. `ids` are those of the stack's resources.
+
+    https://docs.aws.amazon.com/apigateway/latest/api/API_PutRestApi.html (overwrite), which the emulator lacks.
+    """
+    pages = gateway.get_paginator("get_resources").paginate(restApiId=api, embed=["methods"])
+    resources = [resource for page in pages for resource in page["items"]]
+    there = {resource["path"]: resource["id"] for resource in resources}
+    serving = {resource["path"]: _integrated(resource) for resource in resources}
+    wanted = {"/"}
+    for path, operations in body["paths"].items():
+        at = "/"
+        for part in filter(None, path.split("/")):
+            above, at = at, f"{at.rstrip('/')}/{part}"
+            wanted.add(at)
+            if at not in there:
+                there[at] = gateway.create_resource(restApiId=api, parentId=there[above], pathPart=part)["id"]
+        integration = operations["x-amazon-apigateway-any-method"]["x-amazon-apigateway-integration"]
+        uri = _resolved(integration["uri"], ids)
+        if serving.get(at) == uri:
+            continue
+        method = {"restApiId": api, "resourceId": there[at], "httpMethod": "ANY"}
+        if not serving.get(at):
+            gateway.put_method(**method, authorizationType="NONE")
+        gateway.put_integration(
+            **method, type=integration["type"].upper(), integrationHttpMethod=integration["httpMethod"], uri=uri
+        )
+    for path in sorted(there.keys() - wanted):
+        with suppress(gateway.exceptions.NotFoundException):  # gone with what is above it
+            gateway.delete_resource(restApiId=api, resourceId=there[path])
+    gateway.create_deployment(restApiId=api, stageName=stage)
+
+
+def _integrated(resource: dict[str, Any]) -> str:
+    """What a resource of an API invokes; "" while it is on the way to others only."""
+    return str(resource.get("resourceMethods", {}).get("ANY", {}).get("methodIntegration", {}).get("uri", ""))
+
+
+def _resolved(joined: dict[str, Any], ids: Mapping[str, str]) -> str:
+    """The text that an Fn::Join of texts and references makes."""
+    known = {"AWS::Partition": "aws", "AWS::Region": REGION, **ids}
+    return "".join(part if isinstance(part, str) else known[part["Ref"]] for part in joined["Fn::Join"][1])

@@ -5,15 +5,18 @@ suite. No AWS account, no Docker.
 """
 
 import argparse
+import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import boto3
 
@@ -43,6 +46,7 @@ GAPS: dict[str, str] = {
     "test_the_stage_is_throttled_traced_measured_and_logged_without_queries",
     "the gateway's own answers": "test_service_stack.py::"
     "test_what_the_gateway_answers_itself_is_a_problem_with_our_headers",
+    "who may call a function": "test_service_stack.py::test_each_api_may_call_the_aliases_of_its_functions",
     "answers to WebSocket frames": "test_service_stack.py::"
     "test_the_websocket_api_hands_everything_to_one_function_by_its_alias",
     "streaming": "test_service_stack.py::test_what_streams_is_invoked_as_a_stream_and_started_by_the_web_adapter",
@@ -50,7 +54,7 @@ GAPS: dict[str, str] = {
     "test_api_functions_start_from_a_snapshot_in_prod_and_are_called_by_their_alias",
     "canary releases": "test_service_stack.py::"
     "test_releases_in_prod_begin_with_a_tenth_and_go_back_on_an_alarm_that_is_quick_enough",
-    "alarms over expressions": "test_service_stack.py::test_there_is_an_alarm_for_everything_that_should_wake_somebody",
+    "what raises an alarm": "test_service_stack.py::test_there_is_an_alarm_for_everything_that_should_wake_somebody",
     "KMS's encryption context": "test_access.py::"
     "test_keys_are_used_through_the_service_they_are_for_and_that_of_integrations_for_one_of_them_at_a_time",
     "which model and which sender": "test_access.py::"
@@ -61,6 +65,7 @@ GAPS: dict[str, str] = {
 """What the emulator cannot do -> the test of `tests/infra` that looks at the templates, or the artefact, for it."""
 
 _STATE = ROOT / ".local" / "rehearsal"
+_COMPLAINTS = 20
 _ALONE = ("tests/e2e/test_update.py", "tests/e2e/test_deployed.py")
 """Tests during which nobody else may use the stand."""
 _TOGETHER = ("tests/e2e", "tests/integration/test_documented_rows.py")
@@ -72,10 +77,10 @@ def main() -> int:
     parser.add_argument("--env", default="dev", help="the environment whose stacks are deployed")
     parser.add_argument("--over", default="HEAD^", metavar="REVISION", help="what is deployed before")
     asked = parser.parse_args()
-    shutil.rmtree(_STATE, ignore_errors=True)
     state = State(_STATE)
     try:
         state.lock()
+        state.clear()
         with tempfile.TemporaryDirectory() as folder:
             return _rehearse(state, Path(folder), asked.env, asked.over)
     except (DeploymentError, LocalError, PostgresError) as error:
@@ -108,6 +113,10 @@ def _rehearse(state: State, folder: Path, environment: str, revision: str) -> in
             _say(f"Using it at {url} ...")
             ignored = [f"--ignore={file}" for file in _ALONE]
             failed = _pytest("-n2", "--no-loadscope-reorder", *_TOGETHER, *ignored, variables=variables)
+        if failed:
+            _say("What the functions complained of meanwhile, how often and why:")
+            for complaint, times in _complaints(place).most_common(_COMPLAINTS):
+                print(f"{times:9} x {complaint}")
     if not failed:
         _say("Rehearsed. What the emulator cannot do, a test asserts in the templates:")
         for what, test in GAPS.items():
@@ -126,17 +135,31 @@ def _before(revision: str, folder: Path) -> Path:
     return checkout
 
 
+def _complaints(place: Place) -> Counter[str]:
+    """Warnings and errors in the functions' logs, and the exceptions behind them."""
+    logs = _client("logs", place)
+    found: Counter[str] = Counter()
+    for group in (
+        logs.get_paginator("describe_log_groups").paginate(logGroupNamePrefix="/aws/lambda/").search("logGroups")
+    ):
+        name = group["logGroupName"]
+        for event in logs.get_paginator("filter_log_events").paginate(logGroupName=name).search("events"):
+            with suppress(ValueError, TypeError, KeyError):
+                line = json.loads(event["message"])
+                if line["level"] in ("WARNING", "ERROR", "CRITICAL"):
+                    reason = str(line.get("exception") or line.get("error") or "").strip().rpartition("\n")[2]
+                    found[": ".join(filter(None, [name.rpartition("/")[2], line["message"], reason]))] += 1
+    return found
+
+
+def _client(service: str, place: Place) -> Any:
+    return boto3.Session("test", "test", region_name=REGION).client(service, endpoint_url=place.endpoint)  # type: ignore[call-overload]
+
+
 def _told(place: Place) -> dict[str, str]:
     """What the functions are told, all of them together, so that tests can look where they look."""
     variables: dict[str, str] = {}
-    client = boto3.client(
-        "lambda",
-        endpoint_url=place.endpoint,
-        region_name=REGION,
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-    )
-    for page in client.get_paginator("list_functions").paginate():
+    for page in _client("lambda", place).get_paginator("list_functions").paginate():
         for function in page["Functions"]:
             variables |= function.get("Environment", {}).get("Variables", {})
     variables.pop("PYTHONPATH", None)

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import shutil
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
@@ -11,6 +12,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 """The checkout."""
+
+_LOCK = "lock"
 
 
 class LocalError(RuntimeError):
@@ -46,7 +49,7 @@ class State:
 
     def _try_lock(self) -> bool:
         # Opened anew for each try, and not inherited by children: it ends with this process, however it ends.
-        descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        descriptor = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -60,6 +63,14 @@ class State:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+    def clear(self) -> None:
+        """Forget all that the folder holds, which is locked."""
+        for path in self.path.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.name != _LOCK:
+                path.unlink()
 
     def running(self) -> Running | None:
         """The stand that runs on this folder; None when none does."""

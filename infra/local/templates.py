@@ -1,7 +1,7 @@
 """What a template of ours must lose or change before the AWS emulator deploys it: each rule with its reason.
 
-Nothing else differs from what `cdk deploy` sends to AWS. What goes unrehearsed by that is in `GAPS`, each with the
-test of `tests/infra` that looks at the template instead.
+Nothing else differs from what `cdk deploy` sends to AWS. What goes unrehearsed by that is in `rehearsal.GAPS`, each
+with the test of `tests/infra` that looks at the template instead.
 """
 
 import copy
@@ -15,8 +15,6 @@ from functions.manifest import FUNCTIONS
 
 Template = dict[str, Any]
 Properties = dict[str, Any]
-
-_VERBS = ("get", "post", "put", "patch", "delete", "options", "head")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +69,17 @@ def adapted(template: Template, place: Place) -> Template:
     return changed
 
 
+def take_bodies(template: Template) -> dict[str, Properties]:
+    """Take the body out of each REST API; answers them by logical id.
+
+    The emulator would give an API another address whenever its body changes. So `deployment` has it serve the body
+    after the stack is there, as API Gateway itself puts a new body into an API.
+    """
+    return {name: api.pop("Body") for name, api in _of_type(template, "AWS::ApiGateway::RestApi")}
+
+
 def without_rejected_types(template: Template, _: Place) -> Template:
-    """The emulator fails a stack over a type it does not know: they go, with whatever refers to them."""
+    """The emulator fails a stack over a type it does not know: those go, and something stands in for references."""
     gone = {name: r["Type"] for name, r in template["Resources"].items() if r["Type"] in REJECTED}
     for name in gone:
         del template["Resources"][name]
@@ -132,11 +139,13 @@ def permissions_as_checked(template: Template, _: Place) -> Template:
     return _replaced(template, checked)
 
 
-def without_metric_math(template: Template, _: Place) -> Template:
-    """The emulator's alarms watch one metric: those over an expression go."""
-    for name, alarm in _of_type(template, "AWS::CloudWatch::Alarm"):
-        if "Metrics" in alarm:
-            del template["Resources"][name]
+def alarms_on_one_metric(template: Template, _: Place) -> Template:
+    """The emulator's alarms name their metric themselves, where ours have a list of one."""
+    for _name, alarm in _of_type(template, "AWS::CloudWatch::Alarm"):
+        [metric] = alarm.pop("Metrics")
+        measured = metric["MetricStat"]
+        statistic = "ExtendedStatistic" if measured["Stat"].startswith("p") else "Statistic"
+        alarm.update(measured["Metric"], Period=measured["Period"], **{statistic: measured["Stat"]})
     return template
 
 
@@ -153,15 +162,6 @@ def plain_http(template: Template, _: Place) -> Template:
             resource["Properties"] = _replaced(resource["Properties"], allowed)
             if not resource["Properties"]["PolicyDocument"]["Statement"]:
                 del template["Resources"][name]
-    return template
-
-
-def one_verb_each(template: Template, _: Place) -> Template:
-    """The emulator reads a method per verb from an API's body, not `x-amazon-apigateway-any-method`."""
-    for _name, api in _of_type(template, "AWS::ApiGateway::RestApi"):
-        for path, methods in api["Body"]["paths"].items():
-            any_method = methods["x-amazon-apigateway-any-method"]
-            api["Body"]["paths"][path] = {verb: copy.deepcopy(any_method) for verb in _VERBS}
     return template
 
 
@@ -235,9 +235,8 @@ RULES: tuple[Callable[[Template, Place], Template], ...] = (
     without_unknown_attributes,
     secrets_by_arn,
     permissions_as_checked,
-    without_metric_math,
+    alarms_on_one_metric,
     plain_http,
-    one_verb_each,
     nothing_streams,
     embedded_database,
     emulated_addresses,

@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.stand import Stand, given_url
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
     """The stand that tests share. One that kills it starts it again, or takes `new_stand`."""
     stand = Stand(tmp_path_factory.mktemp("stand"), url=given_url())
@@ -21,7 +21,7 @@ def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
         stand.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def deployed(stand: Stand) -> dict[str, str]:
     """What the functions of a deployed stand are told, and how AWS is reached there: `make rehearse` has one."""
     if not stand.given or (environment := stand.running().environment)["ENVIRONMENT"] == "local":

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import httpx2
-import pytest
 
+from tests.e2e.recovery import minutes_pass
 from tests.e2e.stand import PASSWORD, Stand, eventually
 
 ROUNDS = 5
@@ -66,7 +66,6 @@ def status_of(client: httpx2.Client, file_id: str, headers: dict[str, str]) -> s
     return str(client.get(f"/api/v1/files/{file_id}", headers=headers).json()["status"])
 
 
-@pytest.mark.timeout(600)
 def test_given_kills_at_random_moments_of_the_walk_then_no_accepted_write_is_lost(
     new_stand: Callable[..., Stand],
 ) -> None:
@@ -82,6 +81,7 @@ def test_given_kills_at_random_moments_of_the_walk_then_no_accepted_write_is_los
         stand.kill()
         walker.join()
         stand.restart()
+    minutes_pass(stand)
     print(f"seed {seed}: {[(w.registered, len(w.projects), len(w.uploaded)) for w in walks]}")
 
     with stand.client() as client:
@@ -93,6 +93,6 @@ def test_given_kills_at_random_moments_of_the_walk_then_no_accepted_write_is_los
                 assert client.get(f"/api/v1/projects/{project}", headers=headers).is_success
             for file_id in walk.uploaded:
                 read = partial(status_of, client, file_id, headers)
-                assert eventually(read, lambda status: status in ("ready", "rejected"), seconds=240) == "ready"
-            stand.wait_for_mail(walk.email, seconds=240)
+                assert eventually(read, lambda status: status in ("ready", "rejected"), seconds=60) == "ready"
+            stand.wait_for_mail(walk.email, seconds=60)
     assert any(walk.uploaded for walk in walks), "the kills came too early to show anything"

@@ -19,6 +19,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from tests.e2e.following import Follower
+from tests.e2e.recovery import minutes_pass
 from tests.e2e.stand import Stand, eventually
 
 FOLLOWERS = int(os.environ.get("FOLLOWERS", "8"))
@@ -224,7 +225,8 @@ def test_given_kills_at_random_moments_then_every_frame_still_arrives(
         silent.set()
         await asyncio.to_thread(speaking.join)
         # THEN what the queue, or the dispatcher, brings again reaches the connection that is there now, by itself
-        await asyncio.to_thread(eventually, lambda: undone(stand), lambda n: n == 0, 240)
+        await asyncio.to_thread(minutes_pass, stand)
+        await asyncio.to_thread(eventually, lambda: undone(stand), lambda n: n == 0, 60)
         stopping.set()
         await following
 

@@ -165,6 +165,7 @@ def test_given_many_tasks_and_several_runs_at_once_then_each_is_reminded_of_once
     assert (row.n, row.tasks) == (250, 250)
 
 
+@pytest.mark.usefixtures("nothing_due")  # the many reminders of another test
 def test_given_a_task_that_somebody_is_changing_then_the_run_waits_for_nobody(owner: Api, project: str) -> None:
     assignee = member(owner, project)
     made = task(owner, project, assignee_id=str(assignee.id), due_date="2027-06-02")

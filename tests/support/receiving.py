@@ -74,7 +74,12 @@ def answering(status: int, headers: Mapping[str, str] | None = None, body: bytes
 
 def saying(raw: bytes) -> Behaviour:
     """Send these bytes, whatever they are, and close."""
-    return lambda handler: handler.wfile.write(raw)
+
+    def behave(handler: BaseHTTPRequestHandler) -> None:
+        handler.wfile.write(raw)
+        handler.close_connection = True
+
+    return behave
 
 
 @contextmanager

@@ -30,6 +30,8 @@ from tests.support.api import Api
 from tests.support.statements import execute
 
 SECONDS = 5.0
+CLOSING_SECONDS = 0.5
+"""A connection that was sent more than anybody read says nothing when it is closed."""
 
 Answering = Callable[[str, str], int]
 """From a method and a connection's id to the status that the management API answers, now or later."""
@@ -106,7 +108,7 @@ class Socket:
         made = ticket or ticket_of(client)
         self._until_closed = ExitStack()
         self._socket: ClientConnection = self._until_closed.enter_context(
-            connect(f"{made['url']}?ticket={made['ticket']}", open_timeout=SECONDS, close_timeout=SECONDS)
+            connect(f"{made['url']}?ticket={made['ticket']}", open_timeout=SECONDS, close_timeout=CLOSING_SECONDS)
         )
 
     def send(self, action: str, **more: Any) -> None:
