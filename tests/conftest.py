@@ -98,14 +98,15 @@ def aws() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def stack(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Database migrated, queues and buckets there, settings read; or those of what is deployed."""
+def stack(request: pytest.FixtureRequest) -> Iterator[Postgres | None]:
+    """Database migrated, queues and buckets there, settings read; the server. Or what is deployed, and None."""
     from infra.local.invocation import invoke
     from quintet.config import settings
 
     if DEPLOYED:
         os.environ.update(Stand(Path(), url=DEPLOYED).running().environment)
         settings.cache_clear()
+        postgres = None
     else:
         request.getfixturevalue("aws")
         postgres = request.getfixturevalue("postgres")
@@ -113,7 +114,7 @@ def stack(request: pytest.FixtureRequest) -> Iterator[None]:
         os.environ["DATABASE_OWNER_URL"] = postgres.owner_url
         settings.cache_clear()
         invoke("db_migrator", {})
-    yield
+    yield postgres
     from quintet.db.engine import engine, owner_engine
 
     engine().dispose()

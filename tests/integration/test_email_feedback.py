@@ -9,6 +9,7 @@ import pytest
 
 from infra.local.events import sqs_event
 from infra.local.invocation import invoke
+from infra.local.postgres import Postgres
 from quintet.db.engine import owner_engine
 from quintet.db.session import writing
 from quintet.events.record import SYSTEM, record
@@ -155,7 +156,7 @@ def test_given_a_report_of_several_addresses_then_each_is_suppressed_with_or_wit
 
 @pytest.mark.parametrize("type", ["Transient", "Undetermined"])
 def test_given_a_bounce_that_may_pass_then_it_is_logged_without_the_address(
-    stack: None, caplog: pytest.LogCaptureFixture, type: str
+    stack: Postgres, caplog: pytest.LogCaptureFixture, type: str
 ) -> None:
     address = somebody()
     with caplog.at_level(logging.DEBUG):
@@ -175,14 +176,14 @@ def test_given_a_bounce_that_may_pass_then_it_is_logged_without_the_address(
     ids=["taken back", "delivered", "SES's greeting"],
 )
 def test_given_a_report_that_asks_for_nothing_then_it_is_done_and_nothing_is_suppressed(
-    stack: None, body: dict[str, Any] | str
+    stack: Postgres, body: dict[str, Any] | str
 ) -> None:
     assert take_in(enveloped(body), body) == 0
     assert suppressed("not-spam@example.com") is None
     assert suppressed("delivered@example.com") is None
 
 
-def test_given_a_message_nobody_understands_then_it_alone_comes_again_for_the_dead_letters(stack: None) -> None:
+def test_given_a_message_nobody_understands_then_it_alone_comes_again_for_the_dead_letters(stack: Postgres) -> None:
     address = somebody()
     broken: list[dict[str, Any] | str] = [
         "{",
@@ -196,7 +197,7 @@ def test_given_a_message_nobody_understands_then_it_alone_comes_again_for_the_de
 
 
 def test_given_a_database_error_then_the_log_does_not_show_the_address(
-    stack: None, caplog: pytest.LogCaptureFixture
+    stack: Postgres, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.DEBUG):
         assert take_in(bounce("unmistakable\x00@example.com")) == 1

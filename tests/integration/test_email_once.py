@@ -14,6 +14,7 @@ from uuid import UUID
 
 import pytest
 
+from infra.local.postgres import Postgres
 from quintet.events.types import EventType
 from tests.support.api import PASSWORD, Api
 from tests.support.mailroom import (
@@ -30,7 +31,7 @@ from tests.support.mailroom import (
 
 
 @pytest.fixture
-def ses(stack: None) -> Iterator[Ses]:
+def ses(stack: Postgres) -> Iterator[Ses]:
     """What moto's SES hears."""
     with listening() as seen:
         yield seen

@@ -11,6 +11,7 @@ import pytest
 
 from infra.local.events import sqs_event
 from infra.local.invocation import invoke
+from infra.local.postgres import Postgres
 from quintet.aws import sesv2, sqs
 from quintet.config import settings
 from quintet.db.models.files import File
@@ -36,7 +37,7 @@ NEW_PASSWORD = "another good phrase 42 indeed"
 
 
 @pytest.fixture
-def ses(stack: None) -> Iterator[Ses]:
+def ses(stack: Postgres) -> Iterator[Ses]:
     """What moto's SES hears."""
     with listening() as seen:
         yield seen

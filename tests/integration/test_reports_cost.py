@@ -31,13 +31,11 @@ def pages(sql: str, id: UUID, **params: Any) -> int:
     return int(plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"])
 
 
-def test_given_campaigns_of_a_million_contacts_then_a_report_reads_the_tallies_of_one(
-    stack: None, postgres: Postgres
-) -> None:
+def test_given_campaigns_of_a_million_contacts_then_a_report_reads_the_tallies_of_one(stack: Postgres) -> None:
     # GIVEN somebody's campaign, and beside it others as large of somebody else's, all with the same agents
     other, owner = person(), person()
     agents = [agent_of() for _ in range(AGENTS)]
-    with psycopg.connect(postgres.owner_url, autocommit=True) as connection:
+    with psycopg.connect(stack.owner_url, autocommit=True) as connection:
         for creator in (*[other] * (CAMPAIGNS - 1), owner):
             campaign_id = campaign_of(creator)
             assign(campaign_id, agents[0], by=owner)
