@@ -21,7 +21,7 @@ READ = (
     "/users/me", "/projects", "/tasks", "/conversations", "/files", "/campaigns", "/agents", "/courses", "/webhooks",
     "/notifications", "/integrations", "/events", "/sessions", "/search?q=engine", "/health/ready",
 )  # fmt: skip
-"""A route of every function that answers requests, and none that changes anything."""
+"""What there is to read of each function behind the API, where that takes no id."""
 
 
 @pytest.mark.timeout(400)
