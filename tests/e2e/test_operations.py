@@ -20,7 +20,7 @@ import pytest
 
 from infra.local.events import sqs_event
 from infra.local.state import ROOT, without_proxies
-from tests.e2e.stand import Stand, eventually, given_url
+from tests.e2e.stand import Stand, eventually
 from tests.e2e.uploading import checked, presign, send
 
 PAGE = (ROOT / "docs/operations.md").read_text()
@@ -169,7 +169,6 @@ Story = Generator[Given, str, None]
 """Makes what is given, is told what the entry's blocks wrote, and looks at that and at what has become of things."""
 
 
-@pytest.mark.skipif(not given_url(), reason="needs what `make rehearse` deploys")
 @pytest.mark.timeout(200)
 @pytest.mark.parametrize("heading", [heading for heading in SCRIPTS if heading != EVERYWHERE])
 def test_given_a_deployed_stand_when_an_entry_is_followed_then_it_does_what_it_says(
